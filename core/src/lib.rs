@@ -1,0 +1,22 @@
+//! Unisono: embeddable, offline-first sync.
+//!
+//! An app writes to a local replica and goes on working with no network; every device and the server end in unison.
+#![deny(missing_docs)]
+
+pub mod clock;
+pub mod environment;
+pub mod error;
+pub mod limits;
+pub mod merge;
+pub mod model;
+pub mod platform;
+pub mod protocol;
+pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod transport;
+
+pub use environment::Environment;
+pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "native")]
+pub use platform::TokioEnvironment;

@@ -1,0 +1,52 @@
+//! Every limit of the protocol and the replica, in one place.
+//!
+//! Client and server share these constants, so that a write which the client accepts is never refused by the server for
+//! its size: *server limits ≥ client limits*.
+
+/// Largest canonical document, in bytes (1 MiB).
+pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// Deepest nesting of a value; a scalar has depth 0, `[]` and `{}` have depth 1.
+pub const MAX_DEPTH: usize = 64;
+/// Longest collection name, record id, device id, group id or event id, in UTF-8 bytes.
+pub const MAX_ID_BYTES: usize = 256;
+/// Longest JSON Pointer, in UTF-8 bytes.
+pub const MAX_POINTER_BYTES: usize = 4096;
+/// Most field operations in one event.
+pub const MAX_OPS_PER_EVENT: usize = 10_000;
+
+/// Most events in one push request, unless one group alone has more.
+pub const MAX_PUSH_EVENTS: usize = 500;
+/// Target size of one push body before compression, in bytes (1 MiB); a single event or group may exceed it.
+pub const MAX_PUSH_BYTES: usize = 1 << 20;
+/// Hard limit of one push body before compression, in bytes (4 MiB).
+pub const MAX_PUSH_BYTES_HARD: usize = 4 << 20;
+/// Most events in one group; larger transactions are refused at the local write.
+pub const MAX_GROUP_EVENTS: usize = 2_000;
+/// Largest group, in bytes of its encoded events; leaves room for the push envelope.
+pub const MAX_GROUP_BYTES: usize = MAX_PUSH_BYTES_HARD - (64 << 10);
+
+/// Most changes between two cursor lines of a change feed.
+pub const MAX_CHANGES_PER_CURSOR: usize = 500;
+/// Default and largest `limit` of `GET /sync/changes`.
+pub const MAX_CHANGES_LIMIT: usize = 10_000;
+
+/// A stamp may be at most this far ahead of the server's clock, in milliseconds.
+pub const MAX_CLOCK_AHEAD_MS: u64 = 60_000;
+
+/// Most losers kept in one conflict note; the newest are kept.
+pub const MAX_NOTE_LOSERS: usize = 8;
+/// A losing value larger than this is kept by reference (its hash and size), in bytes.
+pub const MAX_NOTE_VALUE_BYTES: usize = 16 << 10;
+/// Largest conflict note, in bytes.
+pub const MAX_NOTE_BYTES: usize = 64 << 10;
+
+/// Buckets of a scope's digest.
+pub const DIGEST_BUCKETS: usize = 256;
+
+/// Default limit of unsettled events in a replica's queue.
+pub const DEFAULT_QUEUE_EVENTS: u64 = 1_000_000;
+/// Default limit of bytes of unsettled events in a replica's queue (1 GiB).
+pub const DEFAULT_QUEUE_BYTES: u64 = 1 << 30;
+
+/// Lost races after which a client-decided conflict parks with `hot_record`.
+pub const MAX_RESOLVE_RACES: u32 = 5;

@@ -1,0 +1,22 @@
+//! Merge: what an event does to a record, given what its writer had not seen.
+//!
+//! [`apply`] is the client's half (views) and knows no clocks. [`merge`] is the server's half: pure, total, deterministic.
+//! Where nothing concurrent happened the two agree; that is a property test. The rules are design §5; each row of that table
+//! is a table test here.
+
+mod apply;
+mod clocks;
+mod decide;
+mod lift;
+mod notes;
+mod record;
+
+pub use apply::{Skipped, apply, apply_event};
+pub use clocks::{LeafClock, LeafClocks};
+pub use decide::{LoggedWrite, Merged, Refusal, Write, merge};
+pub use lift::{Lift, lift};
+pub use notes::{Decision, Rule, Side, fold_note, note_id};
+pub use record::StoredRecord;
+
+/// The collection of conflict notes.
+pub const CONFLICTS: &str = "$conflicts";

@@ -1,0 +1,278 @@
+//! Events: one local mutation each, with its action and field operations.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{CollectionName, DeviceId, EventId, GroupId, Pointer, RecordId, RecordKey, Revision, Value, value};
+use crate::clock::Stamp;
+use crate::error::{Error, InvalidCode};
+use crate::limits::MAX_OPS_PER_EVENT;
+
+/// What an event does to its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncAction {
+    /// Sets all leaves of `doc`.
+    Create,
+    /// Applies `ops`.
+    Update,
+    /// Deletes the record.
+    Delete,
+}
+
+/// How an event meets concurrent writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Leaf by leaf.
+    #[default]
+    Merge,
+    /// Only if nothing that it touches was changed after `base` by another writer.
+    Strict,
+}
+
+/// Who wins a conflict; set on the client, per collection and field, and carried by the event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// The later stamp, then the greater device id.
+    #[default]
+    LastWriteWins,
+    /// This event loses every concurrent leaf.
+    ServerWins,
+    /// This event wins every concurrent leaf.
+    ClientWins,
+    /// A delete beats a concurrent update (the default, said explicitly).
+    DeleteWins,
+    /// A concurrent update keeps the record alive.
+    UpdateWins,
+}
+
+/// One field operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Op {
+    /// The field.
+    pub path: Pointer,
+    /// What is done to it.
+    #[serde(flatten)]
+    pub kind: OpKind,
+    /// Overrides the event's base: an earlier unsettled event of this device touched this path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Revision>,
+    /// Overrides the event's stamp: this op was folded from another event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+}
+
+/// The kinds of field operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum OpKind {
+    /// Assigns a leaf (or, with an object, the whole subtree).
+    Set {
+        /// The new value.
+        value: Value,
+    },
+    /// Removes a field.
+    Unset,
+    /// Adds to a 64-bit integer; an absent field counts as 0.
+    Inc {
+        /// The increment, which may be negative.
+        by: i64,
+    },
+    /// Adds elements to an array used as a set.
+    Add {
+        /// The elements.
+        values: Vec<Value>,
+    },
+    /// Removes elements from an array used as a set.
+    Remove {
+        /// The elements.
+        values: Vec<Value>,
+    },
+    /// Edits a text.
+    Text {
+        /// The edit.
+        edit: TextEdit,
+    },
+}
+
+/// A text edit in the form of `ot-text-unicode`: components that walk the old text in Unicode code points.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TextEdit(pub Vec<TextComponent>);
+
+/// One step of a [`TextEdit`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TextComponent {
+    /// Skips this many code points.
+    Skip(u64),
+    /// Inserts text here.
+    Insert(String),
+    /// Deletes code points.
+    Delete {
+        /// How many.
+        d: u64,
+    },
+}
+
+impl TextEdit {
+    /// Checks the form: no empty component, no two alike in a row, no trailing skip, no U+0000.
+    ///
+    /// # Errors
+    /// `invalid_text_edit`.
+    pub fn validate(&self) -> Result<(), Error> {
+        let fail = |why| Err(Error::invalid(InvalidCode::TextEdit, format!("text edit {why}")));
+        for component in &self.0 {
+            match component {
+                TextComponent::Skip(0) | TextComponent::Delete { d: 0 } => return fail("has an empty component"),
+                TextComponent::Insert(text) if text.is_empty() => return fail("has an empty component"),
+                TextComponent::Insert(text) if text.contains('\0') => return fail("inserts U+0000"),
+                _ => {}
+            }
+        }
+        if self.0.windows(2).any(|pair| std::mem::discriminant(&pair[0]) == std::mem::discriminant(&pair[1])) {
+            return fail("has two components of one kind in a row");
+        }
+        if matches!(self.0.last(), Some(TextComponent::Skip(_))) {
+            return fail("ends with a skip");
+        }
+        Ok(())
+    }
+}
+
+/// One local mutation: what the queue keeps and the push sends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SyncEvent {
+    /// Its identity (UUIDv7).
+    pub id: EventId,
+    /// The collection.
+    pub collection: CollectionName,
+    /// The record.
+    pub record: RecordId,
+    /// What it does.
+    pub action: SyncAction,
+    /// Field operations; `update` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ops: Vec<Op>,
+    /// The document; `create` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<Value>,
+    /// The record's confirmed revision in the replica when the write was made; 0 for none.
+    pub base: Revision,
+    /// When it was made.
+    pub stamp: Stamp,
+    /// The transaction it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// Events that must be settled well before this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<EventId>,
+    /// Reserved: things that must have arrived first (`blob:<sha256>`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// Version of the app's data.
+    #[serde(default = "one")]
+    pub schema: u32,
+    /// How it meets concurrent writes.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Who wins; absent means last write wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Why an event's content cannot be applied by anyone; the code of its `rejected` receipt.
+pub type EventContentError = Error;
+
+impl SyncEvent {
+    /// The record's name.
+    #[must_use]
+    pub fn key(&self) -> RecordKey {
+        RecordKey { collection: self.collection.clone(), record: self.record.clone() }
+    }
+
+    /// The base that holds for `op`.
+    #[must_use]
+    pub fn base_of(&self, op: &Op) -> Revision {
+        op.base.unwrap_or(self.base)
+    }
+
+    /// The stamp that holds for `op`.
+    #[must_use]
+    pub fn stamp_of<'a>(&'a self, op: &'a Op) -> &'a Stamp {
+        op.stamp.as_ref().unwrap_or(&self.stamp)
+    }
+
+    /// The device that made it (the last part of its stamp).
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.stamp.device
+    }
+
+    /// The merge policy that holds.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy.unwrap_or_default()
+    }
+
+    /// Checks everything that does not depend on the record's state, and normalizes its values. The same check runs at the
+    /// local write and on the server. Reserved collections pass here: who may write them is the caller's question.
+    ///
+    /// # Errors
+    /// An `invalid` error with the code of the first offence.
+    pub fn admit(&mut self) -> Result<(), EventContentError> {
+        let shape = match self.action {
+            SyncAction::Create => self.doc.is_some() && self.ops.is_empty(),
+            SyncAction::Update => self.doc.is_none() && !self.ops.is_empty(),
+            SyncAction::Delete => self.doc.is_none() && self.ops.is_empty(),
+        };
+        if !shape {
+            return Err(Error::invalid(
+                InvalidCode::EventShape,
+                "`create` carries `doc`, `update` carries `ops`, `delete` neither",
+            ));
+        }
+        if self.ops.len() > MAX_OPS_PER_EVENT {
+            return Err(Error::invalid(InvalidCode::EventShape, "an event has at most 10000 ops"));
+        }
+        if let Some(doc) = &mut self.doc {
+            value::admit_document(doc)?;
+        }
+        for op in &mut self.ops {
+            match &mut op.kind {
+                OpKind::Set { value } => value::admit(value)?,
+                OpKind::Add { values } | OpKind::Remove { values } => {
+                    values.iter_mut().try_for_each(value::admit)?;
+                }
+                OpKind::Text { edit } => edit.validate()?,
+                OpKind::Unset | OpKind::Inc { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Identifies the content, so that one id with two contents is noticed (`id_reused`): SHA-256, in hex, of the canonical
+    /// event without bases and stamps, which a client may lower or renew when it re-offers an event.
+    #[must_use]
+    pub fn payload_hash(&self) -> String {
+        let mut bare = serde_json::to_value(self).expect("an event serializes");
+        strip(&mut bare);
+        if let Some(ops) = bare.get_mut("ops").and_then(Value::as_array_mut) {
+            ops.iter_mut().for_each(strip);
+        }
+        value::hex(&Sha256::digest(value::canonical(&bare)))
+    }
+}
+
+fn strip(object: &mut Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("base");
+        fields.remove("stamp");
+    }
+}

@@ -1,0 +1,23 @@
+//! The terms of the design as types: values, names, events, operations, receipts, changes.
+//!
+//! Everything here is plain data with one JSON form, shared by client, server and bindings. Parsing is strict about what a
+//! value may be and lenient about unknown fields.
+
+mod change;
+mod event;
+mod names;
+mod patch;
+mod pointer;
+mod receipt;
+pub mod value;
+
+pub use change::{Author, Change, ChangeKind};
+pub use event::{EventContentError, Mode, Op, OpKind, Policy, SyncAction, SyncEvent, TextComponent, TextEdit};
+pub use names::{CollectionName, DeviceId, EventId, GroupId, RecordId, RecordKey, Scope};
+pub use patch::{leaves_of, ops_of_patch};
+pub use pointer::Pointer;
+pub use receipt::{Receipt, ReceiptStatus};
+pub use value::Value;
+
+/// A per-scope number that the server gives each applied event, in commit order. 0 means "none".
+pub type Revision = u64;

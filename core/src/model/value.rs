@@ -1,0 +1,131 @@
+//! Values: JSON with one canonical form.
+//!
+//! Two values are equal if their canonical bytes are equal. The canonical form sorts keys by their UTF-8 bytes, writes
+//! integers of i64 and u64 as decimals, doubles in their shortest form, integral doubles below 2^53 as integers, and −0
+//! as 0. [`normalize`] brings a value into the shape whose ordinary serialization *is* the canonical form; everything that
+//! is stored or compared has passed through it.
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, InvalidCode};
+use crate::limits::{MAX_DEPTH, MAX_DOCUMENT_BYTES};
+
+pub use serde_json::Value;
+
+/// Integral doubles below this magnitude (2^53) are integers.
+const EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
+
+/// Replaces integral doubles below 2^53 by integers and −0 by 0, everywhere inside.
+pub fn normalize(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(double) = number.as_f64().filter(|_| number.is_f64())
+                && double.fract() == 0.0
+                && double.abs() < EXACT_DOUBLE
+            {
+                // Exact by the check above.
+                #[expect(clippy::cast_possible_truncation)]
+                let integer = double as i64;
+                *value = Value::from(integer);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(normalize),
+        Value::Object(fields) => fields.values_mut().for_each(normalize),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The canonical bytes of a normalized value.
+#[must_use]
+pub fn canonical(value: &Value) -> Vec<u8> {
+    // serde_json's map is sorted by the keys' bytes, and its numbers print in shortest form.
+    serde_json::to_vec(value).expect("a JSON value serializes")
+}
+
+/// SHA-256 of the canonical bytes, as lower-case hex.
+#[must_use]
+pub fn hash_hex(value: &Value) -> String {
+    hex(&Sha256::digest(canonical(value)))
+}
+
+/// Lower-case hex of `bytes`.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Checks a value that is to become (part of) a document, and normalizes it.
+///
+/// # Errors
+/// `nesting_too_deep`, `nul_character`, `reserved_name` (an object key that begins with `$`), `document_too_large`.
+pub fn admit(value: &mut Value) -> Result<(), Error> {
+    check(value, 0)?;
+    normalize(value);
+    let size = canonical_len(value);
+    if size > MAX_DOCUMENT_BYTES {
+        return Err(Error::invalid(
+            InvalidCode::DocumentTooLarge,
+            format!("the value has {size} bytes, more than {MAX_DOCUMENT_BYTES}"),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks a whole document: an object that [`admit`] accepts.
+///
+/// # Errors
+/// `not_an_object`, and those of [`admit`].
+pub fn admit_document(value: &mut Value) -> Result<(), Error> {
+    if !value.is_object() {
+        return Err(Error::invalid(InvalidCode::NotAnObject, "a record is a JSON object"));
+    }
+    admit(value)
+}
+
+fn check(value: &Value, depth: usize) -> Result<(), Error> {
+    let nul = |text: &str| {
+        if text.contains('\0') {
+            Err(Error::invalid(InvalidCode::NulCharacter, "text contains U+0000"))
+        } else {
+            Ok(())
+        }
+    };
+    if depth >= MAX_DEPTH && (value.is_array() || value.is_object()) {
+        return Err(Error::invalid(InvalidCode::NestingTooDeep, "nesting is deeper than 64 levels"));
+    }
+    match value {
+        Value::String(text) => nul(text),
+        Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
+        Value::Object(fields) => fields.iter().try_for_each(|(key, field)| {
+            nul(key)?;
+            if key.starts_with('$') {
+                return Err(Error::invalid(InvalidCode::ReservedName, "object keys that begin with `$` are reserved"));
+            }
+            check(field, depth + 1)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+/// Length of the canonical bytes without building them.
+#[must_use]
+pub fn canonical_len(value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).expect("counting does not fail");
+    count.0
+}

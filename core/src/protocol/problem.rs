@@ -1,0 +1,64 @@
+//! Error documents (RFC 9457) with a stable `code`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Revision;
+
+/// An RFC 9457 problem document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Identifies the kind of problem; `about:blank` where `code` says all.
+    #[serde(rename = "type", default = "about_blank")]
+    pub kind: String,
+    /// The kind in words; the same for every occurrence.
+    #[serde(default)]
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// This occurrence in words; no secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The stable code, for programs.
+    pub code: String,
+    /// The request's id, to be quoted to the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Seconds to wait (429, 503); also in the Retry-After header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// `epoch_changed`: the new history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// `epoch_changed`: up to here both histories are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_revision: Option<Revision>,
+}
+
+fn about_blank() -> String {
+    "about:blank".to_owned()
+}
+
+impl Problem {
+    /// A problem with nothing but its status, code and words.
+    #[must_use]
+    pub fn new(status: u16, code: impl Into<String>, title: impl Into<String>) -> Self {
+        Self {
+            kind: about_blank(),
+            title: title.into(),
+            status,
+            detail: None,
+            code: code.into(),
+            request_id: None,
+            retry_after: None,
+            epoch: None,
+            shared_revision: None,
+        }
+    }
+
+    /// Adds words on this occurrence.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}

@@ -1,0 +1,50 @@
+//! `POST /sync/events`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Cursor;
+use crate::model::{DeviceId, Receipt, Scope, SyncEvent};
+
+/// A push. `E` is [`SyncEvent`] at the client; the server first reads raw JSON, so that one malformed event harms no other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushRequest<E = SyncEvent> {
+    /// The scope that the events belong to.
+    pub scope: Scope,
+    /// Whose replica this is; must be the credential's subject.
+    pub account: String,
+    /// The server history that the replica follows; `null` before the first answer.
+    pub epoch: Option<String>,
+    /// The pushing device.
+    pub device_id: DeviceId,
+    /// Strictly increasing per (device, scope); repeated only with the same events.
+    pub push_seq: u64,
+    /// Where the replica's pull stands.
+    pub cursor: Option<Cursor>,
+    /// The latest commit of which this replica has evidence (a receipt may be newer than the cursor): proof that the server
+    /// was restored from an older copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Cursor>,
+    /// The device's corrected clock, in milliseconds.
+    pub device_now: u64,
+    /// The events, in queue order; the members of a group stand together.
+    pub events: Vec<E>,
+}
+
+/// The answer to a push.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushResponse {
+    /// The server's clock, in milliseconds.
+    pub server_now: u64,
+    /// The server's identity.
+    pub server_id: String,
+    /// The server history.
+    pub epoch: String,
+    /// Where the pull may go on; present only if every revision after the request's cursor was made by this push and all
+    /// its records (notes included) are in the receipts or follow from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// The scope's newest commit, as evidence for later requests' `seen`.
+    pub head: Cursor,
+    /// One receipt per event, in request order.
+    pub receipts: Vec<Receipt>,
+}

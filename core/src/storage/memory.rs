@@ -1,0 +1,168 @@
+//! A storage in memory: for tests, and for replicas that need not outlive the process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::platform::BoxFuture;
+
+/// Keeps a replica in memory. Clones share their content, so that a test can "restart" on it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStorage {
+    state: Arc<Mutex<State>>,
+}
+
+/// Value and version by key.
+type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+
+#[derive(Debug, Default)]
+struct State {
+    tables: BTreeMap<Table, Rows>,
+    fence: u64,
+    suspended: bool,
+    closed: bool,
+}
+
+impl MemoryStorage {
+    /// An empty storage.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens the same content again after a [`close`](Storage::close), as a restarted process would.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        let mut state = self.lock();
+        state.closed = false;
+        state.suspended = false;
+        drop(state);
+        self.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic inside cannot leave a batch half applied: writes happen after every check.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, State>, StorageError> {
+        let state = self.lock();
+        if state.closed {
+            Err(StorageError::Closed(""))
+        } else if state.suspended {
+            Err(StorageError::Suspended)
+        } else {
+            Ok(state)
+        }
+    }
+}
+
+impl State {
+    fn version(&self, row: &RowKey) -> u64 {
+        self.tables.get(&row.table).and_then(|table| table.get(&row.key)).map_or(0, |(_, version)| *version)
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {
+        if batch.fence.is_some_and(|fence| fence != self.fence)
+            || batch.expect.iter().any(|(row, version)| self.version(row) != *version)
+        {
+            return Err(StorageError::Stale);
+        }
+        for prefix in batch.clear {
+            self.tables.entry(prefix.table).or_default().retain(|key, _| !key.starts_with(&prefix.key));
+        }
+        for row in batch.delete {
+            self.tables.entry(row.table).or_default().remove(&row.key);
+        }
+        for (row, value) in batch.put {
+            let slot = self.tables.entry(row.table).or_default().entry(row.key).or_default();
+            *slot = (value, slot.1 + 1);
+        }
+        Ok(())
+    }
+
+    fn scan(&self, scan: Scan) -> Vec<Row> {
+        use std::ops::Bound;
+        // `BTreeMap::range` panics on an empty range; a scan of one is empty.
+        let empty = match (&scan.lower, &scan.upper) {
+            (Bound::Included(low), Bound::Included(high)) => low > high,
+            (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => low >= high,
+            _ => false,
+        };
+        let Some(table) = self.tables.get(&scan.table).filter(|_| !empty) else { return Vec::new() };
+        let row = |(key, (value, version)): (&Vec<u8>, &(Vec<u8>, u64))| Row {
+            key: key.clone(),
+            value: value.clone(),
+            version: *version,
+        };
+        let range = table.range::<Vec<u8>, _>((scan.lower, scan.upper));
+        if scan.reverse {
+            range.rev().take(scan.limit).map(row).collect()
+        } else {
+            range.take(scan.limit).map(row).collect()
+        }
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn durability(&self) -> Durability {
+        Durability::Normal
+    }
+
+    fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
+        Box::pin(async move {
+            let state = self.open()?;
+            Ok(keys
+                .into_iter()
+                .map(|row| {
+                    let (value, version) = state.tables.get(&row.table)?.get(&row.key)?;
+                    Some(Row { value: value.clone(), version: *version, key: row.key })
+                })
+                .collect())
+        })
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
+        Box::pin(async move { Ok(self.open()?.scan(scan)) })
+    }
+
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move { self.open()?.apply(batch) })
+    }
+
+    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(async move {
+            let mut state = self.open()?;
+            state.fence += 1;
+            Ok(state.fence)
+        })
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(async move {
+            let state = self.open()?;
+            Ok(state.tables.values().flatten().map(|(key, (value, _))| (key.len() + value.len()) as u64).sum())
+        })
+    }
+
+    fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            self.lock().suspended = true;
+            Ok(())
+        })
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            self.lock().suspended = false;
+            Ok(())
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            self.lock().closed = true;
+            Ok(())
+        })
+    }
+}

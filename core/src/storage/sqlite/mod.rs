@@ -1,0 +1,5 @@
+//! SQLite.
+
+/// Keeps a replica in an SQLite file.
+#[derive(Debug)]
+pub struct SqliteStorage;

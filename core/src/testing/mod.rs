@@ -1,0 +1,1 @@
+//! Tools for tests: conformance suites and doubles. Exported under the `testing` feature.
