@@ -153,7 +153,8 @@ pub struct SyncEvent {
     pub record: RecordId,
     /// What it does.
     pub action: SyncAction,
-    /// Field operations; `update` only.
+    /// Field operations of an `update`; in a `create`, updates that were folded into it before it was sent, each with its
+    /// own stamp (folding must not change who wins).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ops: Vec<Op>,
     /// The document; `create` only.
@@ -228,14 +229,14 @@ impl SyncEvent {
     /// An `invalid` error with the code of the first offence.
     pub fn admit(&mut self) -> Result<(), EventContentError> {
         let shape = match self.action {
-            SyncAction::Create => self.doc.is_some() && self.ops.is_empty(),
+            SyncAction::Create => self.doc.is_some(),
             SyncAction::Update => self.doc.is_none() && !self.ops.is_empty(),
             SyncAction::Delete => self.doc.is_none() && self.ops.is_empty(),
         };
         if !shape {
             return Err(Error::invalid(
                 InvalidCode::EventShape,
-                "`create` carries `doc`, `update` carries `ops`, `delete` neither",
+                "`create` carries `doc` (and folded `ops`), `update` carries `ops`, `delete` neither",
             ));
         }
         if self.ops.len() > MAX_OPS_PER_EVENT {

@@ -60,6 +60,9 @@ pub struct Trailer {
     pub more: bool,
     /// The server history.
     pub epoch: String,
+    /// The revision that `cursor` stands for: with `more` false, everything up to it has been sent, and a record that is not
+    /// there was not alive then.
+    pub revision: Revision,
     /// As in [`CursorLine`].
     pub included: u64,
     /// The scope's highest stamp.
@@ -185,6 +188,7 @@ impl Line {
                     cursor: self.cursor.ok_or("cursor")?,
                     more: self.more.ok_or("more")?,
                     epoch: self.epoch.ok_or("epoch")?,
+                    revision: self.revision.ok_or("revision")?,
                     included: self.included.unwrap_or(0),
                     hlc: self.hlc,
                     backup_revision: self.backup_revision.unwrap_or(0),

@@ -196,3 +196,41 @@ impl TransportError {
         }
     }
 }
+
+/// The transport of a client that has none: no server can be reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTransport;
+
+impl NoTransport {
+    fn unreachable<T>() -> Result<T, TransportError> {
+        Err(TransportError::Unreachable("the client has no transport".into()))
+    }
+}
+
+impl Transport for NoTransport {
+    fn push<'a>(
+        &'a self,
+        _: &'a RequestContext,
+        _: &'a PushRequest,
+    ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
+        Box::pin(async { Self::unreachable() })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        _: &'a RequestContext,
+        _: &'a ChangesRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeReader>, TransportError>> {
+        Box::pin(async { Self::unreachable() })
+    }
+
+    fn request<'a>(
+        &'a self,
+        _: &'a RequestContext,
+        _: Method,
+        _: &'a str,
+        _: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Response, TransportError>> {
+        Box::pin(async { Self::unreachable() })
+    }
+}
