@@ -2,6 +2,10 @@
 
 mod environment;
 mod random;
+mod script;
+mod transport;
 
 pub use environment::{TEST_EPOCH_MS, TestEnvironment};
 pub use random::SeededRandom;
+pub use script::{Asked, Call, CallKind, Fault};
+pub use transport::ScriptedTransport;
