@@ -11,6 +11,7 @@ pub mod merge;
 pub mod model;
 pub mod platform;
 pub mod protocol;
+pub mod query;
 pub mod replica;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]

@@ -561,7 +561,7 @@ mod tests {
         assert_eq!(env.monotonic(), second * 9);
         assert_eq!(ask(&hasty).unwrap_err().code(), "unreachable");
         let at: Vec<Duration> = transport.calls().iter().map(|call| call.at).collect();
-        assert_eq!(at, [second * 0, second * 5, second * 9]);
+        assert_eq!(at, [Duration::ZERO, second * 5, second * 9]);
     }
 
     #[test]
