@@ -10,7 +10,7 @@ use crate::engine::{Credentials, Engine, EngineOptions, TokenReason, Tokens};
 use crate::environment::SharedEnvironment;
 use crate::error::{Error, InvalidCode, Result};
 use crate::model::{CollectionName, Pointer, Policy};
-use crate::query::IndexSet;
+use crate::query::{IndexDefinition, IndexSet};
 use crate::queue::{OfflineQueue, PolicyTable, QueueLimits};
 use crate::replica::Writer;
 use crate::storage::Storage;
@@ -78,11 +78,7 @@ impl ClientBuilder {
     }
 
     /// Declares an index over fields of a collection (JSON Pointers or top-level names), built at the next open.
-    pub fn index<P: AsRef<str>>(
-        mut self,
-        collection: impl Into<String>,
-        paths: impl IntoIterator<Item = P>,
-    ) -> Self {
+    pub fn index<P: AsRef<str>>(mut self, collection: impl Into<String>, paths: impl IntoIterator<Item = P>) -> Self {
         let paths = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
         self.indexes.push((collection.into(), paths));
         self
@@ -95,12 +91,7 @@ impl ClientBuilder {
     }
 
     /// Who wins conflicts at a field (a JSON Pointer) and all below it.
-    pub fn field_policy(
-        mut self,
-        collection: impl Into<String>,
-        path: impl Into<String>,
-        policy: Policy,
-    ) -> Self {
+    pub fn field_policy(mut self, collection: impl Into<String>, path: impl Into<String>, policy: Policy) -> Self {
         self.policies.push((collection.into(), Some(path.into()), policy));
         self
     }
@@ -159,7 +150,7 @@ impl ClientBuilder {
                 }
                 other => other.map(drop),
             }?;
-            crate::query::build_indexes(&writer, &indexes).await
+            Ok(())
         }
         .await;
         if let Err(error) = opened {
@@ -175,11 +166,11 @@ impl ClientBuilder {
 }
 
 fn declare(indexes: &[(String, Vec<String>)]) -> Result<IndexSet> {
-    let mut set = IndexSet::default();
-    for (collection, paths) in indexes {
-        set.declare(CollectionName::new(collection)?, paths)?;
-    }
-    Ok(set)
+    let definitions = indexes.iter().map(|(collection, paths)| {
+        // The fields are the name: another choice of fields is another index.
+        IndexDefinition::new(CollectionName::new(collection)?, paths.join(","), paths)
+    });
+    IndexSet::new(definitions.collect::<Result<Vec<_>>>()?)
 }
 
 #[cfg(feature = "native")]

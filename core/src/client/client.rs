@@ -201,7 +201,7 @@ impl Client {
         let mut found = Vec::new();
         for scope in self.reader().scopes().await? {
             let notes = Collection::reserved(self.clone(), scope, crate::merge::CONFLICTS)?;
-            let open = crate::query::Filter::negate(crate::query::eq("/resolved", true));
+            let open = crate::query::not(crate::query::eq("/resolved", true));
             found.extend(notes.query().filter(open).all().await?);
         }
         Ok(found)

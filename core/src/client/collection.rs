@@ -2,9 +2,10 @@
 
 use super::client::{Client, app_collection};
 use super::edit::Edit;
+use super::reading::Reading;
 use crate::error::{Error, InvalidCode, Result};
 use crate::model::{CollectionName, EventId, Mode, Policy, RecordId, RecordKey, Scope, Value};
-use crate::query::{Query, Record};
+use crate::query::Record;
 use crate::queue::{Draft, Mutation};
 
 /// A collection of records in one scope. Cheap to clone.
@@ -42,8 +43,7 @@ pub enum RecordState {
 
 impl Collection {
     pub(super) fn new(client: Client, scope: Result<Scope, String>, name: String) -> Self {
-        let place =
-            scope.and_then(|scope| Ok((scope, app_collection(&name).map_err(|error| error.to_string())?)));
+        let place = scope.and_then(|scope| Ok((scope, app_collection(&name).map_err(|error| error.to_string())?)));
         Self { client, place, options: WriteOptions::default() }
     }
 
@@ -157,20 +157,20 @@ impl Collection {
     }
 
     async fn has_open_note(&self, key: &RecordKey) -> Result<bool> {
-        use crate::query::{Filter, eq};
+        use crate::query::{and, eq, not};
         let (scope, _) = self.place()?;
         let notes = Self::reserved(self.client.clone(), scope.clone(), crate::merge::CONFLICTS)?;
-        let open = Filter::and([
+        let open = and([
             eq("/collection", key.collection.as_str()),
             eq("/record", key.record.as_str()),
-            Filter::negate(eq("/resolved", true)),
+            not(eq("/resolved", true)),
         ]);
         Ok(!notes.query().filter(open).limit(1).all().await?.is_empty())
     }
 
     /// Begins a query.
-    pub fn query(&self) -> Query {
-        Query::new(self.clone())
+    pub fn query(&self) -> Reading {
+        Reading::new(self.clone())
     }
 
     /// All records, by id.

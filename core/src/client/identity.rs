@@ -55,7 +55,10 @@ async fn open(txn: &mut Txn, account: Option<String>, claim: bool) -> Result<Ide
             let untouched =
                 row.next_position == 1 && txn.scan_stored(Scan::prefix(Table::Record, b"").limit(1)).await?.is_empty();
             if !untouched && !claim {
-                return Err(Error::IdentityMismatch { expected: "nobody yet (it is anonymous)".into(), found: account });
+                return Err(Error::IdentityMismatch {
+                    expected: "nobody yet (it is anonymous)".into(),
+                    found: account,
+                });
             }
             txn.replica_mut().account = Some(account);
             Ok(Identity::Known)

@@ -6,6 +6,7 @@ mod collection;
 mod edit;
 mod identity;
 mod observe;
+mod reading;
 mod transaction;
 
 pub use builder::ClientBuilder;
@@ -14,4 +15,5 @@ pub use collection::{Collection, RecordState, WriteOptions};
 pub use edit::Edit;
 pub use identity::SignedOut;
 pub use observe::Events;
+pub use reading::Reading;
 pub use transaction::Transaction;

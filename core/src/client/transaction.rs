@@ -57,10 +57,11 @@ impl Transaction {
 
     /// Marks a conflict note as resolved.
     pub fn resolve(self, scope: &Scope, note: impl AsRef<str>) -> Self {
-        let draft = Collection::reserved(self.client.clone(), scope.clone(), crate::merge::CONFLICTS).and_then(|notes| {
-            let set = (Pointer::top("resolved"), OpKind::Set { value: Value::Bool(true) });
-            notes.draft(note.as_ref(), Mutation::Edit(vec![set]))
-        });
+        let draft =
+            Collection::reserved(self.client.clone(), scope.clone(), crate::merge::CONFLICTS).and_then(|notes| {
+                let set = (Pointer::top("resolved"), OpKind::Set { value: Value::Bool(true) });
+                notes.draft(note.as_ref(), Mutation::Edit(vec![set]))
+            });
         self.push(draft)
     }
 

@@ -128,8 +128,7 @@ impl Engine {
 
 async fn replace_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, changes: &[Change], now: u64) -> Result<()> {
     let generation = txn.scope(scope).await?.generation;
-    let keep: BTreeSet<RecordKey> =
-        changes.iter().map(Change::key).filter(|key| bucket_of(key) == bucket).collect();
+    let keep: BTreeSet<RecordKey> = changes.iter().map(Change::key).filter(|key| bucket_of(key) == bucket).collect();
     // What the server does not have goes; what it has is taken as it says.
     for key in local_keys(txn, scope, bucket).await? {
         let row = txn.record_mut(scope, generation, &key).await?;

@@ -55,7 +55,8 @@ impl Engine {
             findings.warning("no_network", "The app says that there is no network (`set_online(false)`).".into());
         }
         if let Some(offset) = replica.clock.offset_ms.filter(|offset| offset.unsigned_abs() > MAX_CLOCK_AHEAD_MS) {
-            findings.note("clock_skew", format!("The device's clock is {offset} ms off the server's; it is corrected."));
+            findings
+                .note("clock_skew", format!("The device's clock is {offset} ms off the server's; it is corrected."));
         }
         let runtimes: Vec<_> =
             lock(&self.scopes).iter().map(|(scope, runtime)| (scope.clone(), runtime.memory().clone())).collect();
@@ -64,10 +65,15 @@ impl Engine {
             match memory.state {
                 SyncState::Offline { next_try } => findings.warning(
                     "offline",
-                    format!("{scope}: the server cannot be reached or refuses for now ({last}); next try {next_try:?}."),
+                    format!(
+                        "{scope}: the server cannot be reached or refuses for now ({last}); next try {next_try:?}."
+                    ),
                 ),
                 SyncState::AuthRequired => {
-                    findings.problem("auth_required", format!("{scope}: sign in again ({last}); nothing is lost meanwhile."));
+                    findings.problem(
+                        "auth_required",
+                        format!("{scope}: sign in again ({last}); nothing is lost meanwhile."),
+                    );
                 }
                 SyncState::Stalled { reason } => findings.problem("stalled", format!("{scope}: {reason}")),
                 SyncState::ScopeLost => findings.problem(
@@ -80,21 +86,31 @@ impl Engine {
         for scope in self.reader().scopes().await? {
             let row = self.reader().scope(&scope).await?;
             if row.building.is_some() {
-                findings.warning("rebuilding", format!("{scope}: the replica is being fetched anew; the old one is read until then."));
+                findings.warning(
+                    "rebuilding",
+                    format!("{scope}: the replica is being fetched anew; the old one is read until then."),
+                );
             } else if !row.complete {
                 findings.note("first_sync", format!("{scope}: the first sync is not complete."));
             }
             if let Some(push) = &row.in_flight {
                 findings.warning(
                     "unanswered_push",
-                    format!("{scope}: push {} ({} events) has no answer yet and will be sent again.", push.push_seq, push.positions.len()),
+                    format!(
+                        "{scope}: push {} ({} events) has no answer yet and will be sent again.",
+                        push.push_seq,
+                        push.positions.len()
+                    ),
                 );
             }
             for parked in self.queue.parked(&scope, NAMED).await? {
                 let why = parked.parked.map(|why| format!("{}: {}", why.code, why.message)).unwrap_or_default();
                 findings.problem(
                     "parked",
-                    format!("{scope}: event {} on {} was refused ({why}): retry, replace or discard it.", parked.id, parked.key),
+                    format!(
+                        "{scope}: event {} on {} was refused ({why}): retry, replace or discard it.",
+                        parked.id, parked.key
+                    ),
                 );
             }
             // Not beside a sync, which changes both.

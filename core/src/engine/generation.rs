@@ -173,7 +173,12 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 pending.insert(at, position);
             }
             let state = Outcome::Pending { position };
-            txn.notify(Notice::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: state.clone() });
+            txn.notify(Notice::Event {
+                scope: scope.clone(),
+                id: id.clone(),
+                key: key.clone(),
+                outcome: state.clone(),
+            });
             txn.set_outcome(&id, OutcomeRow { scope: scope.clone(), key, state });
         }
     }
@@ -197,7 +202,9 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         for (position, entry) in page {
             lanes.entry(entry.event.key()).or_default().push(position);
             let absorbed = entry.settled.is_some() || entry.sent.is_some_and(|sent| sent <= included);
-            if absorbed != entry.absorbed && let Some(entry) = txn.entry_mut(scope, position).await? {
+            if absorbed != entry.absorbed
+                && let Some(entry) = txn.entry_mut(scope, position).await?
+            {
                 entry.absorbed = absorbed;
             }
         }

@@ -153,8 +153,7 @@ impl Engine {
         let mut token = self.tokens.current(&*self.environment).await?;
         let mut renewed = false;
         loop {
-            let context =
-                RequestContext { token: Some(token.token.clone()), deadline: Some(self.options.deadline) };
+            let context = RequestContext { token: Some(token.token.clone()), deadline: Some(self.options.deadline) };
             let answer = timeout(&*self.environment, self.options.deadline, request(context)).await;
             match answer.unwrap_or_else(|| Err(TransportError::Unreachable("the deadline passed".into()))) {
                 Ok(answer) => return Ok(answer),

@@ -74,7 +74,10 @@ async fn accept_one(
 ) -> Result<(EventId, u64)> {
     for id in &draft.depends_on {
         if txn.outcome(id).await?.is_none_or(|outcome| outcome.scope != *scope) {
-            return Err(Error::Event { id: id.clone(), why: "it is not an event of this scope, so nothing can depend on it" });
+            return Err(Error::Event {
+                id: id.clone(),
+                why: "it is not an event of this scope, so nothing can depend on it",
+            });
         }
     }
     let row = txn.record(scope, generation, &draft.key).await?;
@@ -132,7 +135,7 @@ async fn accept_one(
             txn.replica_mut().left_queue(&earlier);
             txn.set_entry(scope, position, None);
             settle_outcome(txn, scope, &earlier.event.id, &key, Outcome::Cancelled);
-            super::forget(txn, scope, generation, &key, position).await?;
+            super::overlay::forget(txn, scope, generation, &key, position).await?;
             Outcome::Cancelled
         }
         _ => {
@@ -177,11 +180,7 @@ pub(super) fn encoded_len(event: &SyncEvent) -> u64 {
 }
 
 /// The event's action and content, given what the app sees.
-fn plan(
-    key: &RecordKey,
-    mutation: &Mutation,
-    view: Option<&Value>,
-) -> Result<(SyncAction, Vec<Op>, Option<Value>)> {
+fn plan(key: &RecordKey, mutation: &Mutation, view: Option<&Value>) -> Result<(SyncAction, Vec<Op>, Option<Value>)> {
     match (mutation, view) {
         (Mutation::Create(_), Some(_)) => Err(Error::AlreadyExists(key.to_string())),
         (Mutation::Create(doc), None) => Ok((SyncAction::Create, Vec::new(), Some(doc.clone()))),

@@ -110,23 +110,23 @@ impl Choice {
             from = last + 1;
             for (position, entry) in page {
                 // A unit is a single event, or the members of a group, which stand together in the queue.
-                let continues = unit.first().is_some_and(|(_, first)| {
-                    first.event.group.is_some() && first.event.group == entry.event.group
-                });
-                if !continues && !unit.is_empty() && !self.take(txn, scope, std::mem::take(&mut unit)).await? {
+                let continues = unit
+                    .first()
+                    .is_some_and(|(_, first)| first.event.group.is_some() && first.event.group == entry.event.group);
+                if !continues && !unit.is_empty() && !self.take(txn, std::mem::take(&mut unit)).await? {
                     return Ok(self.chosen);
                 }
                 unit.push((position, entry));
             }
         }
         if !unit.is_empty() {
-            self.take(txn, scope, unit).await?;
+            self.take(txn, unit).await?;
         }
         Ok(self.chosen)
     }
 
     /// Considers one unit. Returns `false` when the push is full.
-    async fn take(&mut self, txn: &mut Txn, scope: &Scope, unit: Vec<(u64, QueueEntry)>) -> Result<bool> {
+    async fn take(&mut self, txn: &mut Txn, unit: Vec<(u64, QueueEntry)>) -> Result<bool> {
         // An event whose receipt is known waits for a pull only; it holds nothing up and is not sent again.
         if unit.iter().all(|(_, entry)| entry.settled.is_some()) {
             return Ok(true);
@@ -187,9 +187,5 @@ impl Choice {
 }
 
 fn text_leaves(event: &SyncEvent) -> impl Iterator<Item = (RecordKey, Pointer)> + '_ {
-    event
-        .ops
-        .iter()
-        .filter(|op| matches!(op.kind, OpKind::Text { .. }))
-        .map(|op| (event.key(), op.path.clone()))
+    event.ops.iter().filter(|op| matches!(op.kind, OpKind::Text { .. })).map(|op| (event.key(), op.path.clone()))
 }

@@ -26,5 +26,4 @@ pub use offline_queue::{OfflineQueue, QueueLimits, QueueStats};
 pub use policies::PolicyTable;
 pub use settle::Settlement;
 
-pub(crate) use overlay::{forget, overlay};
 pub(crate) use settle::{confirm, finish_settled};

@@ -101,9 +101,8 @@ impl Replica {
 
     /// Up to `limit` unsettled events after position `after`, in queue order.
     pub async fn entries(&self, scope: &Scope, after: u64, limit: usize) -> Result<Vec<(u64, QueueEntry)>> {
-        let scan = Scan::prefix(Table::Event, &keys::event_prefix(scope))
-            .after(&keys::event(scope, after).key)
-            .limit(limit);
+        let scan =
+            Scan::prefix(Table::Event, &keys::event_prefix(scope)).after(&keys::event(scope, after).key).limit(limit);
         self.shared
             .storage
             .scan(scan)

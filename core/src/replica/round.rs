@@ -187,18 +187,20 @@ impl Shared {
 
     /// One round; what arrived meanwhile goes on in the background.
     async fn round(shared: Arc<Self>) {
-        let _unstick = Unstick(&shared);
-        let work: Vec<_> = lock(&shared.queue).waiting.drain(..).collect();
-        shared.commit(work).await;
-        let more = {
-            let mut queue = lock(&shared.queue);
-            queue.running = !queue.waiting.is_empty();
-            queue.running
-        };
-        if more {
-            let next: BoxFuture<'static, ()> = Box::pin(Self::round(shared.clone()));
-            shared.environment.spawn(next);
+        if shared.next_round().await {
+            let rest = shared.clone();
+            shared.environment.spawn(Box::pin(async move { while rest.next_round().await {} }));
         }
+    }
+
+    /// Runs the waiting work; returns whether there is more.
+    async fn next_round(&self) -> bool {
+        let _unstick = Unstick(self);
+        let work: Vec<_> = lock(&self.queue).waiting.drain(..).collect();
+        self.commit(work).await;
+        let mut queue = lock(&self.queue);
+        queue.running = !queue.waiting.is_empty();
+        queue.running
     }
 
     /// Does all of `work` in one commit. Work that fails is taken out, and the rest done again without it: nothing that a
@@ -255,40 +257,40 @@ impl Shared {
     }
 }
 
-    /// Reads the guard row, making it if the storage is empty.
-    async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<Cache> {
-        loop {
-            if let Some(row) = storage.get(vec![keys::replica()]).await?.pop().flatten() {
-                return Ok(Cache {
-                    replica: decode(&row.value)?,
-                    version: row.version,
-                    scopes: Default::default(),
-                    digests: Default::default(),
-                });
-            }
-            let fresh = ReplicaRow {
-                device: DeviceId::generate(&**environment),
-                account: None,
-                server_id: None,
-                sealed: false,
-                disabled: false,
-                clock: Default::default(),
-                next_position: 1,
-                queued_events: 0,
-                queued_bytes: 0,
-                parked_events: 0,
-            };
-            let batch = Batch {
-                expect: vec![(keys::replica(), 0)],
-                put: vec![(keys::replica(), encode(&fresh))],
-                ..Batch::default()
-            };
-            match storage.apply(batch).await {
-                Ok(()) | Err(StorageError::Stale) => {}
-                Err(error) => return Err(error.into()),
-            }
+/// Reads the guard row, making it if the storage is empty.
+async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<Cache> {
+    loop {
+        if let Some(row) = storage.get(vec![keys::replica()]).await?.pop().flatten() {
+            return Ok(Cache {
+                replica: decode(&row.value)?,
+                version: row.version,
+                scopes: Default::default(),
+                digests: Default::default(),
+            });
+        }
+        let fresh = ReplicaRow {
+            device: DeviceId::generate(&**environment),
+            account: None,
+            server_id: None,
+            sealed: false,
+            disabled: false,
+            clock: Default::default(),
+            next_position: 1,
+            queued_events: 0,
+            queued_bytes: 0,
+            parked_events: 0,
+        };
+        let batch = Batch {
+            expect: vec![(keys::replica(), 0)],
+            put: vec![(keys::replica(), encode(&fresh))],
+            ..Batch::default()
+        };
+        match storage.apply(batch).await {
+            Ok(()) | Err(StorageError::Stale) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+}
 
 /// Lets the next caller begin a round if this one panics; the panicking unit's caller gets `internal`.
 struct Unstick<'a>(&'a Shared);

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use super::keys::{self, Generation};
 use super::notice::Notice;
 use super::rows::{DigestRow, OutcomeRow, QueueEntry, RecordRow, ReplicaRow, ScopeRow};
+use crate::clock::Stamp;
 use crate::environment::SharedEnvironment;
 use crate::error::Result;
-use crate::clock::Stamp;
 use crate::model::{EventId, RecordKey, Scope, Value};
 use crate::query::IndexSet;
 use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
@@ -349,14 +349,7 @@ impl Txn {
             }
             let view = slot.row.view();
             if original.as_ref() != view {
-                self.indexes.write(
-                    &slot.scope,
-                    slot.generation,
-                    &slot.key,
-                    original.as_ref(),
-                    view,
-                    &mut batch,
-                );
+                self.indexes.diff(&slot.scope, slot.generation, &slot.key, original.as_ref(), view).add_to(&mut batch);
                 if cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation) {
                     let view = view.cloned();
                     notices.push(Notice::Record { scope: slot.scope, key: slot.key, before: original, after: view });
