@@ -1,22 +1,18 @@
 //! No tracked file names a place on somebody's machine.
 
-use std::path::Path;
-
-use crate::process::{Result, fail, output, program, root};
+use crate::process::{Result, fail};
+use crate::tracked;
 
 /// First components of paths that exist on one machine only.
 const MACHINE_ROOTS: [&str; 8] = ["home", "Users", "root", "work", "builds", "mnt", "private", "Volumes"];
 
 /// Fails with a list of the places found.
 pub fn check() -> Result {
-    let listing = output(&mut program("git", ["ls-files", "-z"]))?;
     let mut found = Vec::new();
-    for name in listing.split('\0').filter(|name| !name.is_empty()) {
-        // A file that cannot be read was deleted in the working tree; one that is no text holds no path we could show.
-        let Ok(text) = std::fs::read_to_string(root().join(Path::new(name))) else { continue };
-        for (number, line) in text.lines().enumerate() {
+    for file in tracked::texts()? {
+        for (number, line) in file.text.lines().enumerate() {
             if let Some(path) = machine_path(line) {
-                found.push(format!("{name}:{}: {path}", number + 1));
+                found.push(format!("{}:{}: {path}", file.name, number + 1));
             }
         }
     }

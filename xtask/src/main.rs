@@ -4,12 +4,14 @@
 //! a command that needs a tool fetches it into the user's cache folder and says so.
 
 mod check;
+mod links;
 mod machine_paths;
 mod process;
 mod programs;
 mod suites;
 mod supply_chain;
 mod tally;
+mod tracked;
 mod wasm;
 
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Check format, lints, docs, paths, dependencies and the wasm build; fails at the first step that fails
+    /// Check paths, links, format, lints, docs, dependencies and the wasm build; fails at the first step that fails
     Check {
         /// Do not fetch the advisory database, whose home is not a package registry; dependencies are then not checked
         /// for known vulnerabilities
