@@ -3,7 +3,7 @@
 use super::collection::Collection;
 use crate::error::Result;
 use crate::model::CollectionName;
-use crate::query::{Continuation, Filter, Query, QueryPage, Record};
+use crate::query::{Continuation, Filter, Plan, Query, QueryPage, Reader, Record};
 
 /// A query on one collection, about to be run. See [`Query`] for what it means.
 #[derive(Clone, Debug)]
@@ -90,7 +90,19 @@ impl Reading {
         self.collection.client.check_open()?;
         let query = self.to_query()?;
         let (scope, _) = self.collection.place()?;
-        let _ = (scope, query);
-        Ok(QueryPage::default())
+        let replica = self.collection.client.reader();
+        let generation = replica.generation(scope).await?;
+        Reader::new(&**replica.storage(), scope, generation, replica.indexes()).run(&query).await
+    }
+
+    /// How the query will be answered: by which index, and whether it has to sort.
+    ///
+    /// # Errors
+    /// `invalid_query`.
+    pub fn explain(&self) -> Result<Plan> {
+        let query = self.to_query()?;
+        let (scope, _) = self.collection.place()?;
+        let replica = self.collection.client.reader();
+        Reader::new(&**replica.storage(), scope, 0, replica.indexes()).explain(&query)
     }
 }

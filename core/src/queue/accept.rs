@@ -111,7 +111,13 @@ async fn accept_one(
     let key = draft.key.clone();
     let folded = match pending.last() {
         Some(&last) => match txn.entry(scope, last).await? {
-            Some(earlier) => Some((last, earlier.clone(), fold(earlier, &event, bytes))),
+            Some(earlier) => {
+                let earlier = earlier.clone();
+                let in_flight = txn.scope(scope).await?.in_flight.as_ref();
+                let sent = in_flight.is_some_and(|push| push.positions.contains(&last));
+                let fold = if sent { Fold::Keep } else { fold(&earlier, &event, bytes) };
+                Some((last, earlier, fold))
+            }
             None => None,
         },
         None => None,

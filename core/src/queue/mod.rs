@@ -19,6 +19,8 @@ mod overlay;
 mod park;
 mod policies;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 pub use draft::{Draft, Mutation};
 pub use freeze::Push;

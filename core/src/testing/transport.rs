@@ -449,6 +449,7 @@ mod tests {
                 let trailer = (left == 0).then(|| Trailer {
                     cursor: cursor.clone(),
                     more: false,
+                    revision: 0,
                     epoch: "e".to_owned(),
                     included: 0,
                     hlc: None,
