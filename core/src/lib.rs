@@ -9,6 +9,8 @@ pub mod error;
 pub mod limits;
 pub mod merge;
 pub mod model;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod platform;
 pub mod protocol;
 pub mod replica;
