@@ -12,6 +12,8 @@ pub mod events;
 pub mod limits;
 pub mod merge;
 pub mod model;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod platform;
 pub mod protocol;
 pub mod query;

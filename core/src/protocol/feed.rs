@@ -20,6 +20,7 @@ impl fmt::Debug for Cursor {
 
 /// What a client asks of the feed; becomes the query string.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct ChangesRequest {
     /// The scope.
     pub scope: Scope,
@@ -42,6 +43,7 @@ pub struct ChangesRequest {
 
 /// A position between two changes; everything before it may be committed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CursorLine {
     /// The position.
     pub cursor: Cursor,
@@ -53,6 +55,7 @@ pub struct CursorLine {
 
 /// The last line of the feed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Trailer {
     /// Where the next pull goes on.
     pub cursor: Cursor,
@@ -84,6 +87,7 @@ pub struct Trailer {
 
 /// The feed as one JSON document (`Accept: application/json`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page {
     /// The changes, by ascending revision.
     pub changes: Vec<Change>,

@@ -12,8 +12,10 @@ use crate::protocol::{ChangesRequest, Cursor, Problem, PushRequest, PushResponse
 
 #[cfg(feature = "http")]
 mod http;
+pub mod ndjson;
+pub mod wire;
 #[cfg(feature = "http")]
-pub use http::{HttpOptions, HttpTransport};
+pub use http::{Compression, HttpOptions, HttpTransport};
 
 /// What goes with every request.
 #[derive(Clone, Debug, Default)]
