@@ -50,3 +50,16 @@ pub const DEFAULT_QUEUE_BYTES: u64 = 1 << 30;
 
 /// Lost races after which a client-decided conflict parks with `hot_record`.
 pub const MAX_RESOLVE_RACES: u32 = 5;
+
+/// Bytes of a value's encoding that an index keeps; longer values are found by these and checked in their record.
+pub const MAX_INDEXED_VALUE_BYTES: usize = 256;
+/// Most fields of one index.
+pub const MAX_INDEX_PATHS: usize = 8;
+/// Most conditions of one filter.
+pub const MAX_FILTER_CONDITIONS: usize = 1_000;
+/// Deepest nesting of a filter.
+pub const MAX_FILTER_DEPTH: usize = 32;
+/// Most values of one `in` condition.
+pub const MAX_FILTER_VALUES: usize = 10_000;
+/// Most fields of one query's order.
+pub const MAX_ORDER_PATHS: usize = 8;

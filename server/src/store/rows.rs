@@ -3,8 +3,9 @@
 use serde_json::Value;
 use unisono::clock::Stamp;
 use unisono::merge::{LoggedWrite, StoredRecord};
-use unisono::model::digest::digest_of_canonical;
-use unisono::model::{DeviceId, DigestSum, Receipt, RecordKey, Revision, Value as Document, value};
+use unisono::model::{
+    DeviceId, DigestSum, Receipt, RecordKey, Revision, Value as Document, digest_of_canonical, value,
+};
 
 /// A scope: the head of its history and the totals over its records.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -194,8 +194,8 @@ impl<'t> Draft<'t> {
             let row = RecordRow::new(key, after);
             let delta = changed.entry(bucket_of(&row.key)).or_default();
             if let Some(before) = &slot.before {
-                *delta -= before.digest;
-                scope.digest -= before.digest;
+                delta.subtract(before.digest);
+                scope.digest.subtract(before.digest);
                 if before.record.alive {
                     scope.records = scope.records.saturating_sub(1);
                     scope.bytes = scope.bytes.saturating_sub(before.canonical.len() as u64);
@@ -203,8 +203,8 @@ impl<'t> Draft<'t> {
                     scope.tombstones = scope.tombstones.saturating_sub(1);
                 }
             }
-            *delta += row.digest;
-            scope.digest += row.digest;
+            delta.add(row.digest);
+            scope.digest.add(row.digest);
             if row.record.alive {
                 scope.records += 1;
                 scope.bytes += row.canonical.len() as u64;
@@ -227,5 +227,10 @@ fn add_to_buckets(
 ) -> Result<Vec<(u8, DigestSum)>, StoreError> {
     let wanted: BTreeSet<u8> = changed.keys().copied().collect();
     let present = tx.buckets(&wanted)?;
-    Ok(changed.into_iter().map(|(bucket, delta)| (bucket, present.get(&bucket).copied().unwrap_or_default() + delta)).collect())
+    let sum = |(bucket, delta)| {
+        let mut sum: DigestSum = present.get(&bucket).copied().unwrap_or_default();
+        sum.add(delta);
+        (bucket, sum)
+    };
+    Ok(changed.into_iter().map(sum).collect())
 }

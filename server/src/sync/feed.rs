@@ -166,6 +166,7 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
             cursor: cursor.clone(),
             more,
             epoch: scope.epoch,
+            revision: place.after,
             included,
             hlc: scope.highest,
             backup_revision: backed_up.map_or(0, |commit| commit.revision),

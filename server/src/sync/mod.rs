@@ -4,6 +4,7 @@ mod draft;
 mod effect;
 mod feed;
 mod garbage;
+mod hints;
 mod history;
 mod inbox;
 mod intake;
@@ -16,6 +17,7 @@ mod token;
 
 pub use feed::Feed;
 pub use garbage::GarbageReport;
+pub use hints::HintReader;
 pub use principal::Principal;
 pub use replay::replay;
 pub use service::{ServiceOptions, SyncService};

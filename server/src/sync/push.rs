@@ -208,7 +208,7 @@ fn status_name(status: ReceiptStatus) -> String {
 /// Refuses device ids that are the server's own.
 pub(super) fn check_device(device: &DeviceId) -> Result<(), Problem> {
     if super::effect::is_server(device) {
-        return Err(Problem::new(400, "invalid_device", "this device id is the server's own"));
+        return Err(Problem::new(400, "invalid_request", "this device id is the server's own"));
     }
     Ok(())
 }

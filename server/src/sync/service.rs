@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use serde_json::value::RawValue;
-use unisono::environment::{SharedEnvironment, run_blocking};
+use unisono::environment::{Environment, SharedEnvironment, run_blocking};
 use unisono::limits::DIGEST_BUCKETS;
 use unisono::model::{Author, DigestSum, Scope};
 use unisono::protocol::{
@@ -16,10 +16,11 @@ use unisono::protocol::{
 
 use super::feed::Feed;
 use super::garbage::{self, GarbageReport};
+use super::hints::{HintReader, Hints};
 use super::history::{Claims, Entry, enter};
 use super::intake::take_in;
 use super::principal::Principal;
-use super::push::{Push, check_device};
+use super::push::{Push, Pushed, check_device};
 use super::token::{Evidence, Token, nonce_at, trail_before};
 use crate::store::{self, AuditRow, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
 
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     pub(super) environment: SharedEnvironment,
     pub(super) options: ServiceOptions,
     pub(super) server_id: String,
+    hints: Arc<Hints>,
 }
 
 /// The sync service. Clones are handles of the same one.
@@ -82,14 +84,14 @@ impl SyncService {
         options: ServiceOptions,
     ) -> Result<Self, StoreError> {
         let server_id = store.attach(Arc::clone(&environment)).await?;
-        let shared = Shared { store: Box::new(store), environment, options, server_id };
+        let shared = Shared { store: Box::new(store), environment, options, server_id, hints: Arc::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     /// `POST /sync/events`: every event gets a receipt; effects, receipts, notes and audit row are one transaction.
     ///
     /// # Errors
-    /// `400 malformed_event | invalid_cursor | invalid_device | invalid_push_seq`, `403 identity_mismatch`,
+    /// `400 malformed_event | invalid_cursor | invalid_request`, `403 identity_mismatch`,
     /// `404 scope_not_found`, `409 epoch_changed | device_forked`, `413 push_too_large`, and the store's troubles. Nothing
     /// of the push was applied then.
     pub async fn push(
@@ -104,7 +106,7 @@ impl SyncService {
         let scope = principal.scope_key(&scope)?;
         check_device(&device_id)?;
         if push_seq == 0 || push_seq > MAX_PUSH_SEQ {
-            return Err(Problem::new(400, "invalid_push_seq", "`push_seq` counts from 1"));
+            return Err(Problem::new(400, "invalid_request", "`push_seq` counts from 1"));
         }
         let cursor = Token::decode_optional(cursor.as_ref(), &scope)?;
         let seen = Token::decode_optional(seen.as_ref(), &scope)?;
@@ -118,7 +120,13 @@ impl SyncService {
             server_id: self.shared.server_id.clone(),
         };
         let environment = Arc::clone(&self.shared.environment);
-        store::write(&*self.shared.store, scope, move |tx| push.run(tx, &*environment)).await?.answer
+        let key = scope.clone();
+        let Pushed { answer, news } =
+            store::write(&*self.shared.store, scope, move |tx| push.run(tx, &*environment)).await?;
+        if news {
+            self.shared.hints.tell(&key);
+        }
+        answer
     }
 
     async fn take_in(&self, events: Vec<Box<RawValue>>) -> Result<Vec<super::intake::Intake>, Problem> {
@@ -246,7 +254,7 @@ impl SyncService {
             Ok((Verdict::Commit, ()))
         })
         .await?;
-        Ok(SyncSwitch { enabled, notified: 0 })
+        Ok(SyncSwitch { enabled, notified: self.shared.hints.tell_all(&principal.user_scope()) })
     }
 
     /// `POST /sync/now`: asks the account's connected devices to sync.
@@ -255,7 +263,19 @@ impl SyncService {
     /// The store's troubles.
     pub async fn sync_now(&self, principal: &Principal) -> Result<SyncSwitch, Problem> {
         let row = self.row(principal.user_scope()).await?;
-        Ok(SyncSwitch { enabled: row.is_none_or(|row| row.sync_enabled), notified: 0 })
+        let notified = self.shared.hints.tell_all(&principal.user_scope());
+        Ok(SyncSwitch { enabled: row.is_none_or(|row| row.sync_enabled), notified })
+    }
+
+    /// Listens for hints that a scope of `principal` moved.
+    #[must_use]
+    pub fn listen(&self, principal: &Principal) -> HintReader {
+        self.shared.hints.listen(principal)
+    }
+
+    /// The environment that the service runs in.
+    pub(crate) fn environment(&self) -> &dyn Environment {
+        &*self.shared.environment
     }
 
     /// Whether requests can be served.
@@ -277,6 +297,7 @@ impl SyncService {
 
     /// Finishes what is under way and closes the store. Idempotent; later calls fail with `503 shutting_down`.
     pub async fn close(&self) {
+        self.shared.hints.close();
         if let Err(error) = self.shared.store.close().await {
             tracing::warn!(code = error.code(), %error, "closing the database");
         }

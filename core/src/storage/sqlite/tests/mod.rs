@@ -1,0 +1,4 @@
+//! What only SQLite promises; the contract's own tests come from the conformance suite.
+
+mod contract;
+mod helpers;

@@ -1,0 +1,588 @@
+//! An environment in which time, chance and the order of tasks are the test's.
+//!
+//! Nothing here looks at the real clock, starts a thread or leaves an order to the system, so that a run is decided by its
+//! seed and by what the test does. Time stands still while anything can run and then jumps to the next timer: an hour of
+//! backoff costs nothing, and a sleep that nobody ends is found at once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use super::SeededRandom;
+use crate::environment::{Environment, SharedEnvironment};
+use crate::platform::{BlockingJob, BoxFuture};
+
+/// What the wall clock of a new environment shows, in milliseconds since the Unix epoch (2026-01-01T00:00:00Z).
+pub const TEST_EPOCH_MS: u64 = 1_767_225_600_000;
+
+/// Polls without any progress of virtual time after which a run counts as a livelock.
+const MAX_POLLS_AT_ONE_TIME: u64 = 20_000_000;
+
+/// A deterministic [`Environment`]: virtual time, seeded randomness, and one queue of tasks that the test drives.
+///
+/// Clones are the same environment. [`device`](Self::device) makes another device in the same world: it shares the tasks'
+/// queue, the timers and the monotonic clock, and has a wall clock and a random stream of its own.
+///
+/// Tasks run only inside [`block_on`](Self::block_on), [`run_until_idle`](Self::run_until_idle) and
+/// [`advance`](Self::advance), on the calling thread, first come, first served. A panic in a task reaches the caller.
+/// Within asynchronous test code, [`sleep`](Environment::sleep) lets time pass; a sleep of zero ends when nothing else can
+/// run at the present time.
+#[derive(Clone)]
+pub struct TestEnvironment {
+    world: Arc<World>,
+    device: Arc<Device>,
+}
+
+struct World {
+    time: Mutex<Time>,
+    tasks: Mutex<Tasks>,
+    runnable: Arc<Mutex<Runnable>>,
+    running: AtomicBool,
+    seed: u64,
+}
+
+/// One device's own view of the world.
+struct Device {
+    index: u64,
+    state: Mutex<DeviceState>,
+}
+
+struct DeviceState {
+    /// Wall clock minus ([`TEST_EPOCH_MS`] plus monotonic time), in milliseconds.
+    wall_offset_ms: i64,
+    random: SeededRandom,
+}
+
+#[derive(Default)]
+struct Time {
+    now: Duration,
+    next_timer: u64,
+    /// By deadline, then by age.
+    timers: BTreeMap<(Duration, u64), Waker>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    next: u64,
+    devices: u64,
+    slots: BTreeMap<u64, Slot>,
+}
+
+struct Slot {
+    device: u64,
+    /// Absent while the task is being polled.
+    future: Option<BoxFuture<'static, ()>>,
+}
+
+/// Tasks that were woken, each at most once, in the order of their wakes.
+#[derive(Default)]
+struct Runnable {
+    queue: VecDeque<u64>,
+    queued: BTreeSet<u64>,
+}
+
+impl Runnable {
+    fn push(&mut self, task: u64) {
+        if self.queued.insert(task) {
+            self.queue.push_back(task);
+        }
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        let task = self.queue.pop_front()?;
+        self.queued.remove(&task);
+        Some(task)
+    }
+}
+
+struct TaskWaker {
+    task: u64,
+    runnable: Arc<Mutex<Runnable>>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        lock(&self.runnable).push(self.task);
+    }
+}
+
+/// No state here is left half-changed by a panic: whatever may panic runs outside the locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TestEnvironment {
+    /// A world of which `seed` decides all randomness. Its wall clock shows [`TEST_EPOCH_MS`], its monotonic clock zero.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let world = Arc::new(World {
+            time: Mutex::default(),
+            tasks: Mutex::default(),
+            runnable: Arc::default(),
+            running: AtomicBool::new(false),
+            seed,
+        });
+        Self::on(world, 0)
+    }
+
+    /// Another device in this world, whose wall clock is `offset_ms` milliseconds ahead of this one's (behind, if
+    /// negative). Its randomness depends on the world's seed and on how many devices there were before.
+    #[must_use]
+    pub fn device(&self, offset_ms: i64) -> Self {
+        let wall_offset_ms = lock(&self.device.state).wall_offset_ms.saturating_add(offset_ms);
+        Self::on(Arc::clone(&self.world), wall_offset_ms)
+    }
+
+    fn on(world: Arc<World>, wall_offset_ms: i64) -> Self {
+        let index = {
+            let mut tasks = lock(&world.tasks);
+            tasks.devices += 1;
+            tasks.devices
+        };
+        let random = SeededRandom::stream(world.seed, index);
+        let state = Mutex::new(DeviceState { wall_offset_ms, random });
+        Self { world, device: Arc::new(Device { index, state }) }
+    }
+
+    /// This environment as the core takes it.
+    #[must_use]
+    pub fn shared(&self) -> SharedEnvironment {
+        Arc::new(self.clone())
+    }
+
+    /// Sets this device's wall clock, in milliseconds since the Unix epoch. Timers do not notice.
+    pub fn set_wall(&self, ms: u64) {
+        let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        let unset = self.wall_without_offset();
+        lock(&self.device.state).wall_offset_ms = ms.saturating_sub(unset);
+    }
+
+    /// Moves this device's wall clock by `ms` milliseconds in either direction. Timers do not notice.
+    pub fn jump_wall(&self, ms: i64) {
+        let mut state = lock(&self.device.state);
+        state.wall_offset_ms = state.wall_offset_ms.saturating_add(ms);
+    }
+
+    fn wall_without_offset(&self) -> i64 {
+        let since_start = u64::try_from(self.monotonic().as_millis()).unwrap_or(u64::MAX);
+        i64::try_from(TEST_EPOCH_MS.saturating_add(since_start)).unwrap_or(i64::MAX)
+    }
+
+    /// 64 random bits from this device's stream.
+    #[must_use]
+    pub fn random_u64(&self) -> u64 {
+        lock(&self.device.state).random.next_u64()
+    }
+
+    /// Runs `future`, and every spawned task beside it, until `future` is done. Tasks that are left over stay, and go on
+    /// with the next call.
+    ///
+    /// # Panics
+    /// With `deadlock: …` if `future` waits for something that nothing can bring about any more; with `livelock: …` if
+    /// tasks keep waking each other while time stands still; if called from within a task of this world.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _run = self.enter("block_on");
+        let mut future = pin!(future);
+        let root = {
+            let mut tasks = lock(&self.world.tasks);
+            tasks.next += 1;
+            tasks.next
+        };
+        let waker = self.waker(root);
+        waker.wake_by_ref();
+        let mut polls = 0;
+        loop {
+            while let Some(task) = self.next_runnable(&mut polls) {
+                if task != root {
+                    self.poll_task(task);
+                } else if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    return output;
+                }
+            }
+            if !self.fire_next_timer(Duration::MAX, &mut polls) {
+                let (waiting, now) = (self.live_tasks(), self.monotonic());
+                panic!("deadlock: no timer is set and nothing can run ({waiting} spawned tasks wait, {now:?} in)");
+            }
+        }
+    }
+
+    /// Runs all that can run without time passing.
+    ///
+    /// # Panics
+    /// With `livelock: …`, as [`block_on`](Self::block_on); if called from within a task of this world.
+    pub fn run_until_idle(&self) {
+        let _run = self.enter("run_until_idle");
+        self.run_until(self.monotonic());
+    }
+
+    /// Lets `duration` pass, running each task when its time comes.
+    ///
+    /// # Panics
+    /// As [`run_until_idle`](Self::run_until_idle).
+    pub fn advance(&self, duration: Duration) {
+        let _run = self.enter("advance");
+        let target = self.monotonic().saturating_add(duration);
+        self.run_until(target);
+        lock(&self.world.time).now = target;
+    }
+
+    fn run_until(&self, target: Duration) {
+        let mut polls = 0;
+        loop {
+            while let Some(task) = self.next_runnable(&mut polls) {
+                self.poll_task(task);
+            }
+            if !self.fire_next_timer(target, &mut polls) {
+                return;
+            }
+        }
+    }
+
+    /// Drops every task that was spawned through this device, as a crash of its process would: nothing of it runs on.
+    /// Returns how many there were.
+    pub fn abort_tasks(&self) -> usize {
+        self.abort(|slot| slot.device == self.device.index)
+    }
+
+    /// Drops every task of this world. Ends what tasks hold of the environment, too, which else keeps both in memory.
+    pub fn abort_all_tasks(&self) -> usize {
+        self.abort(|_| true)
+    }
+
+    fn abort(&self, chosen: impl Fn(&Slot) -> bool) -> usize {
+        let dropped: Vec<Slot> = {
+            let mut tasks = lock(&self.world.tasks);
+            let ids: Vec<u64> = tasks.slots.iter().filter(|(_, slot)| chosen(slot)).map(|(id, _)| *id).collect();
+            ids.iter().filter_map(|id| tasks.slots.remove(id)).collect()
+        };
+        // Dropped here, outside the lock: a future's destructor may spawn or wake.
+        dropped.len()
+    }
+
+    /// Spawned tasks that have not ended.
+    #[must_use]
+    pub fn live_tasks(&self) -> usize {
+        lock(&self.world.tasks).slots.len()
+    }
+
+    fn enter(&self, what: &str) -> Running<'_> {
+        assert!(
+            !self.world.running.swap(true, Ordering::SeqCst),
+            "{what} was called while this world is being driven; within a task, await `sleep` instead"
+        );
+        Running(&self.world.running)
+    }
+
+    fn waker(&self, task: u64) -> Waker {
+        Waker::from(Arc::new(TaskWaker { task, runnable: Arc::clone(&self.world.runnable) }))
+    }
+
+    fn next_runnable(&self, polls: &mut u64) -> Option<u64> {
+        let task = lock(&self.world.runnable).pop()?;
+        *polls += 1;
+        assert!(*polls < MAX_POLLS_AT_ONE_TIME, "livelock: {polls} polls while virtual time stands still");
+        Some(task)
+    }
+
+    fn poll_task(&self, id: u64) {
+        let taken = lock(&self.world.tasks).slots.get_mut(&id).and_then(|slot| slot.future.take());
+        // Ended or aborted tasks may still be woken.
+        let Some(mut future) = taken else { return };
+        let waker = self.waker(id);
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        let mut tasks = lock(&self.world.tasks);
+        let over = match polled {
+            Poll::Ready(()) => {
+                tasks.slots.remove(&id);
+                Some(future)
+            }
+            Poll::Pending => match tasks.slots.get_mut(&id) {
+                Some(slot) => {
+                    slot.future = Some(future);
+                    None
+                }
+                // It was aborted while it ran.
+                None => Some(future),
+            },
+        };
+        drop(tasks);
+        drop(over);
+    }
+
+    /// Moves time to the next timer, if that is not after `limit`, and wakes all that are due then. Starts the count of
+    /// `polls` again if time moved.
+    fn fire_next_timer(&self, limit: Duration, polls: &mut u64) -> bool {
+        let due: Vec<Waker> = {
+            let mut time = lock(&self.world.time);
+            let Some(&(deadline, _)) = time.timers.keys().next() else { return false };
+            if deadline > limit {
+                return false;
+            }
+            if deadline > time.now {
+                time.now = deadline;
+                *polls = 0;
+            }
+            let after = (time.now, u64::MAX);
+            let later = time.timers.split_off(&after);
+            std::mem::replace(&mut time.timers, later).into_values().collect()
+        };
+        due.into_iter().for_each(Waker::wake);
+        true
+    }
+}
+
+impl Environment for TestEnvironment {
+    fn now_ms(&self) -> u64 {
+        let ms = self.wall_without_offset().saturating_add(lock(&self.device.state).wall_offset_ms);
+        u64::try_from(ms).unwrap_or(0)
+    }
+
+    fn monotonic(&self) -> Duration {
+        lock(&self.world.time).now
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        lock(&self.device.state).random.fill(buffer);
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let mut time = lock(&self.world.time);
+        time.next_timer += 1;
+        let key = (time.now.saturating_add(duration), time.next_timer);
+        drop(time);
+        Box::pin(Sleep { world: Arc::clone(&self.world), key, waited: !duration.is_zero() })
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        let id = {
+            let mut tasks = lock(&self.world.tasks);
+            tasks.next += 1;
+            let id = tasks.next;
+            tasks.slots.insert(id, Slot { device: self.device.index, future: Some(task) });
+            id
+        };
+        self.waker(id).wake();
+    }
+
+    fn blocking(&self, job: BlockingJob) -> BoxFuture<'static, ()> {
+        // A panicking job ends its own caller's wait and nothing else, as it does on a thread.
+        Box::pin(async move { drop(std::panic::catch_unwind(AssertUnwindSafe(job))) })
+    }
+}
+
+impl fmt::Debug for TestEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestEnvironment")
+            .field("seed", &self.world.seed)
+            .field("device", &self.device.index)
+            .field("monotonic", &self.monotonic())
+            .field("now_ms", &self.now_ms())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Marks the world as driven, for as long as it lives.
+struct Running<'a>(&'a AtomicBool);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+struct Sleep {
+    world: Arc<World>,
+    key: (Duration, u64),
+    /// Whether it may end as soon as its deadline is there: a sleep of zero first lets others run.
+    waited: bool,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut time = lock(&self.world.time);
+        let due = time.now >= self.key.0 && !time.timers.contains_key(&self.key);
+        if due && self.waited {
+            return Poll::Ready(());
+        }
+        let replaced = time.timers.insert(self.key, context.waker().clone());
+        drop(time);
+        // A foreign waker may own anything, therefore it goes outside the lock.
+        drop(replaced);
+        self.waited = true;
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let waker = lock(&self.world.time).timers.remove(&self.key);
+        drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{run_blocking, timeout};
+    use tokio::sync::{Notify, mpsc};
+
+    fn panic_message(run: impl FnOnce()) -> String {
+        let payload = std::panic::catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
+        payload.downcast::<String>().map_or_else(|_| "no message".to_owned(), |text| *text)
+    }
+
+    #[test]
+    fn is_send_and_sync() {
+        fn assert<T: Send + Sync>(_: &T) {}
+        assert(&TestEnvironment::new(0));
+    }
+
+    #[test]
+    fn time_jumps_to_the_next_timer_only_when_nothing_can_run() {
+        let env = TestEnvironment::new(1);
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        for (name, seconds) in [("c", 3600), ("a", 1), ("b", 60)] {
+            let (env, sender) = (env.clone(), sender.clone());
+            env.clone().spawn(Box::pin(async move {
+                env.sleep(Duration::from_secs(seconds)).await;
+                sender.send((name, env.monotonic().as_secs())).unwrap();
+            }));
+        }
+        drop(sender);
+        let order = env.block_on(async {
+            let mut order = Vec::new();
+            while let Some(entry) = receiver.recv().await {
+                order.push(entry);
+            }
+            order
+        });
+        assert_eq!(order, [("a", 1), ("b", 60), ("c", 3600)]);
+        assert_eq!(env.now_ms(), TEST_EPOCH_MS + 3_600_000);
+    }
+
+    #[test]
+    fn tasks_run_first_come_first_served() {
+        let env = TestEnvironment::new(1);
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        for name in 0..5 {
+            let (env, sender) = (env.clone(), sender.clone());
+            env.clone().spawn(Box::pin(async move {
+                sender.send(name).unwrap();
+                env.sleep(Duration::ZERO).await;
+                sender.send(name + 10).unwrap();
+            }));
+        }
+        env.run_until_idle();
+        let mut order = Vec::new();
+        while let Ok(name) = receiver.try_recv() {
+            order.push(name);
+        }
+        assert_eq!(order, [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]);
+        assert_eq!(env.live_tasks(), 0);
+    }
+
+    #[test]
+    fn run_until_idle_stops_before_time_passes_and_advance_goes_exactly_as_far_as_told() {
+        let env = TestEnvironment::new(1);
+        let done = Arc::new(AtomicBool::new(false));
+        env.spawn(Box::pin({
+            let (env, done) = (env.clone(), Arc::clone(&done));
+            async move {
+                env.sleep(Duration::from_secs(10)).await;
+                done.store(true, Ordering::SeqCst);
+            }
+        }));
+        env.run_until_idle();
+        assert_eq!(env.monotonic(), Duration::ZERO);
+        env.advance(Duration::from_millis(9_999));
+        assert!(!done.load(Ordering::SeqCst));
+        env.advance(Duration::from_millis(1));
+        assert!(done.load(Ordering::SeqCst));
+        assert_eq!(env.monotonic(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn waiting_for_what_cannot_come_is_a_deadlock() {
+        let env = TestEnvironment::new(1);
+        let message = panic_message(|| env.block_on(Notify::new().notified()));
+        assert!(message.starts_with("deadlock: "), "{message}");
+        // The world is usable again.
+        env.block_on(env.sleep(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn driving_the_world_from_within_a_task_is_refused() {
+        let env = TestEnvironment::new(1);
+        let message = panic_message(|| env.block_on(async { env.block_on(async {}) }));
+        assert!(message.starts_with("block_on was called while"), "{message}");
+    }
+
+    #[test]
+    fn a_timeout_loses_against_a_result_of_the_same_moment() {
+        let env = TestEnvironment::new(1);
+        let limit = Duration::from_secs(5);
+        assert_eq!(env.block_on(timeout(&env, limit, async { 7 })), Some(7));
+        assert_eq!(env.block_on(timeout(&env, limit, std::future::pending::<()>())), None);
+        assert_eq!(env.monotonic(), limit);
+    }
+
+    #[test]
+    fn devices_share_time_but_neither_wall_clock_nor_randomness() {
+        let (env, twin) = (TestEnvironment::new(9), TestEnvironment::new(9));
+        let (fast, slow) = (env.device(3_600_000), env.device(-5));
+        assert_eq!(fast.now_ms(), env.now_ms() + 3_600_000);
+        assert_eq!(slow.now_ms(), env.now_ms() - 5);
+        env.advance(Duration::from_secs(1));
+        assert_eq!(fast.monotonic(), Duration::from_secs(1));
+        fast.jump_wall(-7_200_000);
+        slow.set_wall(5);
+        assert_eq!(env.now_ms(), TEST_EPOCH_MS + 1000);
+        assert_eq!(fast.now_ms(), env.now_ms() - 3_600_000);
+        assert_eq!(slow.now_ms(), 5);
+        slow.jump_wall(i64::MIN);
+        assert_eq!(slow.now_ms(), 0);
+
+        let draws = [env.random_u64(), fast.random_u64(), slow.random_u64()];
+        assert!(draws[0] != draws[1] && draws[1] != draws[2]);
+        let (twin_fast, twin_slow) = (twin.device(0), twin.device(0));
+        // Whoever draws first does not change what the others draw.
+        assert_eq!([twin_slow.random_u64(), twin_fast.random_u64(), twin.random_u64()], [draws[2], draws[1], draws[0]]);
+    }
+
+    #[test]
+    fn a_crashed_device_runs_no_further_and_the_others_do() {
+        let env = TestEnvironment::new(1);
+        let phone = env.device(0);
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        for (device, name) in [(&env, "server"), (&phone, "phone")] {
+            let (device, sender) = (device.clone(), sender.clone());
+            device.clone().spawn(Box::pin(async move {
+                device.sleep(Duration::from_secs(1)).await;
+                sender.send(name).unwrap();
+            }));
+        }
+        env.run_until_idle();
+        assert_eq!(phone.abort_tasks(), 1);
+        env.advance(Duration::from_secs(2));
+        assert_eq!(receiver.try_recv(), Ok("server"));
+        assert!(receiver.try_recv().is_err());
+    }
+
+    #[test]
+    fn blocking_runs_inline_and_survives_a_panicking_job() {
+        let env = TestEnvironment::new(1);
+        assert_eq!(env.block_on(run_blocking(&env, || 7)), Some(7));
+        assert_eq!(env.block_on(run_blocking(&env, || -> u8 { panic!("expected by the test") })), None);
+    }
+}

@@ -1,0 +1,599 @@
+//! A transport that fails as told.
+//!
+//! [`ScriptedTransport`] stands between a client and a working transport. Each call takes the next fault of its kind from
+//! the script, or none; what was called is recorded. So a test says exactly which answer is lost, and then asks what the
+//! client did about it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::script::{Asked, Call, CallKind, Effect, Fault};
+use crate::environment::{SharedEnvironment, timeout};
+use crate::model::Scope;
+use crate::platform::BoxFuture;
+use crate::protocol::{ChangesRequest, PushRequest, PushResponse};
+use crate::transport::{
+    ChangeReader, Chunk, LiveHint, LiveReader, Method, RequestContext, Response, Transport, TransportError,
+};
+
+/// A transport around `T` that consumes one scripted fault per call and records every call. Clones share script and
+/// record.
+///
+/// While it is offline, calls end with `Unreachable` at once and consume nothing; calls, feeds and live channels that were
+/// under way break. A [`RequestContext::deadline`] ends a call, or the wait for a chunk, with `Unreachable`.
+pub struct ScriptedTransport<T> {
+    inner: Arc<T>,
+    environment: SharedEnvironment,
+    state: Arc<Mutex<State>>,
+    network: Arc<watch::Sender<Network>>,
+}
+
+#[derive(Default)]
+struct State {
+    scripts: BTreeMap<CallKind, VecDeque<Fault>>,
+    calls: Vec<Call>,
+    /// Per scope: pushes under way now, and the most there ever were.
+    pushes: BTreeMap<Scope, (usize, usize)>,
+}
+
+impl<T> Clone for ScriptedTransport<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            environment: Arc::clone(&self.environment),
+            state: Arc::clone(&self.state),
+            network: Arc::clone(&self.network),
+        }
+    }
+}
+
+impl<T: Transport> ScriptedTransport<T> {
+    /// Wraps `inner`, online and with empty scripts; delays and deadlines are waited for in `environment`.
+    #[must_use]
+    pub fn new(inner: T, environment: SharedEnvironment) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            environment,
+            state: Arc::default(),
+            network: Arc::new(watch::Sender::new(Network { online: true, outages: 0 })),
+        }
+    }
+
+    /// The wrapped transport.
+    #[must_use]
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// Appends `faults` to the script of one kind of call.
+    pub fn script(&self, kind: CallKind, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().scripts.entry(kind).or_default().extend(faults);
+    }
+
+    /// Faults that no call has met yet.
+    #[must_use]
+    pub fn unmet_faults(&self) -> usize {
+        self.lock().scripts.values().map(VecDeque::len).sum()
+    }
+
+    /// Takes the network away, or gives it back. However short an outage is, it breaks what was under way.
+    pub fn set_online(&self, online: bool) {
+        self.network.send_modify(|network| {
+            network.outages += u64::from(network.online && !online);
+            network.online = online;
+        });
+    }
+
+    /// Every call so far, those refused for being offline included.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().calls.clone()
+    }
+
+    /// The number of calls of one kind so far.
+    #[must_use]
+    pub fn count(&self, kind: CallKind) -> usize {
+        self.lock().calls.iter().filter(|call| call.asked.kind() == kind).count()
+    }
+
+    /// Every push so far, in the order of the calls.
+    #[must_use]
+    pub fn pushes(&self) -> Vec<PushRequest> {
+        let push = |call: &Call| match &call.asked {
+            Asked::Push(request) => Some(request.clone()),
+            _ => None,
+        };
+        self.lock().calls.iter().filter_map(push).collect()
+    }
+
+    /// Forgets the calls recorded so far.
+    pub fn clear_calls(&self) {
+        self.lock().calls.clear();
+    }
+
+    /// Pushes under way in `scope`.
+    #[must_use]
+    pub fn pushes_in_flight(&self, scope: &Scope) -> usize {
+        self.lock().pushes.get(scope).map_or(0, |(now, _)| *now)
+    }
+
+    /// The most pushes that were ever under way in `scope` at once.
+    #[must_use]
+    pub fn most_pushes_in_flight(&self, scope: &Scope) -> usize {
+        self.lock().pushes.get(scope).map_or(0, |(_, most)| *most)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Records a call, and takes its fault unless the network is away.
+    fn begin(&self, context: &RequestContext, asked: Asked) -> Result<(Fault, Link), TransportError> {
+        let at = self.environment.monotonic();
+        let mut state = self.lock();
+        let kind = asked.kind();
+        state.calls.push(Call { at, context: context.clone(), asked });
+        let network = self.network.subscribe();
+        let Network { online, outages } = *network.borrow();
+        if !online {
+            return Err(offline());
+        }
+        let fault = state.scripts.get_mut(&kind).and_then(VecDeque::pop_front).unwrap_or_else(Fault::none);
+        let environment = Arc::clone(&self.environment);
+        Ok((fault, Link { environment, network, outages, deadline: context.deadline }))
+    }
+
+    /// Makes a call under `fault`.
+    async fn carry_out<R>(
+        &self,
+        fault: &Fault,
+        link: &mut Link,
+        call: impl Future<Output = Result<R, TransportError>>,
+    ) -> Result<R, TransportError> {
+        let environment = &*self.environment;
+        let pause = async |delay: Duration| {
+            if !delay.is_zero() {
+                environment.sleep(delay).await;
+            }
+        };
+        let faulty = async {
+            pause(fault.request_delay).await;
+            let result = match &fault.effect {
+                Effect::Deliver | Effect::CutFeed(_) => call.await,
+                Effect::DropRequest => Err(TransportError::Unreachable("the request was dropped".to_owned())),
+                Effect::Answer(problem) => Err(TransportError::problem(problem.clone())),
+                Effect::DropResponse => {
+                    drop(call.await);
+                    Err(TransportError::Unreachable("the response was dropped".to_owned()))
+                }
+                Effect::ActAndAnswer(problem) => {
+                    drop(call.await);
+                    Err(TransportError::problem(problem.clone()))
+                }
+                Effect::Garble => {
+                    drop(call.await);
+                    Err(TransportError::Malformed("the response was garbled".to_owned()))
+                }
+                Effect::Hang => std::future::pending().await,
+            };
+            pause(fault.response_delay).await;
+            result
+        };
+        link.hold(faulty).await
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // Every change of the state is a single step, so a panic elsewhere leaves it whole.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn offline() -> TransportError {
+    TransportError::Unreachable("offline".to_owned())
+}
+
+#[derive(Clone, Copy)]
+struct Network {
+    online: bool,
+    /// How often it went away: an outage that is over before anyone looks is one all the same.
+    outages: u64,
+}
+
+/// A connection: what is awaited through it breaks when the network goes or the deadline passes.
+struct Link {
+    environment: SharedEnvironment,
+    network: watch::Receiver<Network>,
+    /// Outages before the connection was made.
+    outages: u64,
+    deadline: Option<Duration>,
+}
+
+impl Link {
+    async fn hold<R>(&mut self, call: impl Future<Output = Result<R, TransportError>>) -> Result<R, TransportError> {
+        use futures_util::future::{Either, select};
+        let outages = self.outages;
+        if self.network.borrow().outages != outages {
+            return Err(offline());
+        }
+        let network = &mut self.network;
+        let broken = async {
+            // An error says that the transport is gone, and with it whoever could take the network away.
+            if network.wait_for(|network| network.outages != outages).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let held = async {
+            match select(std::pin::pin!(call), std::pin::pin!(broken)).await {
+                Either::Left((result, _)) => result,
+                Either::Right(((), _)) => Err(offline()),
+            }
+        };
+        match self.deadline {
+            None => held.await,
+            Some(deadline) => timeout(&*self.environment, deadline, held)
+                .await
+                .unwrap_or_else(|| Err(TransportError::Unreachable("the deadline passed".to_owned()))),
+        }
+    }
+}
+
+/// A reader that breaks with its link, or after a number of items.
+struct CutReader<R: ?Sized> {
+    link: Link,
+    /// Items until it breaks.
+    left: Option<usize>,
+    inner: Box<R>,
+}
+
+impl<R: ?Sized> CutReader<R> {
+    fn new(link: Link, fault: &Fault, inner: Box<R>) -> Self {
+        let left = match fault.effect {
+            Effect::CutFeed(items) => Some(items),
+            _ => None,
+        };
+        Self { link, left, inner }
+    }
+
+    fn count_down(&mut self) -> Result<(), TransportError> {
+        match &mut self.left {
+            Some(0) => Err(TransportError::Unreachable("the feed was cut".to_owned())),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl ChangeReader for CutReader<dyn ChangeReader> {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Chunk>, TransportError>> {
+        Box::pin(async move {
+            self.count_down()?;
+            self.link.hold(self.inner.next()).await
+        })
+    }
+}
+
+impl LiveReader for CutReader<dyn LiveReader> {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<LiveHint>, TransportError>> {
+        Box::pin(async move {
+            self.count_down()?;
+            self.link.hold(self.inner.next()).await
+        })
+    }
+}
+
+/// Counts a push as under way for as long as it lives, cancelled pushes included.
+struct InFlight<'a> {
+    state: &'a Mutex<State>,
+    scope: &'a Scope,
+}
+
+impl<'a> InFlight<'a> {
+    fn new(state: &'a Mutex<State>, scope: &'a Scope) -> Self {
+        let mut guard = lock(state);
+        let (now, most) = guard.pushes.entry(scope.clone()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        drop(guard);
+        Self { state, scope }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some((now, _)) = lock(self.state).pushes.get_mut(self.scope) {
+            *now -= 1;
+        }
+    }
+}
+
+impl<T: Transport> Transport for ScriptedTransport<T> {
+    fn push<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: &'a PushRequest,
+    ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
+        Box::pin(async move {
+            let (fault, mut link) = self.begin(context, Asked::Push(request.clone()))?;
+            let _in_flight = InFlight::new(&self.state, &request.scope);
+            self.carry_out(&fault, &mut link, self.inner.push(context, request)).await
+        })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: &'a ChangesRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeReader>, TransportError>> {
+        Box::pin(async move {
+            let (fault, mut link) = self.begin(context, Asked::Changes(request.clone()))?;
+            let inner = self.carry_out(&fault, &mut link, self.inner.changes(context, request)).await?;
+            let reader: Box<dyn ChangeReader> = Box::new(CutReader::new(link, &fault, inner));
+            Ok(reader)
+        })
+    }
+
+    fn request<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        method: Method,
+        path: &'a str,
+        body: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Response, TransportError>> {
+        Box::pin(async move {
+            let asked = Asked::Request { method, path: path.to_owned(), body: body.clone() };
+            let (fault, mut link) = self.begin(context, asked)?;
+            self.carry_out(&fault, &mut link, self.inner.request(context, method, path, body)).await
+        })
+    }
+
+    fn live<'a>(
+        &'a self,
+        context: &'a RequestContext,
+    ) -> BoxFuture<'a, Result<Option<Box<dyn LiveReader>>, TransportError>> {
+        Box::pin(async move {
+            let (fault, mut link) = self.begin(context, Asked::Live)?;
+            let inner = self.carry_out(&fault, &mut link, self.inner.live(context)).await?;
+            // The deadline is for opening the channel; hints may take as long as they like.
+            link.deadline = None;
+            Ok(inner.map(|inner| Box::new(CutReader::new(link, &fault, inner)) as Box<dyn LiveReader>))
+        })
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ScriptedTransport<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let calls = lock(&self.state).calls.len();
+        f.debug_struct("ScriptedTransport")
+            .field("inner", &self.inner)
+            .field("online", &self.network.borrow().online)
+            .field("calls", &calls)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Environment;
+    use crate::model::DeviceId;
+    use crate::protocol::{Cursor, Problem, Trailer};
+    use crate::testing::TestEnvironment;
+
+    /// Answers every push, and a feed of three chunks; its live channel never says anything.
+    #[derive(Debug, Default)]
+    struct Willing {
+        pushes: Mutex<Vec<u64>>,
+    }
+
+    struct ThreeChunks(u8);
+    struct Silence;
+
+    impl Transport for Willing {
+        fn push<'a>(
+            &'a self,
+            _: &'a RequestContext,
+            request: &'a PushRequest,
+        ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
+            Box::pin(async {
+                self.pushes.lock().unwrap().push(request.push_seq);
+                Ok(PushResponse {
+                    server_now: 0,
+                    server_id: "s".to_owned(),
+                    epoch: "e".to_owned(),
+                    cursor: None,
+                    head: Cursor("h".to_owned()),
+                    receipts: Vec::new(),
+                })
+            })
+        }
+
+        fn changes<'a>(
+            &'a self,
+            _: &'a RequestContext,
+            _: &'a ChangesRequest,
+        ) -> BoxFuture<'a, Result<Box<dyn ChangeReader>, TransportError>> {
+            Box::pin(async { Ok(Box::new(ThreeChunks(3)) as Box<dyn ChangeReader>) })
+        }
+
+        fn request<'a>(
+            &'a self,
+            _: &'a RequestContext,
+            _: Method,
+            _: &'a str,
+            body: Option<Vec<u8>>,
+        ) -> BoxFuture<'a, Result<Response, TransportError>> {
+            Box::pin(async { Ok(Response { status: 200, body: body.unwrap_or_default(), etag: None }) })
+        }
+
+        fn live<'a>(
+            &'a self,
+            _: &'a RequestContext,
+        ) -> BoxFuture<'a, Result<Option<Box<dyn LiveReader>>, TransportError>> {
+            Box::pin(async { Ok(Some(Box::new(Silence) as Box<dyn LiveReader>)) })
+        }
+    }
+
+    impl ChangeReader for ThreeChunks {
+        fn next(&mut self) -> BoxFuture<'_, Result<Option<Chunk>, TransportError>> {
+            Box::pin(async {
+                let Some(left) = self.0.checked_sub(1) else { return Ok(None) };
+                self.0 = left;
+                let cursor = Cursor(left.to_string());
+                let trailer = (left == 0).then(|| Trailer {
+                    cursor: cursor.clone(),
+                    more: false,
+                    revision: 0,
+                    epoch: "e".to_owned(),
+                    included: 0,
+                    hlc: None,
+                    backup_revision: 0,
+                    server_now: 0,
+                    server_id: "s".to_owned(),
+                    total: None,
+                    digest: None,
+                });
+                Ok(Some(Chunk { changes: Vec::new(), cursor, included: 0, trailer }))
+            })
+        }
+    }
+
+    impl LiveReader for Silence {
+        fn next(&mut self) -> BoxFuture<'_, Result<Option<LiveHint>, TransportError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn push_request(push_seq: u64) -> PushRequest {
+        PushRequest {
+            scope: Scope::User,
+            account: "alice".to_owned(),
+            epoch: None,
+            device_id: DeviceId::new("d").unwrap(),
+            push_seq,
+            cursor: None,
+            seen: None,
+            device_now: 0,
+            events: Vec::new(),
+        }
+    }
+
+    fn changes_request() -> ChangesRequest {
+        ChangesRequest { scope: Scope::User, cursor: None, seen: None, limit: None, device: None, bucket: None }
+    }
+
+    fn setup() -> (TestEnvironment, ScriptedTransport<Willing>) {
+        let env = TestEnvironment::new(1);
+        let transport = ScriptedTransport::new(Willing::default(), env.shared());
+        (env, transport)
+    }
+
+    #[test]
+    fn each_push_meets_the_next_fault_and_the_server_acts_only_where_it_was_reached() {
+        let (env, transport) = setup();
+        transport.script(
+            CallKind::Push,
+            [
+                Fault::drop_request(),
+                Fault::drop_response(),
+                Fault::status(500),
+                Fault::act_and_answer(Problem::new(504, "gateway", "")),
+                Fault::too_many_requests(9),
+                Fault::garble(),
+            ],
+        );
+        let context = RequestContext::default();
+        let codes: Vec<String> = (1..=7)
+            .map(|seq| match env.block_on(transport.push(&context, &push_request(seq))) {
+                Ok(_) => "ok".to_owned(),
+                Err(error) => {
+                    assert!(error.code() != "rate_limited" || error.retry_after() == Some(Duration::from_secs(9)));
+                    error.code().to_owned()
+                }
+            })
+            .collect();
+        let expected = ["unreachable", "unreachable", "http_500", "gateway", "rate_limited", "malformed_answer", "ok"];
+        assert_eq!(codes, expected);
+        assert_eq!(*transport.inner().pushes.lock().unwrap(), [2, 4, 6, 7]);
+        assert_eq!(transport.pushes().iter().map(|push| push.push_seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!((transport.unmet_faults(), transport.pushes_in_flight(&Scope::User)), (0, 0));
+        assert_eq!(transport.most_pushes_in_flight(&Scope::User), 1);
+    }
+
+    #[test]
+    fn a_cut_feed_gives_so_many_chunks_and_breaks() {
+        let (env, transport) = setup();
+        transport.script(CallKind::Changes, [Fault::cut_feed(2)]);
+        env.block_on(async {
+            let context = RequestContext::default();
+            let mut reader = transport.changes(&context, &changes_request()).await.unwrap();
+            assert!(reader.next().await.unwrap().is_some());
+            assert!(reader.next().await.unwrap().is_some());
+            assert_eq!(reader.next().await.unwrap_err().code(), "unreachable");
+
+            let mut reader = transport.changes(&context, &changes_request()).await.unwrap();
+            let mut chunks = 0;
+            while let Some(chunk) = reader.next().await.unwrap() {
+                chunks += 1;
+                assert_eq!(chunk.trailer.is_some(), chunks == 3);
+            }
+            assert_eq!(chunks, 3);
+        });
+    }
+
+    #[test]
+    fn delays_and_deadlines_pass_in_virtual_time() {
+        let (env, transport) = setup();
+        let second = Duration::from_secs(1);
+        let slow = Fault::none().request_delayed(second * 2).response_delayed(second * 3);
+        transport.script(CallKind::Request, [slow.clone(), slow, Fault::hang()]);
+        let patient = RequestContext::default();
+        let hasty = RequestContext { deadline: Some(second * 4), ..RequestContext::default() };
+        let ask = |context| env.block_on(transport.request(context, Method::Put, "/x", Some(vec![1])));
+        assert_eq!(ask(&patient).unwrap().body, [1]);
+        assert_eq!(env.monotonic(), second * 5);
+        assert_eq!(ask(&hasty).unwrap_err(), TransportError::Unreachable("the deadline passed".to_owned()));
+        assert_eq!(env.monotonic(), second * 9);
+        assert_eq!(ask(&hasty).unwrap_err().code(), "unreachable");
+        let at: Vec<Duration> = transport.calls().iter().map(|call| call.at).collect();
+        assert_eq!(at, [Duration::ZERO, second * 5, second * 9]);
+    }
+
+    #[test]
+    fn going_offline_breaks_what_is_under_way_and_refuses_the_rest_until_told() {
+        let (env, transport) = setup();
+        transport.script(CallKind::Push, [Fault::hang(), Fault::status(401)]);
+        let context = RequestContext::default();
+        env.block_on(async {
+            let mut live = transport.live(&context).await.unwrap().unwrap();
+            let mut feed = transport.changes(&context, &changes_request()).await.unwrap();
+            let request = push_request(1);
+            let push = transport.push(&context, &request);
+            let outage = async {
+                env.sleep(Duration::from_secs(1)).await;
+                assert_eq!(transport.pushes_in_flight(&Scope::User), 1);
+                // Back before anyone could look: broken all the same.
+                transport.set_online(false);
+                transport.set_online(true);
+            };
+            let ((pushed, hint), ()) =
+                futures_util::future::join(futures_util::future::join(push, live.next()), outage).await;
+            assert_eq!((pushed.unwrap_err(), hint.unwrap_err()), (offline(), offline()));
+            assert_eq!(feed.next().await.unwrap_err(), offline());
+
+            transport.set_online(false);
+            assert_eq!(transport.push(&context, &request).await.unwrap_err(), offline());
+            assert_eq!(transport.unmet_faults(), 1);
+            transport.set_online(true);
+            assert_eq!(transport.push(&context, &request).await.unwrap_err().code(), "http_401");
+        });
+        assert!(transport.inner().pushes.lock().unwrap().is_empty());
+        assert_eq!((transport.count(CallKind::Push), transport.count(CallKind::Live)), (3, 1));
+    }
+}
