@@ -4,3 +4,6 @@ mod serve;
 mod stalling;
 
 pub use serve::{ServeOptions, serve};
+
+#[cfg(test)]
+mod tests;
