@@ -19,11 +19,11 @@ use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
 /// Pages in the write-ahead log from which on each commit tries to move them into the database file (8 MiB).
 const CHECKPOINT_PAGES: i64 = 2_000;
 /// The log's file is cut back to this size when it starts anew, in bytes.
-const LOG_KEPT_BYTES: i64 = 16 << 20;
+pub(super) const LOG_KEPT_BYTES: i64 = 16 << 20;
 /// A larger log could never start anew because somebody was always reading; readers are held back once, then.
-const LOG_MAX_BYTES: u64 = 32 << 20;
+pub(super) const LOG_MAX_BYTES: u64 = 32 << 20;
 /// Commits between two looks at the log's size.
-const COMMITS_PER_LOOK: u32 = 64;
+pub(super) const COMMITS_PER_LOOK: u32 = 64;
 /// How long to wait for another program that looks into the file; nobody else writes.
 const BUSY: Duration = Duration::from_secs(2);
 const PAGE_BYTES: u32 = 4096;
@@ -77,6 +77,7 @@ impl Session {
         }
         set_limit(&connection, options).map_err(typed)?;
         schema::migrate(&connection, &found, options.steps)?;
+        schema::verify(&connection)?;
         // After the first commit, so that the file itself says whose it is before anything lies in a log only.
         set_durability(&connection, options.durability).map_err(typed)?;
         keep_log(false)?;
@@ -178,7 +179,12 @@ impl Session {
     fn empty_log(&self, connection: &Connection) {
         let (Handle::Own(quick), Handle::Own(bulk)) = (&self.quick, &self.bulk) else { return };
         let _readers = (lock(quick), lock(bulk));
-        if let Err(error) = checkpoint(connection) {
+        // Another program that reads is not waited for.
+        let emptied = connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| checkpoint(connection))
+            .and_then(|()| connection.busy_timeout(BUSY));
+        if let Err(error) = emptied {
             tracing::warn!(%error, "the write-ahead log could not be emptied");
         }
     }
