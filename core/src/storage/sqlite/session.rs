@@ -24,6 +24,10 @@ pub(super) const LOG_KEPT_BYTES: i64 = 16 << 20;
 pub(super) const LOG_MAX_BYTES: u64 = 32 << 20;
 /// Commits between two looks at the log's size.
 pub(super) const COMMITS_PER_LOOK: u32 = 64;
+/// Pages that the writer keeps in memory, in KiB: enough for the inner pages and the recent leaves of a large replica.
+const WRITER_CACHE_KIB: i64 = 16 << 10;
+/// The same for each reader.
+const READER_CACHE_KIB: i64 = 4 << 10;
 /// How long to wait for another program that looks into the file; nobody else writes.
 const BUSY: Duration = Duration::from_secs(2);
 const PAGE_BYTES: u32 = 4096;
@@ -66,7 +70,7 @@ impl Session {
         let lock = ReplicaLock::take(path)?;
         inspect::header(path)?;
         let unclean = inspect::left_unclean(path);
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE, WRITER_CACHE_KIB)?;
         // Until the file is known to be sound, closing must not move a log into it.
         let keep_log =
             |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed);
@@ -82,7 +86,7 @@ impl Session {
         set_durability(&connection, options.durability).map_err(typed)?;
         keep_log(false)?;
         let reader = || {
-            let reader = connect(path, OpenFlags::empty())?;
+            let reader = connect(path, OpenFlags::empty(), READER_CACHE_KIB)?;
             reader.pragma_update(None, "query_only", true).map_err(typed)?;
             Ok(Handle::Own(Mutex::new(reader)))
         };
@@ -216,13 +220,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn connect(path: &Path, extra: OpenFlags) -> Result<Connection, StorageError> {
+fn connect(path: &Path, extra: OpenFlags, cache_kib: i64) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
     let connection = Connection::open_with_flags(path, flags).map_err(typed)?;
     let set = || {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
         connection.pragma_update(None, "trusted_schema", false)?;
+        // Negative: in KiB, not in pages.
+        connection.pragma_update(None, "cache_size", -cache_kib)?;
         connection.pragma_update(None, "temp_store", "MEMORY")
     };
     set().map_err(typed)?;
