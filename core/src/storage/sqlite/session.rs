@@ -70,7 +70,7 @@ impl Session {
         let lock = ReplicaLock::take(path)?;
         inspect::header(path)?;
         let unclean = inspect::left_unclean(path);
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE, WRITER_CACHE_KIB)?;
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
         // Until the file is known to be sound, closing must not move a log into it.
         let keep_log =
             |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed);
@@ -84,9 +84,11 @@ impl Session {
         schema::verify(&connection)?;
         // After the first commit, so that the file itself says whose it is before anything lies in a log only.
         set_durability(&connection, options.durability).map_err(typed)?;
+        set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
         keep_log(false)?;
         let reader = || {
-            let reader = connect(path, OpenFlags::empty(), READER_CACHE_KIB)?;
+            let reader = connect(path, OpenFlags::empty())?;
+            set_cache(&reader, READER_CACHE_KIB).map_err(typed)?;
             reader.pragma_update(None, "query_only", true).map_err(typed)?;
             Ok(Handle::Own(Mutex::new(reader)))
         };
@@ -220,15 +222,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn connect(path: &Path, extra: OpenFlags, cache_kib: i64) -> Result<Connection, StorageError> {
+/// Opens a connection; asks nothing of it that would make SQLite read the file.
+fn connect(path: &Path, extra: OpenFlags) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
     let connection = Connection::open_with_flags(path, flags).map_err(typed)?;
     let set = || {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
         connection.pragma_update(None, "trusted_schema", false)?;
-        // Negative: in KiB, not in pages.
-        connection.pragma_update(None, "cache_size", -cache_kib)?;
         connection.pragma_update(None, "temp_store", "MEMORY")
     };
     set().map_err(typed)?;
@@ -255,6 +256,11 @@ fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))
+}
+
+fn set_cache(connection: &Connection, kib: i64) -> rusqlite::Result<()> {
+    // Negative: in KiB, not in pages.
+    connection.pragma_update(None, "cache_size", -kib)
 }
 
 /// Moves the log into the file and empties it.
