@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
 use crate::model::{Author, Revision, Value};
+use crate::storage::StorageError;
 
 /// A record: what the server has acknowledged, and what the app sees.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,14 @@ pub struct RecordRow {
 }
 
 impl RecordRow {
+    /// Reads a row's value.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is not a record row.
+    pub fn decode(value: &[u8]) -> Result<Self, StorageError> {
+        serde_json::from_slice(value).map_err(|error| StorageError::Corrupt(format!("a record's row: {error}")))
+    }
+
     /// What the app sees: confirmed state plus unsettled events; `None` if there is no such record.
     #[must_use]
     pub fn view(&self) -> Option<&Value> {
