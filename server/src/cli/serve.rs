@@ -141,7 +141,8 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
     let verifier = JwtVerifier::new(&secret, jwt, Arc::clone(&environment));
     let options = AppOptions { origins: args.origins, ..AppOptions::new(Arc::new(verifier), Arc::clone(&environment)) };
     let network = ServeOptions { max_connections: args.max_connections as usize, ..ServeOptions::default() };
-    let garbage = tokio::spawn(collect_garbage(service.clone(), environment));
+    // Ends with the runtime; what it has begun, closing the service completes.
+    environment.spawn(Box::pin(collect_garbage(service.clone(), Arc::clone(&environment))));
     announce(&listener)?;
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -165,7 +166,6 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
     if !drained {
         tracing::warn!("requests that were still running have been dropped");
     }
-    garbage.abort();
     service.close().await;
     tracing::info!("stopped");
     Ok(())
