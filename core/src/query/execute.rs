@@ -12,6 +12,7 @@ use super::index::{Entry, IndexSet};
 use super::plan::{Access, IndexAccess, KeyRange, Plan, plan};
 use super::query::{Continuation, OrderKey, Query, QueryPage, Record};
 use crate::error::Error;
+use crate::limits::MAX_INDEXED_VALUE_BYTES;
 use crate::model::{RecordId, RecordKey, Scope};
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
@@ -237,8 +238,8 @@ impl Reading<'_> {
         for by in &access.ordered {
             let place = self.query.order.iter().position(|wanted| wanted.path == by.path)?;
             let field = &fields[place];
-            key.extend(&field[..field.len().min(crate::limits::MAX_INDEXED_VALUE_BYTES)]);
-            if field.len() > crate::limits::MAX_INDEXED_VALUE_BYTES {
+            key.extend(&field[..field.len().min(MAX_INDEXED_VALUE_BYTES)]);
+            if field.len() > MAX_INDEXED_VALUE_BYTES {
                 return Some((key, false));
             }
         }
