@@ -3,21 +3,28 @@
 //! An app writes to a local replica and goes on working with no network; every device and the server end in unison.
 #![deny(missing_docs)]
 
+pub mod client;
 pub mod clock;
+pub mod engine;
 pub mod environment;
 pub mod error;
+pub mod events;
 pub mod limits;
 pub mod merge;
 pub mod model;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod platform;
 pub mod protocol;
 pub mod query;
+pub mod queue;
 pub mod replica;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transport;
 
+pub use client::{Client, ClientBuilder, Collection};
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "native")]

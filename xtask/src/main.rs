@@ -1,1 +1,71 @@
-fn main() {}
+//! The project's own commands, run as `cargo xtask <command>`.
+//!
+//! Everything a contributor or CI runs is here, so that both run the same thing. Nothing needs to be installed by hand:
+//! a command that needs a tool fetches it into the user's cache folder and says so.
+
+mod check;
+mod links;
+mod machine_paths;
+mod process;
+mod programs;
+mod suites;
+mod supply_chain;
+mod tally;
+mod tracked;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Unisono's project commands", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the server and the demo, and run the demo
+    ///
+    /// The demo's exit code is the command's. `cargo xtask demo -- --help` shows the demo's own options.
+    Demo {
+        /// Build optimised
+        #[arg(long)]
+        release: bool,
+        /// Passed on to the demo
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run every test suite; the last line is `N passed, N failed`
+    ///
+    /// Fails if a test failed, if something did not compile, or if nothing ran.
+    Test,
+    /// Run the benchmarks, optimised
+    Bench {
+        /// Passed on to the benchmarks
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Check paths, links, format, lints, docs, dependencies and the wasm build; fails at the first step that fails
+    Check {
+        /// Do not fetch the advisory database, whose home is not a package registry; dependencies are then not checked
+        /// for known vulnerabilities
+        #[arg(long)]
+        no_advisories: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo { release, args } => programs::demo(release, &args),
+        Command::Bench { args } => programs::bench(&args),
+        Command::Test => suites::run(),
+        Command::Check { no_advisories } => check::run_all(!no_advisories),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

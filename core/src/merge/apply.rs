@@ -1,6 +1,6 @@
 //! The client's half: applying operations to a document, without clocks.
 
-use crate::model::{Op, Pointer, SyncEvent, Value};
+use crate::model::{Op, OpKind, Pointer, SyncAction, SyncEvent, TextComponent, TextEdit, Value, leaves_of, value};
 
 /// An operation that did not fit the document and had no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,16 +11,180 @@ pub struct Skipped {
     pub code: &'static str,
 }
 
+const TYPE_MISMATCH: &str = "type_mismatch";
+
 /// Applies `ops` to `doc` in order. Total: an operation that does not fit (an increment of a text, an overflow) has no effect
 /// and is reported.
 pub fn apply(doc: &mut Value, ops: &[Op]) -> Vec<Skipped> {
-    let _ = (doc, ops);
-    Vec::new()
+    let skipped = |op: &Op, code| Skipped { path: op.path.clone(), code };
+    ops.iter().filter_map(|op| apply_one(doc, op).err().map(|code| skipped(op, code))).collect()
 }
 
 /// The document after `event`, if the record lives then. An update of an absent record stays absent.
 #[must_use]
 pub fn apply_event(doc: Option<Value>, event: &SyncEvent) -> Option<Value> {
-    let _ = event;
-    doc
+    let mut doc = match (event.action, doc) {
+        (SyncAction::Delete, _) | (SyncAction::Update, None) => return None,
+        (SyncAction::Update, Some(doc)) => doc,
+        (SyncAction::Create, None) => event.doc.clone()?,
+        (SyncAction::Create, Some(mut doc)) => {
+            for (path, value) in event.doc.iter().flat_map(leaves_of) {
+                // A create takes the place of whatever stands in its leaves' way.
+                let _ = set(&mut doc, &path, value);
+            }
+            doc
+        }
+    };
+    apply(&mut doc, &event.ops);
+    Some(doc)
+}
+
+fn apply_one(doc: &mut Value, op: &Op) -> Result<(), &'static str> {
+    match &op.kind {
+        OpKind::Set { value } => set(doc, &op.path, value.clone()),
+        OpKind::Unset => unset(doc, &op.path),
+        OpKind::Inc { by } => {
+            let sum = increment(op.path.find(doc), *by)?;
+            set(doc, &op.path, sum)
+        }
+        OpKind::Add { values } => {
+            let elements = elements(op.path.find(doc))?;
+            set(doc, &op.path, Value::Array(with_elements(elements, values)))
+        }
+        OpKind::Remove { values } => {
+            if op.path.find(doc).is_none() {
+                return Ok(());
+            }
+            let mut elements = elements(op.path.find(doc))?;
+            elements.retain(|element| !values.contains(element));
+            set(doc, &op.path, Value::Array(elements))
+        }
+        OpKind::Text { edit } => {
+            let text = match op.path.find(doc) {
+                None => "",
+                Some(Value::String(text)) => text,
+                Some(_) => return Err(TYPE_MISMATCH),
+            };
+            let edited = edit_text(text, edit).ok_or(TYPE_MISMATCH)?;
+            set(doc, &op.path, Value::String(edited))
+        }
+    }
+}
+
+/// Assigns a leaf or subtree. Missing and scalar parents become objects; arrays are leaves and are not entered.
+pub(super) fn set(doc: &mut Value, path: &Pointer, value: Value) -> Result<(), &'static str> {
+    let mut keys: Vec<_> = path.keys().collect();
+    let Some(last) = keys.pop() else { return Ok(()) };
+    let mut place = &mut *doc;
+    // Looked through first, so that a refused path leaves no half-made parents.
+    let mut probe = Some(&*place);
+    for key in &keys {
+        if probe.is_some_and(Value::is_array) {
+            return Err("pointer_into_array");
+        }
+        probe = probe.and_then(|value| value.get(&**key));
+    }
+    if probe.is_some_and(Value::is_array) {
+        return Err("pointer_into_array");
+    }
+    for key in keys {
+        place = object(place).entry(key.into_owned()).or_insert(Value::Null);
+    }
+    object(place).insert(last.into_owned(), value);
+    Ok(())
+}
+
+fn object(value: &mut Value) -> &mut serde_json::Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(serde_json::Map::new());
+    }
+    match value {
+        Value::Object(fields) => fields,
+        _ => unreachable!("made an object above"),
+    }
+}
+
+/// Removes a field. Its parent stays, if need be as `{}` (RFC 7396 does the same).
+pub(super) fn unset(doc: &mut Value, path: &Pointer) -> Result<(), &'static str> {
+    let mut keys: Vec<_> = path.keys().collect();
+    let Some(last) = keys.pop() else { return Ok(()) };
+    let mut place = doc;
+    for key in keys {
+        if place.is_array() {
+            return Err("pointer_into_array");
+        }
+        match place.get_mut(&*key) {
+            Some(below) => place = below,
+            None => return Ok(()),
+        }
+    }
+    if place.is_array() {
+        return Err("pointer_into_array");
+    }
+    if let Some(fields) = place.as_object_mut() {
+        fields.remove(&*last);
+    }
+    Ok(())
+}
+
+/// The sum of a 64-bit integer (0 if absent) and an increment.
+pub(super) fn increment(value: Option<&Value>, by: i64) -> Result<Value, &'static str> {
+    let number = match value {
+        None => 0,
+        Some(Value::Number(number)) => match (number.as_i64(), number.as_u64()) {
+            (Some(signed), _) => i128::from(signed),
+            (None, Some(unsigned)) => i128::from(unsigned),
+            (None, None) => return Err(TYPE_MISMATCH),
+        },
+        Some(_) => return Err(TYPE_MISMATCH),
+    };
+    let sum = number + i128::from(by);
+    i64::try_from(sum).map(Value::from).or_else(|_| u64::try_from(sum).map(Value::from)).map_err(|_| TYPE_MISMATCH)
+}
+
+/// The elements of an array used as a set; none if it is absent.
+pub(super) fn elements(value: Option<&Value>) -> Result<Vec<Value>, &'static str> {
+    match value {
+        None => Ok(Vec::new()),
+        Some(Value::Array(elements)) => Ok(elements.clone()),
+        Some(_) => Err(TYPE_MISMATCH),
+    }
+}
+
+/// `elements` and, behind them in canonical order, those of `values` that are not among them.
+fn with_elements(mut elements: Vec<Value>, values: &[Value]) -> Vec<Value> {
+    let mut new: Vec<_> = values.iter().map(|value| (value::canonical(value), value)).collect();
+    new.sort_by(|a, b| a.0.cmp(&b.0));
+    new.dedup_by(|a, b| a.0 == b.0);
+    for (_, value) in new {
+        if !elements.contains(value) {
+            elements.push(value.clone());
+        }
+    }
+    elements
+}
+
+/// The text after an edit, in Unicode code points; `None` if the edit reaches beyond its end.
+pub(super) fn edit_text(text: &str, edit: &TextEdit) -> Option<String> {
+    let mut edited = String::with_capacity(text.len());
+    let mut rest = text;
+    for component in &edit.0 {
+        match component {
+            TextComponent::Insert(inserted) => edited.push_str(inserted),
+            TextComponent::Skip(count) => {
+                let (kept, after) = rest.split_at(offset(rest, *count)?);
+                edited.push_str(kept);
+                rest = after;
+            }
+            TextComponent::Delete { d } => rest = &rest[offset(rest, *d)?..],
+        }
+    }
+    edited.push_str(rest);
+    Some(edited)
+}
+
+/// The byte offset behind `count` code points; `None` if there are fewer.
+fn offset(text: &str, count: u64) -> Option<usize> {
+    let count = usize::try_from(count).ok()?;
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(count)
 }

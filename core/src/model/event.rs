@@ -10,6 +10,7 @@ use crate::limits::MAX_OPS_PER_EVENT;
 
 /// What an event does to its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SyncAction {
     /// Sets all leaves of `doc`.
@@ -22,6 +23,7 @@ pub enum SyncAction {
 
 /// How an event meets concurrent writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Leaf by leaf.
@@ -33,6 +35,7 @@ pub enum Mode {
 
 /// Who wins a conflict; set on the client, per collection and field, and carried by the event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// The later stamp, then the greater device id.
@@ -50,6 +53,7 @@ pub enum Policy {
 
 /// One field operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Op {
     /// The field.
     pub path: Pointer,
@@ -66,6 +70,7 @@ pub struct Op {
 
 /// The kinds of field operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum OpKind {
     /// Assigns a leaf (or, with an object, the whole subtree).
@@ -99,11 +104,13 @@ pub enum OpKind {
 
 /// A text edit in the form of `ot-text-unicode`: components that walk the old text in Unicode code points.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct TextEdit(pub Vec<TextComponent>);
 
 /// One step of a [`TextEdit`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum TextComponent {
     /// Skips this many code points.
@@ -144,6 +151,7 @@ impl TextEdit {
 
 /// One local mutation: what the queue keeps and the push sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SyncEvent {
     /// Its identity (UUIDv7).
     pub id: EventId,
@@ -153,7 +161,8 @@ pub struct SyncEvent {
     pub record: RecordId,
     /// What it does.
     pub action: SyncAction,
-    /// Field operations; `update` only.
+    /// Field operations of an `update`; in a `create`, updates that were folded into it before it was sent, each with its
+    /// own stamp (folding must not change who wins).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ops: Vec<Op>,
     /// The document; `create` only.
@@ -228,14 +237,14 @@ impl SyncEvent {
     /// An `invalid` error with the code of the first offence.
     pub fn admit(&mut self) -> Result<(), EventContentError> {
         let shape = match self.action {
-            SyncAction::Create => self.doc.is_some() && self.ops.is_empty(),
+            SyncAction::Create => self.doc.is_some(),
             SyncAction::Update => self.doc.is_none() && !self.ops.is_empty(),
             SyncAction::Delete => self.doc.is_none() && self.ops.is_empty(),
         };
         if !shape {
             return Err(Error::invalid(
                 InvalidCode::EventShape,
-                "`create` carries `doc`, `update` carries `ops`, `delete` neither",
+                "`create` carries `doc` (and folded `ops`), `update` carries `ops`, `delete` neither",
             ));
         }
         if self.ops.len() > MAX_OPS_PER_EVENT {

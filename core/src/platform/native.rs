@@ -1,4 +1,5 @@
 //! The environment of a native process: Tokio's timer and tasks, the system's clock and randomness.
+#![expect(clippy::disallowed_methods, reason = "this is where the Environment meets the machine")]
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

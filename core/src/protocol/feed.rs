@@ -20,6 +20,7 @@ impl fmt::Debug for Cursor {
 
 /// What a client asks of the feed; becomes the query string.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct ChangesRequest {
     /// The scope.
     pub scope: Scope,
@@ -42,6 +43,7 @@ pub struct ChangesRequest {
 
 /// A position between two changes; everything before it may be committed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CursorLine {
     /// The position.
     pub cursor: Cursor,
@@ -53,6 +55,7 @@ pub struct CursorLine {
 
 /// The last line of the feed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Trailer {
     /// Where the next pull goes on.
     pub cursor: Cursor,
@@ -60,6 +63,9 @@ pub struct Trailer {
     pub more: bool,
     /// The server history.
     pub epoch: String,
+    /// The revision that `cursor` stands for: with `more` false, everything up to it has been sent, and a record that is not
+    /// there was not alive then.
+    pub revision: Revision,
     /// As in [`CursorLine`].
     pub included: u64,
     /// The scope's highest stamp.
@@ -81,6 +87,7 @@ pub struct Trailer {
 
 /// The feed as one JSON document (`Accept: application/json`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page {
     /// The changes, by ascending revision.
     pub changes: Vec<Change>,
@@ -185,6 +192,7 @@ impl Line {
                     cursor: self.cursor.ok_or("cursor")?,
                     more: self.more.ok_or("more")?,
                     epoch: self.epoch.ok_or("epoch")?,
+                    revision: self.revision.ok_or("revision")?,
                     included: self.included.unwrap_or(0),
                     hlc: self.hlc,
                     backup_revision: self.backup_revision.unwrap_or(0),

@@ -6,6 +6,7 @@ use crate::model::Revision;
 
 /// An RFC 9457 problem document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Identifies the kind of problem; `about:blank` where `code` says all.
     #[serde(rename = "type", default = "about_blank")]

@@ -7,6 +7,7 @@ use crate::model::{DeviceId, Receipt, Scope, SyncEvent};
 
 /// A push. `E` is [`SyncEvent`] at the client; the server first reads raw JSON, so that one malformed event harms no other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRequest<E = SyncEvent> {
     /// The scope that the events belong to.
     pub scope: Scope,
@@ -32,6 +33,7 @@ pub struct PushRequest<E = SyncEvent> {
 
 /// The answer to a push.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushResponse {
     /// The server's clock, in milliseconds.
     pub server_now: u64,

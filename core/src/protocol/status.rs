@@ -7,6 +7,7 @@ use crate::model::Revision;
 
 /// `GET /sync/status?scope`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusResponse {
     /// The server's clock, in milliseconds.
     pub server_now: u64,
@@ -27,6 +28,7 @@ pub struct StatusResponse {
 
 /// `GET /sync/digest?scope`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DigestResponse {
     /// The history.
     pub epoch: String,
@@ -42,6 +44,7 @@ pub struct DigestResponse {
 
 /// `GET /sync/stats?scope`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatsResponse {
     /// Live records.
     pub records: u64,
@@ -61,6 +64,7 @@ pub struct StatsResponse {
 
 /// Answer to `POST /sync/enable`, `/sync/disable` and `/sync/now`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SyncSwitch {
     /// Whether the account has sync switched on.
     pub enabled: bool,

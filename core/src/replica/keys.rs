@@ -126,3 +126,17 @@ pub fn scope(scope: &Scope) -> RowKey {
 pub fn indexes() -> RowKey {
     RowKey { table: Table::Meta, key: b"indexes".to_vec() }
 }
+
+/// The digest of a generation.
+#[must_use]
+pub fn digest(scope: &Scope, generation: Generation) -> RowKey {
+    let mut key = b"digest\0".to_vec();
+    key.extend(generation_prefix(scope, generation));
+    RowKey { table: Table::Meta, key }
+}
+
+/// The scope at the end of a scope row's key.
+#[must_use]
+pub fn scope_of(key: &[u8]) -> Option<Scope> {
+    std::str::from_utf8(key.strip_prefix(SCOPES)?).ok()?.parse().ok()
+}

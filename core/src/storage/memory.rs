@@ -46,14 +46,13 @@ impl MemoryStorage {
     }
 
     fn open(&self) -> Result<MutexGuard<'_, State>, StorageError> {
+        let state = self.not_closed()?;
+        if state.suspended { Err(StorageError::Suspended) } else { Ok(state) }
+    }
+
+    fn not_closed(&self) -> Result<MutexGuard<'_, State>, StorageError> {
         let state = self.lock();
-        if state.closed {
-            Err(StorageError::Closed(""))
-        } else if state.suspended {
-            Err(StorageError::Suspended)
-        } else {
-            Ok(state)
-        }
+        if state.closed { Err(StorageError::Closed("")) } else { Ok(state) }
     }
 }
 
@@ -147,14 +146,14 @@ impl Storage for MemoryStorage {
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            self.lock().suspended = true;
+            self.not_closed()?.suspended = true;
             Ok(())
         })
     }
 
     fn resume(&self) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            self.lock().suspended = false;
+            self.not_closed()?.suspended = false;
             Ok(())
         })
     }
@@ -164,5 +163,22 @@ impl Storage for MemoryStorage {
             self.lock().closed = true;
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{block_on, storage_model};
+
+    crate::storage_suite!(contract, MemoryStorage::new());
+
+    proptest! {
+        #[test]
+        fn any_operations_agree_with_the_model(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            block_on(storage_model::compare(&MemoryStorage::new(), storage_model::decode(&bytes)));
+        }
     }
 }

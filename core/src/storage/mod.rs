@@ -16,7 +16,7 @@ mod sqlite;
 
 pub use memory::MemoryStorage;
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStorage;
+pub use sqlite::{SqliteOptions, SqliteStorage};
 
 /// The tables of a replica. A row's key is unique within its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -231,6 +231,9 @@ pub enum StorageError {
         /// This build's version.
         known: i64,
     },
+    /// The file is not a replica; it is left as it is.
+    #[error("not a Unisono replica: {0}")]
+    Foreign(String),
     /// The store's content is damaged.
     #[error("the replica is damaged: {0}")]
     Corrupt(String),
@@ -257,6 +260,7 @@ impl StorageError {
             Self::Full(_) => "storage_full",
             Self::AlreadyOpen(_) => "already_open",
             Self::NewerSchema { .. } => "newer_schema",
+            Self::Foreign(_) => "not_a_replica",
             Self::Corrupt(_) => "storage_corrupt",
             Self::Unavailable(_) => "storage_unavailable",
             Self::Suspended => "suspended",

@@ -12,8 +12,10 @@ use crate::protocol::{ChangesRequest, Cursor, Problem, PushRequest, PushResponse
 
 #[cfg(feature = "http")]
 mod http;
+pub mod ndjson;
+pub mod wire;
 #[cfg(feature = "http")]
-pub use http::{HttpOptions, HttpTransport};
+pub use http::{Compression, HttpOptions, HttpTransport};
 
 /// What goes with every request.
 #[derive(Clone, Debug, Default)]
@@ -194,5 +196,43 @@ impl TransportError {
             Self::Problem(problem) => problem.retry_after.map(Duration::from_secs),
             _ => None,
         }
+    }
+}
+
+/// The transport of a client that has none: no server can be reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTransport;
+
+impl NoTransport {
+    fn unreachable<T>() -> Result<T, TransportError> {
+        Err(TransportError::Unreachable("the client has no transport".into()))
+    }
+}
+
+impl Transport for NoTransport {
+    fn push<'a>(
+        &'a self,
+        _: &'a RequestContext,
+        _: &'a PushRequest,
+    ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
+        Box::pin(async { Self::unreachable() })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        _: &'a RequestContext,
+        _: &'a ChangesRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeReader>, TransportError>> {
+        Box::pin(async { Self::unreachable() })
+    }
+
+    fn request<'a>(
+        &'a self,
+        _: &'a RequestContext,
+        _: Method,
+        _: &'a str,
+        _: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Response, TransportError>> {
+        Box::pin(async { Self::unreachable() })
     }
 }

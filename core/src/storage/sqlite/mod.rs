@@ -1,5 +1,19 @@
-//! SQLite.
+//! SQLite: a replica in one file.
 
-/// Keeps a replica in an SQLite file.
-#[derive(Debug)]
-pub struct SqliteStorage;
+mod commit_queue;
+mod error;
+mod inspect;
+mod lock;
+mod options;
+mod process;
+mod read;
+mod schema;
+mod session;
+mod sql;
+mod store;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use options::SqliteOptions;
+pub use store::SqliteStorage;

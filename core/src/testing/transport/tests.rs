@@ -64,6 +64,7 @@ impl ChangeReader for ThreeChunks {
             let trailer = (left == 0).then(|| Trailer {
                 cursor: cursor.clone(),
                 more: false,
+                revision: 0,
                 epoch: "e".to_owned(),
                 included: 0,
                 hlc: None,

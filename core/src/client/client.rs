@@ -1,0 +1,382 @@
+//! The client's face.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::builder::ClientBuilder;
+use super::collection::Collection;
+use super::identity::{Identity, SignedOut};
+use super::observe::Events;
+use super::transaction::Transaction;
+use crate::engine::{Cause, Credentials, Engine, Finding, Status, SyncReport, Tokens};
+use crate::error::{Error, Result};
+use crate::model::{CollectionName, EventId, Scope, SyncEvent};
+use crate::queue::{Draft, OfflineQueue};
+use crate::replica::Replica;
+use crate::replica::rows::{Outcome, QueuedEvent};
+
+/// A replica with its queue and engine. Clones are handles to the same client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub engine: Arc<Engine>,
+    pub queue: OfflineQueue,
+    pub schema: u32,
+    closed: AtomicBool,
+}
+
+impl Client {
+    /// Collects what a client needs.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    pub(super) fn new(engine: Arc<Engine>, queue: OfflineQueue, schema: u32) -> Self {
+        Self { inner: Arc::new(Inner { engine, queue, schema, closed: AtomicBool::new(false) }) }
+    }
+
+    /// A collection of the account's own scope.
+    #[must_use]
+    pub fn collection(&self, name: impl Into<String>) -> Collection {
+        Collection::new(self.clone(), Ok(Scope::User), name.into())
+    }
+
+    /// The scope shared by the members of a workspace.
+    #[must_use]
+    pub fn workspace(&self, id: impl AsRef<str>) -> Workspace {
+        Workspace { client: self.clone(), scope: Scope::workspace(id.as_ref()).map_err(|error| error.to_string()) }
+    }
+
+    /// Begins a transaction: its writes are applied entirely or not at all, here and on the server.
+    pub fn transaction(&self) -> Transaction {
+        Transaction::new(self.clone())
+    }
+
+    /// Starts background sync. Idempotent.
+    ///
+    /// # Errors
+    /// `closed`; the storage's.
+    pub async fn start(&self) -> Result<()> {
+        self.check_open()?;
+        self.inner.engine.start().await
+    }
+
+    /// Syncs every scope now and waits until that is done.
+    ///
+    /// # Errors
+    /// What stopped the sync; what was done before is kept.
+    pub async fn sync_now(&self) -> Result<SyncReport> {
+        self.check_open()?;
+        self.inner.engine.sync_now(None).await
+    }
+
+    /// [`sync_now`](Self::sync_now), waiting for `deadline` at most.
+    ///
+    /// # Errors
+    /// `deadline`, and as above.
+    pub async fn sync_within(&self, deadline: Duration) -> Result<SyncReport> {
+        self.check_open()?;
+        self.inner.engine.sync_now(Some(deadline)).await
+    }
+
+    /// The client's state; touches neither disk nor network.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.inner.engine.status()
+    }
+
+    /// Examines the replica and the engine and says what is wrong and what to do.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn doctor(&self) -> Result<Vec<Finding>> {
+        self.check_open()?;
+        self.inner.engine.doctor().await
+    }
+
+    /// What happens in the client from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.engine.subscribe(), self.inner.queue.writer().notices().subscribe())
+    }
+
+    /// Unsettled events of the account's own scope, in queue order.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn pending(&self) -> Result<Vec<QueuedEvent>> {
+        self.listed(false).await
+    }
+
+    /// Events that were refused and wait for the app, in all scopes, in queue order.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn parked(&self) -> Result<Vec<QueuedEvent>> {
+        self.listed(true).await
+    }
+
+    async fn listed(&self, parked: bool) -> Result<Vec<QueuedEvent>> {
+        self.check_open()?;
+        let mut found = Vec::new();
+        for scope in self.reader().scopes().await? {
+            found.extend(match parked {
+                true => self.inner.queue.parked(&scope, usize::MAX).await?,
+                false => self.inner.queue.pending(&scope, usize::MAX).await?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// What became of an event; `None` if this replica never accepted it. Survives restarts.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn outcome(&self, id: &EventId) -> Result<Option<Outcome>> {
+        self.check_open()?;
+        self.inner.queue.outcome(id).await
+    }
+
+    /// Waits until an event's content has left the queue or is parked; follows foldings and replacements.
+    ///
+    /// # Errors
+    /// `event_state` if the event is unknown; the storage's.
+    pub async fn settled(&self, id: &EventId) -> Result<Outcome> {
+        self.check_open()?;
+        self.inner.queue.settled(id).await
+    }
+
+    /// Puts a parked event, with its group, back into the queue.
+    ///
+    /// # Errors
+    /// `event_state` if it is not parked.
+    pub async fn retry(&self, id: &EventId) -> Result<()> {
+        self.check_writable()?;
+        let scope = self.inner.queue.retry(id).await?;
+        self.inner.engine.wake(&scope, Cause::Request);
+        Ok(())
+    }
+
+    /// Drops a parked event, with its group; the view is computed without it.
+    ///
+    /// # Errors
+    /// `event_state` if it is not parked.
+    pub async fn discard(&self, id: &EventId) -> Result<()> {
+        self.check_writable()?;
+        let scope = self.inner.queue.discard(id).await?;
+        self.inner.engine.wake(&scope, Cause::Request);
+        Ok(())
+    }
+
+    /// Replaces a parked event's content; it goes back into the queue under the id that is returned.
+    ///
+    /// # Errors
+    /// `event_state` if it is not parked; those of content.
+    pub async fn replace(
+        &self,
+        id: &EventId,
+        edit: impl Fn(SyncEvent) -> SyncEvent + Send + Sync + 'static,
+    ) -> Result<EventId> {
+        self.check_writable()?;
+        let new = self.inner.queue.replace(id, edit).await?;
+        for scope in self.reader().scopes().await? {
+            self.inner.engine.wake(&scope, Cause::Request);
+        }
+        Ok(new)
+    }
+
+    /// Open conflict notes: records of the reserved collection `$conflicts`, as the server keeps them.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn conflicts(&self) -> Result<Vec<crate::query::Record>> {
+        self.check_open()?;
+        let mut found = Vec::new();
+        for scope in self.reader().scopes().await? {
+            let notes = Collection::reserved(self.clone(), scope, crate::merge::CONFLICTS)?;
+            let open = crate::query::not(crate::query::eq("/resolved", true));
+            found.extend(notes.query().filter(open).all().await?);
+        }
+        Ok(found)
+    }
+
+    /// Marks a conflict note as resolved, on every device. To write a value as well, use the record's collection in a
+    /// [`transaction`](Self::transaction) with [`Transaction::resolve`].
+    ///
+    /// # Errors
+    /// `not_found` if there is no such note.
+    pub async fn resolve(&self, note: &str) -> Result<EventId> {
+        let ids = self.transaction().resolve(&Scope::User, note).commit().await?;
+        ids.into_iter().next().ok_or_else(|| Error::Internal("a transaction returned no id".into()))
+    }
+
+    /// Holds background sync until [`resume`](Self::resume). Not persisted.
+    pub fn pause(&self) {
+        self.inner.engine.pause();
+    }
+
+    /// Takes up background sync, or a suspended replica.
+    ///
+    /// # Errors
+    /// `already_open` if another process took the replica while it was suspended.
+    pub async fn resume(&self) -> Result<()> {
+        self.check_open()?;
+        self.reader().storage().resume().await?;
+        self.inner.engine.resume();
+        Ok(())
+    }
+
+    /// For an app that is about to be suspended: ends sync, flushes everything and releases every file lock.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn suspend(&self) -> Result<()> {
+        self.check_open()?;
+        self.inner.engine.pause();
+        let _turns = self.inner.engine.quiesce().await;
+        Ok(self.reader().storage().suspend().await?)
+    }
+
+    /// Switches sync on, durably.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn enable(&self) -> Result<()> {
+        self.check_open()?;
+        self.inner.engine.set_enabled(true).await
+    }
+
+    /// Switches sync off on this device, durably. The app goes on working on its replica.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn disable(&self) -> Result<()> {
+        self.check_open()?;
+        self.inner.engine.set_enabled(false).await
+    }
+
+    /// Tells whether there is a network; `true` syncs at once.
+    pub fn set_online(&self, online: bool) {
+        self.inner.engine.set_online(online);
+    }
+
+    /// Replaces the token, after the user has signed in again; sync goes on.
+    pub fn set_token(&self, token: impl Into<String>) {
+        self.set_credentials(Tokens::fixed(SecretString::from(token.into())));
+    }
+
+    /// Replaces the source of tokens.
+    pub fn set_credentials(&self, credentials: Arc<dyn Credentials>) {
+        self.inner.engine.tokens().replace(credentials);
+        // Wakes every scope.
+        self.inner.engine.resume();
+    }
+
+    /// Gives an anonymous replica, with all that was written in it, to an account. Possible once.
+    ///
+    /// # Errors
+    /// `identity_mismatch` if it is another account's.
+    pub async fn claim(&self, account: impl Into<String>) -> Result<()> {
+        self.check_open()?;
+        Identity::open(self.inner.queue.writer(), Some(account.into()), true).await?;
+        self.inner.engine.resume();
+        Ok(())
+    }
+
+    /// Seals the replica, unsent work included, and closes the client. It opens again for the same account only.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn sign_out(&self) -> Result<SignedOut> {
+        self.check_open()?;
+        self.inner.engine.stop().await;
+        let report = self
+            .inner
+            .queue
+            .writer()
+            .run(|txn| {
+                Box::pin(async move {
+                    let replica = txn.replica_mut();
+                    replica.sealed = true;
+                    let pending = replica.queued_events.saturating_sub(replica.parked_events);
+                    Ok(SignedOut { pending, parked: replica.parked_events })
+                })
+            })
+            .await?;
+        self.close().await?;
+        Ok(report)
+    }
+
+    /// Ends sync, flushes and closes the replica. Idempotent; later calls fail with `closed`.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn close(&self) -> Result<()> {
+        if self.inner.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.inner.engine.stop().await;
+        Ok(self.reader().storage().close().await?)
+    }
+
+    /// The replica beneath: raw rows, for tools and tests.
+    #[must_use]
+    pub fn replica(&self) -> Replica {
+        self.reader()
+    }
+
+    pub(super) fn reader(&self) -> Replica {
+        self.inner.queue.writer().reader()
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.inner.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        if self.reader().snapshot().sealed { Err(Error::Sealed) } else { Ok(()) }
+    }
+
+    /// Accepts drafts and wakes the engine.
+    pub(super) async fn write(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
+        self.check_writable()?;
+        let ids = self.inner.queue.accept(scope, drafts).await?;
+        self.inner.engine.wake(scope, Cause::Write);
+        Ok(ids)
+    }
+}
+
+/// A workspace's collections.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    client: Client,
+    scope: Result<Scope, String>,
+}
+
+impl Workspace {
+    /// A collection of the workspace.
+    #[must_use]
+    pub fn collection(&self, name: impl Into<String>) -> Collection {
+        Collection::new(self.client.clone(), self.scope.clone(), name.into())
+    }
+}
+
+/// Checks a collection name that an app uses.
+pub(super) fn app_collection(name: &str) -> Result<CollectionName> {
+    let name = CollectionName::new(name)?;
+    if name.is_reserved() {
+        return Err(Error::invalid(
+            crate::error::InvalidCode::ReservedName,
+            "collections that begin with `$` are reserved",
+        ));
+    }
+    Ok(name)
+}

@@ -1,0 +1,46 @@
+//! Events, as a stream that the app reads at its own pace.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::events::ClientEvent;
+use crate::replica::Notice;
+
+/// Yields what happens in the client. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Events {
+    engine: broadcast::Receiver<ClientEvent>,
+    commits: broadcast::Receiver<Arc<Vec<Notice>>>,
+    ready: VecDeque<ClientEvent>,
+}
+
+impl Events {
+    pub(super) fn new(
+        engine: broadcast::Receiver<ClientEvent>,
+        commits: broadcast::Receiver<Arc<Vec<Notice>>>,
+    ) -> Self {
+        Self { engine, commits, ready: VecDeque::new() }
+    }
+
+    /// The next event; `None` once the client is gone. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Option<ClientEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            // `select` polls commits first: what a sync changed is told before its end.
+            let (commits, engine) = (std::pin::pin!(self.commits.recv()), std::pin::pin!(self.engine.recv()));
+            match select(commits, engine).await {
+                Either::Left((Ok(notices), _)) => self.ready.extend(notices.iter().map(ClientEvent::from)),
+                Either::Right((Ok(event), _)) => return Some(event),
+                Either::Left((Err(RecvError::Lagged(_)), _)) | Either::Right((Err(RecvError::Lagged(_)), _)) => {
+                    return Some(ClientEvent::Lagged);
+                }
+                Either::Left((Err(RecvError::Closed), _)) | Either::Right((Err(RecvError::Closed), _)) => return None,
+            }
+        }
+    }
+}

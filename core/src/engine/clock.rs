@@ -1,0 +1,169 @@
+//! The server's time: measured with every answer, so that a wrong device clock decides nothing.
+
+use std::collections::BTreeMap;
+
+use super::runtime::Engine;
+use crate::clock::{HybridClock, Stamp};
+use crate::error::{Error, Result};
+use crate::model::Scope;
+use crate::protocol::StatusResponse;
+use crate::replica::Txn;
+use crate::transport::{Method, TransportError};
+
+/// Changes of the offset below this are noise and not worth a commit, in milliseconds.
+const OFFSET_NOISE_MS: u64 = 250;
+
+/// Entries that are read at a time while re-stamping.
+const PAGE: usize = 512;
+
+impl Engine {
+    /// Makes sure that the server's time and identity are known before anything is sent.
+    pub(super) async fn introduce(&self, scope: &Scope) -> Result<()> {
+        let replica = self.reader().replica().await?;
+        if replica.clock.offset_ms.is_some() && replica.server_id.is_some() {
+            return Ok(());
+        }
+        let before = self.environment.now_ms();
+        let path = format!("/sync/status?scope={}", percent_encode(&scope.to_string()));
+        let response = self
+            .call(|context| {
+                let path = &path;
+                async move { self.transport.request(&context, Method::Get, path, None).await }
+            })
+            .await?;
+        let status: StatusResponse = serde_json::from_slice(&response.body)
+            .map_err(|error| TransportError::Malformed(format!("status: {error}")))?;
+        self.check_account(&status.account).await?;
+        self.check_server(&status.server_id).await?;
+        self.learn_time(status.server_now, before).await
+    }
+
+    async fn check_account(&self, subject: &str) -> Result<()> {
+        let replica = self.reader().replica().await?;
+        match replica.account {
+            Some(account) if account != subject => {
+                Err(Error::IdentityMismatch { expected: account, found: subject.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The replica belongs to one server: the first that it met.
+    pub(super) async fn check_server(&self, server_id: &str) -> Result<()> {
+        match self.reader().replica().await?.server_id {
+            Some(known) if known == server_id => Ok(()),
+            Some(known) => Err(Error::IdentityMismatch {
+                expected: format!("server {known}"),
+                found: format!("server {server_id}"),
+            }),
+            None => {
+                let server_id = server_id.to_owned();
+                self.writer()
+                    .run(move |txn| {
+                        let server_id = server_id.clone();
+                        Box::pin(async move {
+                            txn.replica_mut().server_id = Some(server_id);
+                            Ok(())
+                        })
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Takes note of the server's time, of which the request was made at the wall clock's `before`.
+    pub(super) async fn learn_time(&self, server_now: u64, before: u64) -> Result<()> {
+        let after = self.environment.now_ms();
+        if after < before {
+            // The wall clock was set back during the request: the next answer tells.
+            return Ok(());
+        }
+        let known = self.reader().replica().await?.clock;
+        let mut probe = HybridClock::new(known);
+        let fall_back = probe.learn_offset(server_now, before, after);
+        let moved = match (known.offset_ms, probe.state().offset_ms) {
+            (Some(old), Some(new)) => old.abs_diff(new),
+            _ => u64::MAX,
+        };
+        if !fall_back && moved < OFFSET_NOISE_MS {
+            return Ok(());
+        }
+        self.writer()
+            .run(move |txn| {
+                Box::pin(async move {
+                    let mut clock = HybridClock::new(txn.replica().clock);
+                    let fall_back = clock.learn_offset(server_now, before, after);
+                    txn.replica_mut().clock = clock.state();
+                    if fall_back {
+                        let wall = txn.environment().now_ms();
+                        clock.fall_back(wall);
+                        txn.replica_mut().clock = clock.state();
+                        restamp(txn).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+/// Gives every event that was never sent a new stamp of the present device, keeping their order: of events, and of the
+/// operations that were folded into them.
+pub(super) async fn restamp(txn: &mut Txn) -> Result<()> {
+    let mut unsent: Vec<(Scope, u64)> = Vec::new();
+    let mut stamps: BTreeMap<Stamp, Option<Stamp>> = BTreeMap::new();
+    for scope in scopes(txn).await? {
+        let in_flight = txn.scope(&scope).await?.in_flight.clone().map(|push| push.positions).unwrap_or_default();
+        let mut from = 0;
+        loop {
+            let page = txn.entries_from(&scope, from, PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            from = last + 1;
+            for (position, entry) in page {
+                if entry.frozen || in_flight.contains(&position) {
+                    continue;
+                }
+                stamps.insert(entry.event.stamp.clone(), None);
+                stamps.extend(entry.event.ops.iter().filter_map(|op| op.stamp.clone()).map(|stamp| (stamp, None)));
+                unsent.push((scope.clone(), position));
+            }
+        }
+    }
+    for new in stamps.values_mut() {
+        *new = Some(txn.tick());
+    }
+    let renewed = |stamp: &Stamp| stamps.get(stamp).cloned().flatten();
+    for (scope, position) in unsent {
+        let Some(entry) = txn.entry_mut(&scope, position).await? else { continue };
+        for op in &mut entry.event.ops {
+            op.stamp = op.stamp.as_ref().and_then(renewed);
+        }
+        if let Some(stamp) = renewed(&entry.event.stamp) {
+            entry.event.stamp = stamp;
+        }
+    }
+    Ok(())
+}
+
+/// The scopes that the replica knows.
+pub(super) async fn scopes(txn: &mut Txn) -> Result<Vec<Scope>> {
+    use crate::replica::keys;
+    use crate::storage::{Scan, Table};
+    let rows = txn.scan_stored(Scan::prefix(Table::Meta, keys::SCOPES)).await?;
+    Ok(rows.iter().filter_map(|row| keys::scope_of(&row.key)).collect())
+}
+
+/// RFC 3986 percent-encoding of everything but unreserved characters.
+pub(super) fn percent_encode(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => {
+                // Writing to a string cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+        encoded
+    })
+}

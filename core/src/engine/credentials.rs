@@ -1,0 +1,141 @@
+//! Credentials: tokens from a value or a callback, refreshed once however many calls were refused.
+
+use std::fmt::{self, Debug};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::environment::{Environment, timeout};
+use crate::error::{Error, Result};
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
+
+/// Why a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenReason {
+    /// None has been given yet.
+    First,
+    /// The server refused the last one.
+    Refused,
+}
+
+/// Gives tokens.
+pub trait Credentials: Debug + MaybeSend + MaybeSync + 'static {
+    /// A token. Called for one request at a time. The app's own error text is shown to its user; it must hold no secret.
+    fn token(&self, reason: TokenReason) -> BoxFuture<'_, Result<SecretString, String>>;
+}
+
+/// A fixed token.
+struct Fixed(SecretString);
+
+impl Debug for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fixed([REDACTED])")
+    }
+}
+
+impl Credentials for Fixed {
+    fn token(&self, _: TokenReason) -> BoxFuture<'_, Result<SecretString, String>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+/// A function as [`Credentials`].
+pub struct TokenFn<F>(pub F);
+
+impl<F> Debug for TokenFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenFn(..)")
+    }
+}
+
+impl<F> Credentials for TokenFn<F>
+where
+    F: Fn(TokenReason) -> BoxFuture<'static, Result<SecretString, String>> + MaybeSend + MaybeSync + 'static,
+{
+    fn token(&self, reason: TokenReason) -> BoxFuture<'_, Result<SecretString, String>> {
+        (self.0)(reason)
+    }
+}
+
+/// How long the app's callback may take.
+const CALLBACK_LIMIT: Duration = Duration::from_secs(30);
+
+/// The token in use. One refresh at a time: whoever waited for it takes its result.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    source: Mutex<Option<std::sync::Arc<dyn Credentials>>>,
+    current: Mutex<Current>,
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Current {
+    token: Option<SecretString>,
+    /// Counts the tokens, so that a refusal says which one was refused.
+    number: u64,
+}
+
+/// A token and which one it is.
+#[derive(Clone, Debug)]
+pub(super) struct Numbered {
+    pub token: SecretString,
+    pub number: u64,
+}
+
+impl Tokens {
+    /// Tokens from `source`.
+    #[must_use]
+    pub fn new(source: Option<std::sync::Arc<dyn Credentials>>) -> Self {
+        Self { source: Mutex::new(source), ..Self::default() }
+    }
+
+    /// A fixed token as a source.
+    #[must_use]
+    pub fn fixed(token: SecretString) -> std::sync::Arc<dyn Credentials> {
+        std::sync::Arc::new(Fixed(token))
+    }
+
+    /// Replaces the source: the app has signed in again.
+    pub fn replace(&self, source: std::sync::Arc<dyn Credentials>) {
+        *lock(&self.source) = Some(source);
+        lock(&self.current).token = None;
+    }
+
+    /// The current token, asking the source for the first.
+    pub(super) async fn current(&self, environment: &dyn Environment) -> Result<Numbered> {
+        match self.present() {
+            Some(token) => Ok(token),
+            None => self.refresh(None, environment).await,
+        }
+    }
+
+    /// A token newer than the one numbered `refused`.
+    pub(super) async fn refresh(&self, refused: Option<u64>, environment: &dyn Environment) -> Result<Numbered> {
+        let _turn = self.refreshing.lock().await;
+        if let Some(token) = self.present().filter(|token| refused != Some(token.number)) {
+            return Ok(token);
+        }
+        let Some(source) = lock(&self.source).clone() else {
+            return Err(Error::Auth("no token was given".into()));
+        };
+        let reason = if refused.is_some() { TokenReason::Refused } else { TokenReason::First };
+        let token = timeout(environment, CALLBACK_LIMIT, source.token(reason))
+            .await
+            .ok_or_else(|| Error::Auth("the token callback did not answer within 30 s".into()))?
+            .map_err(|message| Error::Auth(format!("the token callback failed: {message}")))?;
+        let mut current = lock(&self.current);
+        current.number += 1;
+        current.token = Some(token.clone());
+        Ok(Numbered { token, number: current.number })
+    }
+
+    fn present(&self) -> Option<Numbered> {
+        let current = lock(&self.current);
+        Some(Numbered { token: current.token.clone()?, number: current.number })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,228 @@
+//! Generations: a scope's records are rebuilt beside the ones that are read, and swapped in one commit. The queue stays.
+
+use std::collections::BTreeMap;
+
+use super::runtime::Engine;
+use crate::error::Result;
+use crate::model::{RecordKey, Revision, Scope};
+use crate::queue::finish_settled;
+use crate::replica::keys;
+use crate::replica::rows::{Building, Outcome, OutcomeRow, QueueEntry, SettledRow};
+use crate::replica::{Notice, Txn, decode};
+use crate::storage::{RowKey, Scan, Table};
+
+/// Rows that are read at a time.
+const PAGE: usize = 512;
+/// Settled events that one commit forgets.
+const PRUNE: usize = 2_000;
+
+impl Engine {
+    /// Follows the server to a new history. Events that it had recorded above the last common revision are queued again,
+    /// under their ids, at their places; ids that it still holds are answered with their receipts.
+    pub(super) async fn adopt_epoch(&self, scope: &Scope, epoch: String, shared: Revision) -> Result<()> {
+        let scope = scope.clone();
+        self.writer()
+            .run(move |txn| {
+                let (scope, epoch) = (scope.clone(), epoch.clone());
+                Box::pin(async move {
+                    release_in_flight(txn, &scope, false).await?;
+                    lower_bases(txn, &scope, shared).await?;
+                    offer_again(txn, &scope, shared).await?;
+                    begin(txn, &scope, Some(shared)).await?;
+                    let row = txn.scope_mut(&scope).await?;
+                    row.epoch = Some(epoch);
+                    row.seen = None;
+                    row.known_revision = row.known_revision.min(shared);
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Begins a fresh generation of the same history: the cursor has expired.
+    pub(super) async fn rebuild(&self, scope: &Scope) -> Result<()> {
+        let scope = scope.clone();
+        self.writer()
+            .run(move |txn| {
+                let scope = scope.clone();
+                Box::pin(async move {
+                    release_in_flight(txn, &scope, true).await?;
+                    begin(txn, &scope, None).await?;
+                    // If the cursor could not be read, this evidence cannot either.
+                    txn.scope_mut(&scope).await?.seen = None;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Clears the rows of generations that are no longer read, one generation a commit.
+    pub(super) async fn clear_retired(&self, scope: &Scope) -> Result<()> {
+        while !self.reader().scope(scope).await?.retired.is_empty() {
+            let scope = scope.clone();
+            self.writer()
+                .run(move |txn| {
+                    let scope = scope.clone();
+                    Box::pin(async move {
+                        if let Some(generation) = txn.scope_mut(&scope).await?.retired.pop_first() {
+                            let prefix = keys::generation_prefix(&scope, generation);
+                            for table in [Table::Record, Table::Index] {
+                                txn.clear_prefix(RowKey { table, key: prefix.clone() });
+                            }
+                            txn.forget_digest(&scope, generation);
+                        }
+                        Ok(())
+                    })
+                })
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>) -> Result<()> {
+    let row = txn.scope_mut(scope).await?;
+    let mut newest = row.generation;
+    let mut lowest_shared = shared;
+    if let Some(abandoned) = row.building.take() {
+        newest = newest.max(abandoned.generation);
+        row.retired.insert(abandoned.generation);
+        lowest_shared = match (shared, abandoned.shared_revision) {
+            (Some(new), Some(old)) => Some(new.min(old)),
+            (new, old) => new.or(old),
+        };
+    }
+    newest = newest.max(row.retired.last().copied().unwrap_or(0));
+    row.building = Some(Building { generation: newest + 1, cursor: None, shared_revision: lowest_shared });
+    row.consistent = false;
+    Ok(())
+}
+
+/// The push in flight is given up; its events stay frozen and go into later pushes. In the same history the server may have
+/// recorded it all the same.
+async fn release_in_flight(txn: &mut Txn, scope: &Scope, same_history: bool) -> Result<()> {
+    let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
+    for position in in_flight.positions {
+        if let Some(entry) = txn.entry_mut(scope, position).await? {
+            entry.frozen = true;
+            entry.sent = same_history.then_some(in_flight.push_seq);
+        }
+    }
+    Ok(())
+}
+
+/// Revisions above the last common one mean nothing in the new history.
+fn lower(event: &mut crate::model::SyncEvent, shared: Revision) {
+    event.base = event.base.min(shared);
+    for op in &mut event.ops {
+        op.base = op.base.map(|base| base.min(shared));
+    }
+}
+
+async fn lower_bases(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<()> {
+    let mut from = 0;
+    loop {
+        let page = txn.entries_from(scope, from, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        from = last + 1;
+        for (position, _) in page {
+            if let Some(entry) = txn.entry_mut(scope, position).await? {
+                lower(&mut entry.event, shared);
+                // What the lost history knew of its pushes is gone with it.
+                entry.sent = None;
+                if entry.settled.as_ref().is_some_and(|receipt| receipt.revision.unwrap_or(0) > shared) {
+                    entry.settled = None;
+                }
+            }
+        }
+    }
+}
+
+async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<()> {
+    let prefix = keys::settled_prefix(scope);
+    let mut after = keys::settled(scope, shared).key;
+    loop {
+        let scan = Scan::prefix(Table::Settled, &prefix).after(&after).limit(PAGE);
+        let rows = txn.scan_stored(scan).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.key.clone();
+        for row in rows {
+            let SettledRow { position, mut event } = decode(&row.value)?;
+            lower(&mut event, shared);
+            let bytes = crate::replica::encode(&event).len() as u64;
+            let (id, key) = (event.id.clone(), event.key());
+            let generation = txn.scope(scope).await?.generation;
+            let entry = QueueEntry {
+                event,
+                bytes,
+                frozen: true,
+                sent: None,
+                // The generation that is read holds its effect.
+                absorbed: true,
+                settled: None,
+                parked: None,
+                before: Default::default(),
+            };
+            txn.set_entry(scope, position, Some(entry));
+            txn.set_raw(RowKey { table: Table::Settled, key: row.key }, None);
+            let replica = txn.replica_mut();
+            replica.queued_events += 1;
+            replica.queued_bytes += bytes;
+            let pending = &mut txn.record_mut(scope, generation, &key).await?.pending;
+            if let Err(at) = pending.binary_search(&position) {
+                pending.insert(at, position);
+            }
+            let state = Outcome::Pending { position };
+            txn.notify(Notice::Event {
+                scope: scope.clone(),
+                id: id.clone(),
+                key: key.clone(),
+                outcome: state.clone(),
+            });
+            txn.set_outcome(&id, OutcomeRow { scope: scope.clone(), key, state });
+        }
+    }
+}
+
+/// Puts the finished generation in the place of the one that is read: all unsettled events are laid over it anew, but for
+/// those whose push, up to `included`, it contains.
+pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<()> {
+    let row = txn.scope_mut(scope).await?;
+    let Some(building) = row.building.take() else { return Ok(()) };
+    row.retired.insert(row.generation);
+    row.generation = building.generation;
+    row.cursor = building.cursor;
+
+    let mut lanes: BTreeMap<RecordKey, Vec<u64>> = BTreeMap::new();
+    let mut from = 0;
+    loop {
+        let page = txn.entries_from(scope, from, PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        from = last + 1;
+        for (position, entry) in page {
+            lanes.entry(entry.event.key()).or_default().push(position);
+            let absorbed = entry.settled.is_some() || entry.sent.is_some_and(|sent| sent <= included);
+            if absorbed != entry.absorbed
+                && let Some(entry) = txn.entry_mut(scope, position).await?
+            {
+                entry.absorbed = absorbed;
+            }
+        }
+    }
+    for (key, positions) in lanes {
+        txn.record_mut(scope, building.generation, &key).await?.pending = positions;
+        finish_settled(txn, scope, building.generation, &key, Revision::MAX).await?;
+    }
+    txn.notify(Notice::Reset { scope: scope.clone() });
+    Ok(())
+}
+
+/// Forgets settled events that the server's backups are sure to hold.
+pub(super) async fn prune_settled(txn: &mut Txn, scope: &Scope, backup: Revision) -> Result<()> {
+    let mut scan = Scan::prefix(Table::Settled, &keys::settled_prefix(scope)).limit(PRUNE);
+    scan.upper = std::ops::Bound::Included(keys::settled(scope, backup).key);
+    for row in txn.scan_stored(scan).await? {
+        txn.set_raw(RowKey { table: Table::Settled, key: row.key }, None);
+    }
+    Ok(())
+}

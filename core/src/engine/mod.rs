@@ -1,0 +1,26 @@
+//! The engine: moves the queue to the server and the server's changes into the replica.
+//!
+//! One sync at a time per scope; scopes do not wait for one another. All state that matters is in the replica, so a sync may
+//! be dropped at any await and taken up again.
+
+mod backoff;
+mod clock;
+mod credentials;
+mod digest;
+mod doctor;
+mod fork;
+mod generation;
+mod pull;
+mod push;
+mod runtime;
+mod session;
+mod status;
+mod worker;
+
+pub use backoff::Backoff;
+pub use credentials::{Credentials, TokenFn, TokenReason, Tokens};
+pub use doctor::{Finding, Severity};
+pub use runtime::{Engine, EngineOptions};
+pub use session::SyncReport;
+pub use status::{Progress, ScopeStatus, Status, SyncState};
+pub use worker::Cause;

@@ -1,0 +1,108 @@
+//! Pushing: one request in flight, sent again until it is answered, cut anew where it is refused as a whole.
+
+use super::runtime::Engine;
+use super::session::SyncReport;
+use crate::error::{Error, Result};
+use crate::limits::MAX_PUSH_EVENTS;
+use crate::model::Scope;
+use crate::protocol::{Problem, PushRequest};
+use crate::replica::rows::Parking;
+use crate::transport::TransportError;
+
+/// Whether a push was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// Its receipts are settled.
+    Some,
+    /// There was nothing to send.
+    Nothing,
+}
+
+impl Engine {
+    /// Sends the push in flight or the next one, and settles its receipts.
+    pub(super) async fn push_once(&self, scope: &Scope, report: &mut SyncReport) -> Result<Pushed> {
+        let mut max_events = MAX_PUSH_EVENTS;
+        loop {
+            let Some(push) = self.queue.next_push(scope, max_events).await? else { return Ok(Pushed::Nothing) };
+            let replica = self.reader().replica().await?;
+            let row = self.reader().scope(scope).await?;
+            let before = self.environment.now_ms();
+            let request = PushRequest {
+                scope: scope.clone(),
+                account: replica.account.clone().unwrap_or_default(),
+                epoch: row.epoch,
+                device_id: replica.device.clone(),
+                push_seq: push.push_seq,
+                cursor: row.cursor,
+                seen: row.seen,
+                device_now: crate::clock::HybridClock::new(replica.clock).corrected(before),
+                events: push.events,
+            };
+            let count = request.events.len();
+            let answer = self
+                .call(|context| {
+                    let request = &request;
+                    async move { self.transport.push(&context, request).await }
+                })
+                .await;
+            match answer {
+                Ok(response) => {
+                    self.check_server(&response.server_id).await?;
+                    self.learn_time(response.server_now, before).await?;
+                    let settlement = self.queue.settle(scope, response).await?;
+                    report.pushed += settlement.settled;
+                    report.conflicts += settlement.conflicts;
+                    report.parked += settlement.parked;
+                    return Ok(Pushed::Some);
+                }
+                Err(Error::Transport(TransportError::Problem(problem))) => match Refusal::of(&problem) {
+                    // May have been applied: the same push is sent again, after a pause.
+                    Refusal::Ambiguous | Refusal::OfReplica => return Err(TransportError::Problem(problem).into()),
+                    Refusal::OfRequest => {
+                        let single = count == 1 || self.is_one_group(&request);
+                        if single {
+                            let parking = Parking {
+                                code: problem.code.clone(),
+                                message: problem.detail.clone().unwrap_or_else(|| problem.title.clone()),
+                                because: None,
+                            };
+                            self.queue.recut(scope, Some(parking)).await?;
+                            report.parked += count as u64;
+                            max_events = MAX_PUSH_EVENTS;
+                        } else {
+                            self.queue.recut(scope, None).await?;
+                            max_events = (count / 2).max(1);
+                        }
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn is_one_group(&self, request: &PushRequest) -> bool {
+        let group = request.events.first().and_then(|event| event.group.as_ref());
+        group.is_some() && request.events.iter().all(|event| event.group.as_ref() == group)
+    }
+}
+
+/// What a refused push means.
+enum Refusal {
+    /// Nobody knows whether it was applied.
+    Ambiguous,
+    /// It is about the replica, the account or the scope, not about these events.
+    OfReplica,
+    /// Nothing of it was applied, because of what it is.
+    OfRequest,
+}
+
+impl Refusal {
+    fn of(problem: &Problem) -> Self {
+        match (problem.status, problem.code.as_str()) {
+            (408 | 429 | 500..=599, _) => Self::Ambiguous,
+            (_, "epoch_changed" | "device_forked" | "cursor_expired" | "invalid_cursor") => Self::OfReplica,
+            (400 | 409 | 413 | 422, _) => Self::OfRequest,
+            _ => Self::OfReplica,
+        }
+    }
+}

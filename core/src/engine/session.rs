@@ -1,0 +1,261 @@
+//! One sync of one scope: pushes first, then a pull, then again, until neither side has anything left.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::push::Pushed;
+use super::runtime::{Engine, ScopeRuntime};
+use super::status::{Progress, SyncState};
+use crate::environment::timeout;
+use crate::error::{Error, Result};
+use crate::events::ClientEvent;
+use crate::model::Scope;
+use crate::protocol::Problem;
+use crate::replica::rows::ScopeRow;
+use crate::transport::{RequestContext, TransportError};
+
+/// What a sync did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncReport {
+    /// Events that the server has recorded.
+    pub pushed: u64,
+    /// Changes that were pulled.
+    pub pulled: u64,
+    /// Pushed events that met concurrent writes.
+    pub conflicts: u64,
+    /// Events that were refused and parked.
+    pub parked: u64,
+    /// Digest buckets that differed and were repaired.
+    pub repaired: u64,
+}
+
+impl SyncReport {
+    /// Adds another report.
+    pub fn add(&mut self, other: SyncReport) {
+        self.pushed += other.pushed;
+        self.pulled += other.pulled;
+        self.conflicts += other.conflicts;
+        self.parked += other.parked;
+        self.repaired += other.repaired;
+    }
+}
+
+/// Times that one sync may adopt a new history, identity or generation before it gives up until the next: a server that
+/// asks for more is broken.
+const MAX_TURNS: u32 = 8;
+
+impl Engine {
+    /// Syncs a scope now. Waits for a sync of it that is under way, then runs one of its own.
+    ///
+    /// # Errors
+    /// What stopped the sync. What was done before is kept.
+    pub async fn sync_scope(&self, scope: &Scope) -> Result<SyncReport> {
+        self.check_open()?;
+        let runtime = self.runtime(scope);
+        let _turn = runtime.turn.lock().await;
+        runtime.memory().progress = Progress::default();
+        self.set_state(scope, SyncState::Syncing);
+        let result = self.watched(scope, &runtime).await;
+        self.remember(scope, &runtime, &result).await;
+        if let Ok(report) = &result {
+            self.announce(ClientEvent::Synced { scope: scope.clone(), report: *report });
+        }
+        result
+    }
+
+    /// Runs the sync under the watchdog: given up after [`stall_limit`](super::EngineOptions::stall_limit) without a step,
+    /// and a panic in it ends it, not the worker.
+    async fn watched(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<SyncReport> {
+        let sync = std::panic::AssertUnwindSafe(self.run_sync(scope, runtime)).catch_unwind();
+        let mut sync = std::pin::pin!(sync);
+        loop {
+            let before = runtime.steps.load(std::sync::atomic::Ordering::Relaxed);
+            match timeout(&*self.environment, self.options.stall_limit, sync.as_mut()).await {
+                Some(Ok(result)) => return result,
+                Some(Err(_)) => return Err(Error::Internal("the sync panicked".into())),
+                None if runtime.steps.load(std::sync::atomic::Ordering::Relaxed) == before => {
+                    return Err(Error::Deadline(self.options.stall_limit));
+                }
+                None => {}
+            }
+        }
+    }
+
+    async fn run_sync(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<SyncReport> {
+        let mut report = SyncReport::default();
+        let mut turns = 0;
+        self.check_may_sync(scope).await?;
+        loop {
+            match self.exchange(scope, runtime, &mut report).await {
+                Ok(()) => return Ok(report),
+                Err(error) => match Turn::of(&error) {
+                    Some(turn) if turns < MAX_TURNS => {
+                        turns += 1;
+                        self.take_turn(scope, turn).await?;
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Pushes and pulls until nothing is left.
+    async fn exchange(&self, scope: &Scope, runtime: &ScopeRuntime, report: &mut SyncReport) -> Result<()> {
+        self.introduce(scope).await?;
+        self.clear_retired(scope).await?;
+        loop {
+            // A generation that is being rebuilt has no revisions to base a push on: it is completed first.
+            let building = self.reader().scope(scope).await?.building.is_some();
+            if !building {
+                while let Pushed::Some = self.push_once(scope, report).await? {
+                    runtime.step();
+                }
+            }
+            let pulled = self.pull_once(scope, runtime, report).await?;
+            runtime.step();
+            if pulled.more {
+                continue;
+            }
+            if let Some(theirs) = pulled.digest {
+                self.check_digest(scope, runtime, &theirs, report).await?;
+            }
+            self.clear_retired(scope).await?;
+            if building || self.queue.has_sendable(scope).await? {
+                continue;
+            }
+            return Ok(());
+        }
+    }
+
+    async fn check_may_sync(&self, scope: &Scope) -> Result<()> {
+        let replica = self.reader().replica().await?;
+        if replica.disabled {
+            return Err(Error::Disabled);
+        }
+        if replica.sealed {
+            return Err(Error::Sealed);
+        }
+        if replica.account.is_none() {
+            return Err(Error::Auth("the replica is anonymous: give it an account with `claim`".into()));
+        }
+        if self.reader().scope(scope).await?.lost {
+            return Err(Error::ScopeLost(scope.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Calls the server: with a token, renewed once if it is refused, and with a deadline.
+    pub(super) async fn call<T, F>(&self, request: impl Fn(RequestContext) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, TransportError>>,
+    {
+        let mut token = self.tokens.current(&*self.environment).await?;
+        let mut renewed = false;
+        loop {
+            let context = RequestContext { token: Some(token.token.clone()), deadline: Some(self.options.deadline) };
+            let answer = timeout(&*self.environment, self.options.deadline, request(context)).await;
+            match answer.unwrap_or_else(|| Err(TransportError::Unreachable("the deadline passed".into()))) {
+                Ok(answer) => return Ok(answer),
+                Err(TransportError::Problem(problem)) if problem.status == 401 => {
+                    if renewed {
+                        return Err(Error::Auth(words(&problem)));
+                    }
+                    renewed = true;
+                    token = self.tokens.refresh(Some(token.number), &*self.environment).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Does what the server's verdict on the replica as a whole asks for.
+    async fn take_turn(&self, scope: &Scope, turn: Turn) -> Result<()> {
+        match turn {
+            Turn::Epoch { epoch, shared_revision } => self.adopt_epoch(scope, epoch, shared_revision).await,
+            Turn::Expired => self.rebuild(scope).await,
+            Turn::Forked => self.become_new_device().await,
+        }
+    }
+
+    async fn remember(&self, scope: &Scope, runtime: &Arc<ScopeRuntime>, result: &Result<SyncReport>) {
+        if let Err(error) = result
+            && is_scope_lost(error)
+        {
+            // Nothing more can be done where even this fails; the next sync finds out again.
+            drop(self.seal_scope(scope).await);
+        }
+        let row = self.reader().scope(scope).await.unwrap_or_else(|_| ScopeRow::default());
+        let state = {
+            let mut memory = runtime.memory();
+            (memory.complete, memory.consistent) = (row.complete, row.consistent);
+            memory.last_error = result.as_ref().err().map(|error| format!("{}: {error}", error.code()));
+            match result {
+                Ok(_) => {
+                    memory.backoff.reset();
+                    SyncState::Idle
+                }
+                Err(error) => state_after(error, || memory.backoff.next(error, &*self.environment)),
+            }
+        };
+        self.set_state(scope, state);
+    }
+
+    async fn seal_scope(&self, scope: &Scope) -> Result<()> {
+        let scope = scope.clone();
+        self.writer()
+            .run(move |txn| {
+                let scope = scope.clone();
+                Box::pin(async move {
+                    txn.scope_mut(&scope).await?.lost = true;
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+fn words(problem: &Problem) -> String {
+    problem.detail.clone().unwrap_or_else(|| problem.title.clone())
+}
+
+fn is_scope_lost(error: &Error) -> bool {
+    matches!(error, Error::Transport(TransportError::Problem(problem)) if problem.code == "scope_not_found")
+}
+
+fn state_after(error: &Error, wait: impl FnOnce() -> std::time::Duration) -> SyncState {
+    match error {
+        Error::Disabled => SyncState::Disabled,
+        Error::Auth(_) => SyncState::AuthRequired,
+        Error::ScopeLost(_) => SyncState::ScopeLost,
+        error if is_scope_lost(error) => SyncState::ScopeLost,
+        Error::Transport(transport) if transport.retryable() => SyncState::Offline { next_try: Some(wait()) },
+        // Tried again too, but the app should know: waiting alone has not helped others in this place.
+        error => {
+            let _ = wait();
+            SyncState::Stalled { reason: format!("{}: {error}", error.code()) }
+        }
+    }
+}
+
+/// Verdicts on the replica as a whole, after which the sync goes on in another way.
+enum Turn {
+    Epoch { epoch: String, shared_revision: u64 },
+    Expired,
+    Forked,
+}
+
+impl Turn {
+    fn of(error: &Error) -> Option<Self> {
+        let Error::Transport(TransportError::Problem(problem)) = error else { return None };
+        match problem.code.as_str() {
+            "epoch_changed" => Some(Self::Epoch {
+                epoch: problem.epoch.clone()?,
+                shared_revision: problem.shared_revision.unwrap_or(0),
+            }),
+            "cursor_expired" | "invalid_cursor" => Some(Self::Expired),
+            "device_forked" => Some(Self::Forked),
+            _ => None,
+        }
+    }
+}

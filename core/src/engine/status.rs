@@ -1,0 +1,89 @@
+//! What the engine says of itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::Scope;
+
+/// The state of a scope's sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncState {
+    /// Switched off on this device, or not started.
+    Disabled,
+    /// Nothing to do until the next interval or write.
+    Idle,
+    /// At work.
+    Syncing,
+    /// The server cannot be reached or refuses for now.
+    Offline {
+        /// Until the next try; `None` while the app says that there is no network.
+        next_try: Option<Duration>,
+    },
+    /// A token is missing or was refused; the queue waits.
+    AuthRequired,
+    /// Membership ended; the scope's queue is sealed.
+    ScopeLost,
+    /// Something is wrong that waiting may not mend.
+    Stalled {
+        /// What.
+        reason: String,
+    },
+}
+
+impl SyncState {
+    /// The stable name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Idle => "idle",
+            Self::Syncing => "syncing",
+            Self::Offline { .. } => "offline",
+            Self::AuthRequired => "auth_required",
+            Self::ScopeLost => "scope_lost",
+            Self::Stalled { .. } => "stalled",
+        }
+    }
+}
+
+/// One scope's part of a [`Status`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScopeStatus {
+    /// What it is doing.
+    pub state: SyncState,
+    /// The first sync is complete.
+    pub complete: bool,
+    /// The replica holds a state that the server had, whole groups included.
+    pub consistent: bool,
+    /// The pull's progress.
+    pub progress: Progress,
+    /// The last error, as `code: message`.
+    pub last_error: Option<String>,
+}
+
+/// How far a pull has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Changes pulled since the sync began.
+    pub pulled: u64,
+    /// Live records on the server, where known.
+    pub total: Option<u64>,
+}
+
+/// The client's state at one moment. Reading it never touches disk or network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// The state of the `user` scope, or the worst among all if another needs attention.
+    pub state: SyncState,
+    /// Unsettled events, parked ones not counted.
+    pub pending: u64,
+    /// Parked events.
+    pub parked: u64,
+    /// Bytes of all unsettled events.
+    pub queued_bytes: u64,
+    /// Server time minus device time, in milliseconds, once measured.
+    pub clock_offset_ms: Option<i64>,
+    /// Each scope.
+    pub scopes: BTreeMap<Scope, ScopeStatus>,
+}

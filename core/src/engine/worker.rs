@@ -1,0 +1,203 @@
+//! The worker: one loop a scope, woken by writes, the server, the app and the interval.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+
+use super::runtime::{Engine, ScopeRuntime, lock};
+use super::session::SyncReport;
+use super::status::SyncState;
+use crate::environment::timeout;
+use crate::error::{Error, Result};
+use crate::model::Scope;
+use crate::platform::BoxFuture;
+
+/// Why a scope should sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A local write: more may follow at once.
+    Write,
+    /// The app, the network or the server asks: now, whatever the backoff says.
+    Request,
+}
+
+impl Engine {
+    /// Starts background sync of every scope. Idempotent.
+    ///
+    /// # Errors
+    /// `closed`; the storage's.
+    pub async fn start(self: &Arc<Self>) -> Result<()> {
+        self.check_open()?;
+        self.started.store(true, Ordering::Release);
+        for scope in self.reader().scopes().await? {
+            self.serve(&scope);
+            self.wake(&scope, Cause::Request);
+        }
+        Ok(())
+    }
+
+    /// Wakes the scope's worker, starting one if background sync is on.
+    pub fn wake(self: &Arc<Self>, scope: &Scope, cause: Cause) {
+        if !self.started.load(Ordering::Acquire) {
+            return;
+        }
+        self.serve(scope);
+        let runtime = self.runtime(scope);
+        if cause == Cause::Request {
+            runtime.urgent.store(true, Ordering::Release);
+        }
+        runtime.wake.notify_one();
+    }
+
+    fn serve(self: &Arc<Self>, scope: &Scope) {
+        let runtime = self.runtime(scope);
+        if self.stopped.load(Ordering::Acquire) || runtime.served.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // The loop holds the engine only while it works, so that a dropped client ends it.
+        let weak = Arc::downgrade(self);
+        let (scope, environment) = (scope.clone(), self.environment.clone());
+        let task: BoxFuture<'static, ()> = Box::pin(async move {
+            let mut wait = Some(Duration::ZERO);
+            loop {
+                {
+                    let woken = runtime.wake.notified();
+                    match wait {
+                        Some(wait) => drop(select(Box::pin(woken), environment.sleep(wait)).await),
+                        None => woken.await,
+                    }
+                }
+                let Some(engine) = weak.upgrade() else { return };
+                if engine.stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                wait = engine.tick(&scope, &runtime).await;
+            }
+        });
+        self.environment.spawn(task);
+    }
+
+    /// One turn of the loop; returns how long to sleep unless woken, `None` for "until woken".
+    async fn tick(&self, scope: &Scope, runtime: &ScopeRuntime) -> Option<Duration> {
+        if self.paused.load(Ordering::Acquire) {
+            self.set_state(scope, SyncState::Disabled);
+            return None;
+        }
+        if self.no_network.load(Ordering::Acquire) {
+            self.set_state(scope, SyncState::Offline { next_try: None });
+            return None;
+        }
+        if !runtime.urgent.swap(false, Ordering::AcqRel) {
+            // A write does not cut a backoff short.
+            let rest = runtime.memory().not_before.and_then(|due| due.checked_sub(self.environment.monotonic()));
+            if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+                return Some(rest);
+            }
+            // A burst of writes goes in one push; whatever is urgent cuts the wait short.
+            let urgent = select(Box::pin(runtime.wake.notified()), self.environment.sleep(self.options.debounce)).await;
+            if let Either::Left(_) = urgent {
+                runtime.urgent.store(false, Ordering::Release);
+            }
+        }
+        let result = self.sync_scope(scope).await;
+        let mut memory = runtime.memory();
+        let wait = match (&result, &memory.state) {
+            (Ok(_), _) => Some(self.options.interval),
+            (_, SyncState::Offline { next_try: Some(wait) }) => Some(*wait),
+            // Only the app can change these.
+            (Err(Error::Closed | Error::Disabled | Error::Sealed), _) | (_, SyncState::ScopeLost) => None,
+            _ => Some(self.options.interval),
+        };
+        memory.not_before = match &result {
+            Ok(_) => None,
+            Err(_) => wait.map(|wait| self.environment.monotonic() + wait),
+        };
+        wait
+    }
+
+    /// Syncs every scope now and waits, for at most `deadline`.
+    ///
+    /// # Errors
+    /// `deadline`; what stopped a scope's sync (the first of them, the other scopes are synced all the same).
+    pub async fn sync_now(self: &Arc<Self>, deadline: Option<Duration>) -> Result<SyncReport> {
+        self.check_open()?;
+        let all = async {
+            let scopes = self.reader().scopes().await?;
+            let results = join_all(scopes.iter().map(|scope| self.sync_scope(scope))).await;
+            let mut total = SyncReport::default();
+            let mut failed = None;
+            for result in results {
+                match result {
+                    Ok(report) => total.add(report),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            failed.map_or(Ok(total), Err)
+        };
+        match deadline {
+            None => all.await,
+            Some(limit) => timeout(&*self.environment, limit, all).await.unwrap_or(Err(Error::Deadline(limit))),
+        }
+    }
+
+    /// Holds background sync until [`resume`](Self::resume). A sync under way ends first. Not persisted.
+    pub fn pause(self: &Arc<Self>) {
+        self.paused.store(true, Ordering::Release);
+        self.wake_all(Cause::Request);
+    }
+
+    /// Takes up background sync.
+    pub fn resume(self: &Arc<Self>) {
+        self.paused.store(false, Ordering::Release);
+        self.wake_all(Cause::Request);
+    }
+
+    /// Tells whether there is a network. `true` syncs at once, whatever the backoff says.
+    pub fn set_online(self: &Arc<Self>, online: bool) {
+        self.no_network.store(!online, Ordering::Release);
+        self.wake_all(Cause::Request);
+    }
+
+    fn wake_all(self: &Arc<Self>, cause: Cause) {
+        let scopes: Vec<_> = lock(&self.scopes).keys().cloned().collect();
+        scopes.iter().for_each(|scope| self.wake(scope, cause));
+    }
+
+    /// Switches sync on or off on this device, durably.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn set_enabled(self: &Arc<Self>, enabled: bool) -> Result<()> {
+        self.writer()
+            .run(move |txn| {
+                Box::pin(async move {
+                    txn.replica_mut().disabled = !enabled;
+                    Ok(())
+                })
+            })
+            .await?;
+        self.wake_all(Cause::Request);
+        Ok(())
+    }
+
+    /// Waits for syncs under way to end and keeps new ones from beginning until the guards are dropped.
+    pub(crate) async fn quiesce(&self) -> Vec<tokio::sync::OwnedMutexGuard<()>> {
+        let runtimes: Vec<_> = lock(&self.scopes).values().cloned().collect();
+        let mut guards = Vec::with_capacity(runtimes.len());
+        for runtime in runtimes {
+            guards.push(runtime.turn.clone().lock_owned().await);
+        }
+        guards
+    }
+
+    /// Ends background sync for good; a sync under way ends first.
+    pub async fn stop(self: &Arc<Self>) {
+        self.stopped.store(true, Ordering::Release);
+        for runtime in lock(&self.scopes).values() {
+            runtime.wake.notify_one();
+        }
+        drop(self.quiesce().await);
+    }
+}

@@ -1,0 +1,191 @@
+//! Freezing: choosing what the next push carries, and fixing it durably before it is sent.
+
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+use crate::limits::{MAX_PUSH_BYTES, MAX_PUSH_EVENTS};
+use crate::model::{EventId, GroupId, OpKind, Pointer, RecordKey, Scope, SyncEvent};
+use crate::replica::Txn;
+use crate::replica::rows::{InFlight, Outcome, QueueEntry};
+
+/// A push: numbered, fixed, ready to be sent any number of times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Push {
+    /// Its number.
+    pub push_seq: u64,
+    /// Its events, in queue order.
+    pub events: Vec<SyncEvent>,
+}
+
+/// How many entries are read at a time while choosing.
+const SCAN: usize = 512;
+
+/// The push in flight, or a new one of at most `max_events` events; `None` if nothing can be sent.
+pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -> Result<Option<Push>> {
+    let row = txn.scope(scope).await?;
+    if let Some(in_flight) = row.in_flight.clone() {
+        let events = load(txn, scope, &in_flight.positions).await?;
+        return Ok(Some(Push { push_seq: in_flight.push_seq, events }));
+    }
+    let chosen = Choice::new(max_events).run(txn, scope).await?;
+    if chosen.is_empty() {
+        return Ok(None);
+    }
+    let mut events = Vec::with_capacity(chosen.len());
+    let mut positions = Vec::with_capacity(chosen.len());
+    for (position, entry, depends_on) in chosen {
+        positions.push(position);
+        let mut event = entry.event;
+        if event.depends_on != depends_on {
+            event.depends_on = depends_on;
+            if let Some(entry) = txn.entry_mut(scope, position).await? {
+                entry.event = event.clone();
+            }
+        }
+        events.push(event);
+    }
+    let row = txn.scope_mut(scope).await?;
+    row.push_seq += 1;
+    let push_seq = row.push_seq;
+    row.in_flight = Some(InFlight { push_seq, positions });
+    Ok(Some(Push { push_seq, events }))
+}
+
+/// Whether there is anything to send.
+pub(super) async fn has_sendable(txn: &mut Txn, scope: &Scope) -> Result<bool> {
+    Ok(!Choice::new(1).run(txn, scope).await?.is_empty())
+}
+
+async fn load(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<Vec<SyncEvent>> {
+    txn.load_entries(scope, positions).await?;
+    let mut events = Vec::with_capacity(positions.len());
+    for &position in positions {
+        if let Some(entry) = txn.entry(scope, position).await? {
+            events.push(entry.event.clone());
+        }
+    }
+    Ok(events)
+}
+
+/// Walks the queue in order, leaving out what has to wait.
+struct Choice {
+    max_events: usize,
+    bytes: u64,
+    /// Lanes in which an earlier event waits.
+    blocked: BTreeSet<RecordKey>,
+    blocked_groups: BTreeSet<GroupId>,
+    chosen_ids: BTreeSet<EventId>,
+    /// One text event per leaf is in flight at most.
+    texts: BTreeSet<(RecordKey, Pointer)>,
+    chosen: Vec<(u64, QueueEntry, Vec<EventId>)>,
+}
+
+/// What became of an event's dependencies.
+enum Dependencies {
+    /// All are settled or go ahead of it in this push; those that left the queue are not named any more.
+    Met(Vec<EventId>),
+    /// One has to be settled first.
+    Waiting,
+}
+
+impl Choice {
+    fn new(max_events: usize) -> Self {
+        Self {
+            max_events: max_events.clamp(1, MAX_PUSH_EVENTS),
+            bytes: 0,
+            blocked: BTreeSet::new(),
+            blocked_groups: BTreeSet::new(),
+            chosen_ids: BTreeSet::new(),
+            texts: BTreeSet::new(),
+            chosen: Vec::new(),
+        }
+    }
+
+    async fn run(mut self, txn: &mut Txn, scope: &Scope) -> Result<Vec<(u64, QueueEntry, Vec<EventId>)>> {
+        let mut from = 0;
+        let mut unit: Vec<(u64, QueueEntry)> = Vec::new();
+        loop {
+            let page = txn.entries_from(scope, from, SCAN).await?;
+            let Some((last, _)) = page.last() else { break };
+            from = last + 1;
+            for (position, entry) in page {
+                // A unit is a single event, or the members of a group, which stand together in the queue.
+                let continues = unit
+                    .first()
+                    .is_some_and(|(_, first)| first.event.group.is_some() && first.event.group == entry.event.group);
+                if !continues && !unit.is_empty() && !self.take(txn, std::mem::take(&mut unit)).await? {
+                    return Ok(self.chosen);
+                }
+                unit.push((position, entry));
+            }
+        }
+        if !unit.is_empty() {
+            self.take(txn, unit).await?;
+        }
+        Ok(self.chosen)
+    }
+
+    /// Considers one unit. Returns `false` when the push is full.
+    async fn take(&mut self, txn: &mut Txn, unit: Vec<(u64, QueueEntry)>) -> Result<bool> {
+        // An event whose receipt is known waits for a pull only; it holds nothing up and is not sent again.
+        if unit.iter().all(|(_, entry)| entry.settled.is_some()) {
+            return Ok(true);
+        }
+        let mut dependencies = Vec::with_capacity(unit.len());
+        let mut waits = unit.iter().any(|(_, entry)| !entry.is_sendable() || self.is_blocked(entry));
+        for (_, entry) in &unit {
+            match self.dependencies(txn, entry).await? {
+                Dependencies::Met(ids) => dependencies.push(ids),
+                Dependencies::Waiting => waits = true,
+            }
+        }
+        if waits {
+            for (_, entry) in &unit {
+                self.blocked.insert(entry.event.key());
+                self.blocked_groups.extend(entry.event.group.clone());
+            }
+            return Ok(true);
+        }
+        let bytes: u64 = unit.iter().map(|(_, entry)| entry.bytes).sum();
+        let full = self.chosen.len() + unit.len() > self.max_events || self.bytes + bytes > MAX_PUSH_BYTES as u64;
+        if full && !self.chosen.is_empty() {
+            return Ok(false);
+        }
+        self.bytes += bytes;
+        for ((position, entry), depends_on) in unit.into_iter().zip(dependencies) {
+            self.chosen_ids.insert(entry.event.id.clone());
+            self.texts.extend(text_leaves(&entry.event));
+            self.chosen.push((position, entry, depends_on));
+        }
+        Ok(true)
+    }
+
+    fn is_blocked(&self, entry: &QueueEntry) -> bool {
+        self.blocked.contains(&entry.event.key())
+            || entry.event.group.as_ref().is_some_and(|group| self.blocked_groups.contains(group))
+            || text_leaves(&entry.event).any(|leaf| self.texts.contains(&leaf))
+    }
+
+    async fn dependencies(&self, txn: &mut Txn, entry: &QueueEntry) -> Result<Dependencies> {
+        let mut met = Vec::new();
+        for id in &entry.event.depends_on {
+            let mut id = id.clone();
+            // Folding and replacing give an event a new id; what depended on the old one depends on the new one.
+            while let Some(Outcome::ReplacedBy { id: next }) = txn.outcome(&id).await?.map(|row| &row.state) {
+                id = next.clone();
+            }
+            match txn.outcome(&id).await?.map(|row| &row.state) {
+                Some(Outcome::Pending { .. } | Outcome::Parked { .. }) if !self.chosen_ids.contains(&id) => {
+                    return Ok(Dependencies::Waiting);
+                }
+                Some(Outcome::Discarded | Outcome::Cancelled) | None => {}
+                Some(_) => met.push(id),
+            }
+        }
+        Ok(Dependencies::Met(met))
+    }
+}
+
+fn text_leaves(event: &SyncEvent) -> impl Iterator<Item = (RecordKey, Pointer)> + '_ {
+    event.ops.iter().filter(|op| matches!(op.kind, OpKind::Text { .. })).map(|op| (event.key(), op.path.clone()))
+}

@@ -1,0 +1,31 @@
+//! The offline queue: local writes, durable in the commit of their view, in order per lane, until the server has settled
+//! them.
+//!
+//! Usable alone: [`OfflineQueue`] accepts writes, forms pushes, takes receipts, and keeps what was refused for the app.
+//!
+//! # Promises
+//! - A write that returned is in exactly one state: pending, parked, applied, discarded, replaced or cancelled (I2).
+//! - Events of one lane (same record, same group, declared dependants) keep their order (I7).
+//! - A refused event stops its lane, no other; it can be retried, replaced or discarded (I12).
+//! - Content is frozen, durably, before it is first sent; until then later writes are folded in where that cannot change who
+//!   wins a conflict.
+
+mod accept;
+mod coalesce;
+mod draft;
+mod freeze;
+mod offline_queue;
+mod overlay;
+mod park;
+mod policies;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub use draft::{Draft, Mutation};
+pub use freeze::Push;
+pub use offline_queue::{OfflineQueue, QueueLimits, QueueStats};
+pub use policies::PolicyTable;
+pub use settle::Settlement;
+
+pub(crate) use settle::{confirm, finish_settled};

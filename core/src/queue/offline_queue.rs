@@ -1,0 +1,294 @@
+//! The queue's face.
+
+use super::draft::Draft;
+use super::freeze::{Push, has_sendable, next_push};
+use super::policies::PolicyTable;
+use super::settle::{Settlement, freeze, park, settle};
+use super::{accept, park as parked};
+use crate::error::{Error, Result};
+use crate::limits::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_EVENTS};
+use crate::model::{EventId, Scope, SyncEvent};
+use crate::protocol::PushResponse;
+use crate::replica::rows::{Outcome, Parking, QueueEntry, QueuedEvent};
+use crate::replica::{Replica, Writer};
+
+/// How much the queue holds before it refuses writes with `queue_full`. Nothing is ever dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Unsettled events.
+    pub events: u64,
+    /// Bytes of unsettled events, as JSON.
+    pub bytes: u64,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { events: DEFAULT_QUEUE_EVENTS, bytes: DEFAULT_QUEUE_BYTES }
+    }
+}
+
+/// What the queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Unsettled events, parked ones included.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The durable queue of local writes.
+#[derive(Clone, Debug)]
+pub struct OfflineQueue {
+    writer: Writer,
+    limits: QueueLimits,
+    policies: std::sync::Arc<PolicyTable>,
+}
+
+/// Entries that are read at a time when listing.
+const PAGE: usize = 512;
+
+impl OfflineQueue {
+    /// The queue of the replica that `writer` writes.
+    #[must_use]
+    pub fn new(writer: Writer, limits: QueueLimits, policies: PolicyTable) -> Self {
+        Self { writer, limits, policies: std::sync::Arc::new(policies) }
+    }
+
+    /// The writer beneath.
+    #[must_use]
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    fn reader(&self) -> Replica {
+        self.writer.reader()
+    }
+
+    /// Accepts writes: all or none, durable with their views when this returns. Several are one group.
+    ///
+    /// # Errors
+    /// `invalid_*` and its kin for content, `not_found`, `already_exists`, `queue_full`, `scope_lost`, and the storage's.
+    pub async fn accept(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
+        let (scope, limits) = (scope.clone(), self.limits);
+        let drafts = std::sync::Arc::new(drafts);
+        let policies = self.policies.clone();
+        self.writer
+            .run(move |txn| {
+                let (scope, drafts, policies) = (scope.clone(), drafts.clone(), policies.clone());
+                Box::pin(async move { accept::accept(txn, &scope, &drafts, &policies, limits).await })
+            })
+            .await
+    }
+
+    /// The push in flight, or a new one of at most `max_events` events (a group counts as one unit and goes alone if it is
+    /// larger). It is fixed durably when this returns, and returned again until its receipts are settled.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn next_push(&self, scope: &Scope, max_events: usize) -> Result<Option<Push>> {
+        let scope = scope.clone();
+        self.writer
+            .run(move |txn| {
+                let scope = scope.clone();
+                Box::pin(async move { next_push(txn, &scope, max_events).await })
+            })
+            .await
+    }
+
+    /// Whether [`next_push`](Self::next_push) would find something, without fixing it.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn has_sendable(&self, scope: &Scope) -> Result<bool> {
+        if self.reader().scope(scope).await?.in_flight.is_some() {
+            return Ok(true);
+        }
+        if self.reader().entries(scope, 0, 1).await?.is_empty() {
+            return Ok(false);
+        }
+        let scope = scope.clone();
+        self.writer
+            .run(move |txn| {
+                let scope = scope.clone();
+                Box::pin(async move { has_sendable(txn, &scope).await })
+            })
+            .await
+    }
+
+    /// Takes the receipts of the push in flight.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn settle(&self, scope: &Scope, response: PushResponse) -> Result<Settlement> {
+        let scope = scope.clone();
+        let response = std::sync::Arc::new(response);
+        self.writer
+            .run(move |txn| {
+                let (scope, response) = (scope.clone(), response.clone());
+                Box::pin(async move { settle(txn, &scope, &response).await })
+            })
+            .await
+    }
+
+    /// Gives up the push in flight after the server refused it as a whole: its events stay frozen and go into later pushes
+    /// under new numbers. With `parking`, they are parked instead.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn recut(&self, scope: &Scope, parking: Option<Parking>) -> Result<()> {
+        let scope = scope.clone();
+        self.writer
+            .run(move |txn| {
+                let (scope, parking) = (scope.clone(), parking.clone());
+                Box::pin(async move {
+                    let Some(in_flight) = txn.scope_mut(&scope).await?.in_flight.take() else { return Ok(()) };
+                    for position in in_flight.positions {
+                        match (&parking, txn.entry(&scope, position).await?.cloned()) {
+                            (Some(parking), Some(entry)) => {
+                                park(txn, &scope, position, &entry.event, parking.clone()).await?;
+                            }
+                            _ => freeze(txn, &scope, position).await?,
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// What became of an event. Follows foldings and replacements to the event that carries its content.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn outcome(&self, id: &EventId) -> Result<Option<Outcome>> {
+        Ok(self.reader().outcome(id).await?.map(|row| row.state))
+    }
+
+    /// What became of the content of an event: like [`outcome`](Self::outcome), but follows `replaced_by`.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn final_outcome(&self, id: &EventId) -> Result<Option<(EventId, Outcome)>> {
+        let mut id = id.clone();
+        loop {
+            match self.outcome(&id).await? {
+                Some(Outcome::ReplacedBy { id: next }) => id = next,
+                outcome => return Ok(outcome.map(|outcome| (id, outcome))),
+            }
+        }
+    }
+
+    /// Unsettled events that are not parked, in queue order, at most `limit`.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn pending(&self, scope: &Scope, limit: usize) -> Result<Vec<QueuedEvent>> {
+        self.list(scope, limit, |entry| entry.parked.is_none()).await
+    }
+
+    /// Parked events, in queue order, at most `limit`.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn parked(&self, scope: &Scope, limit: usize) -> Result<Vec<QueuedEvent>> {
+        self.list(scope, limit, |entry| entry.parked.is_some()).await
+    }
+
+    async fn list(
+        &self,
+        scope: &Scope,
+        limit: usize,
+        wanted: impl Fn(&QueueEntry) -> bool,
+    ) -> Result<Vec<QueuedEvent>> {
+        let reader = self.reader();
+        let mut found = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = reader.entries(scope, after, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(found) };
+            after = *last;
+            for (_, entry) in page.into_iter().filter(|(_, entry)| wanted(entry)) {
+                if found.len() == limit {
+                    return Ok(found);
+                }
+                found.push(QueuedEvent::new(scope, entry));
+            }
+        }
+    }
+
+    /// Puts a parked event, with its group, back into the queue as it was.
+    ///
+    /// # Errors
+    /// `event_state` if it is not parked.
+    pub async fn retry(&self, id: &EventId) -> Result<Scope> {
+        let id = id.clone();
+        self.writer
+            .run(move |txn| {
+                let id = id.clone();
+                Box::pin(async move { parked::retry(txn, &id).await })
+            })
+            .await
+    }
+
+    /// Drops a parked event, with its group.
+    ///
+    /// # Errors
+    /// `event_state` if it is not parked.
+    pub async fn discard(&self, id: &EventId) -> Result<Scope> {
+        let id = id.clone();
+        self.writer
+            .run(move |txn| {
+                let id = id.clone();
+                Box::pin(async move { parked::discard(txn, &id).await })
+            })
+            .await
+    }
+
+    /// Replaces a parked event's content; it goes back into the queue, at its place, under the id that is returned. `edit`
+    /// may run several times.
+    ///
+    /// # Errors
+    /// `event_state` if it is not parked; those of content.
+    pub async fn replace(
+        &self,
+        id: &EventId,
+        edit: impl Fn(SyncEvent) -> SyncEvent + Send + Sync + 'static,
+    ) -> Result<EventId> {
+        let id = id.clone();
+        let edit = std::sync::Arc::new(edit);
+        self.writer
+            .run(move |txn| {
+                let (id, edit) = (id.clone(), edit.clone());
+                Box::pin(async move { parked::replace(txn, &id, &*edit).await })
+            })
+            .await
+    }
+
+    /// What the queue holds.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn stats(&self) -> Result<QueueStats> {
+        let replica = self.reader().replica().await?;
+        Ok(QueueStats { events: replica.queued_events, bytes: replica.queued_bytes })
+    }
+
+    /// Waits until no unsettled event is left or `id` has left the queue; for tests and for apps that must know.
+    ///
+    /// # Errors
+    /// The storage's; `event_state` if the event is unknown.
+    pub async fn settled(&self, id: &EventId) -> Result<Outcome> {
+        let mut commits = self.writer.notices().subscribe();
+        loop {
+            match self.final_outcome(id).await? {
+                None => return Err(Error::Event { id: id.clone(), why: "there is no such event" }),
+                Some((_, Outcome::Pending { .. })) => {}
+                Some((_, outcome)) => return Ok(outcome),
+            }
+            use tokio::sync::broadcast::error::RecvError;
+            if let Err(RecvError::Closed) = commits.recv().await {
+                return Err(Error::Closed);
+            }
+        }
+    }
+}

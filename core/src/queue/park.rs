@@ -1,0 +1,113 @@
+//! Parked events: `retry`, `replace`, `discard`. A group is one unit.
+
+use super::accept::{encoded_len, settle_outcome};
+use super::overlay::overlay;
+use crate::error::{Error, Result};
+use crate::model::{EventId, GroupId, RecordKey, Scope, SyncEvent};
+use crate::replica::Txn;
+use crate::replica::rows::{Outcome, QueueEntry};
+
+/// The parked event `id`, or all members of its group: scope, and positions in queue order.
+async fn parked_unit(txn: &mut Txn, id: &EventId) -> Result<(Scope, Vec<u64>)> {
+    let refuse = |why| Err(Error::Event { id: id.clone(), why });
+    let Some(outcome) = txn.outcome(id).await?.cloned() else { return refuse("there is no such event") };
+    let Outcome::Parked { position } = outcome.state else { return refuse("it is not parked") };
+    let scope = outcome.scope;
+    let Some(entry) = txn.entry(&scope, position).await? else { return refuse("it is not in the queue") };
+    match entry.event.group.clone() {
+        None => Ok((scope, vec![position])),
+        Some(group) => {
+            let positions = group_around(txn, &scope, position, &group).await?;
+            Ok((scope, positions))
+        }
+    }
+}
+
+/// The members of a group stand together in the queue.
+async fn group_around(txn: &mut Txn, scope: &Scope, position: u64, group: &GroupId) -> Result<Vec<u64>> {
+    let member = |entry: Option<&QueueEntry>| entry.is_some_and(|entry| entry.event.group.as_ref() == Some(group));
+    let mut first = position;
+    while first > 1 && member(txn.entry(scope, first - 1).await?) {
+        first -= 1;
+    }
+    let mut positions = Vec::new();
+    while member(txn.entry(scope, first).await?) {
+        positions.push(first);
+        first += 1;
+    }
+    Ok(positions)
+}
+
+/// Puts a parked event, with its group, back into the queue as it was.
+pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
+    let (scope, positions) = parked_unit(txn, id).await?;
+    for position in positions {
+        let Some(entry) = txn.entry_mut(&scope, position).await? else { continue };
+        let was_parked = entry.parked.take().is_some();
+        let event = entry.event.clone();
+        let replica = txn.replica_mut();
+        replica.parked_events = replica.parked_events.saturating_sub(u64::from(was_parked));
+        settle_outcome(txn, &scope, &event.id, &event.key(), Outcome::Pending { position });
+    }
+    Ok(scope)
+}
+
+/// Drops a parked event, with its group: the view is computed without it.
+pub(super) async fn discard(txn: &mut Txn, id: &EventId) -> Result<Scope> {
+    let (scope, positions) = parked_unit(txn, id).await?;
+    let generation = txn.scope(&scope).await?.generation;
+    let mut touched: Vec<RecordKey> = Vec::new();
+    for position in positions {
+        let Some(entry) = txn.entry(&scope, position).await?.cloned() else { continue };
+        let key = entry.event.key();
+        txn.set_entry(&scope, position, None);
+        txn.replica_mut().left_queue(&entry);
+        settle_outcome(txn, &scope, &entry.event.id, &key, Outcome::Discarded);
+        txn.record_mut(&scope, generation, &key).await?.pending.retain(|at| *at != position);
+        touched.push(key);
+    }
+    for key in touched {
+        overlay(txn, &scope, generation, &key).await?;
+    }
+    Ok(scope)
+}
+
+/// Replaces a parked event's content under a new id, at its place in the queue. `edit` gets the event and returns what it
+/// shall be; record and action stay, stamp and bases too.
+pub(super) async fn replace(
+    txn: &mut Txn,
+    id: &EventId,
+    edit: &(dyn Fn(SyncEvent) -> SyncEvent + Send + Sync),
+) -> Result<EventId> {
+    let (scope, positions) = parked_unit(txn, id).await?;
+    let generation = txn.scope(&scope).await?.generation;
+    let new_id = EventId::generate(&**txn.environment());
+    for position in positions {
+        let Some(mut entry) = txn.entry(&scope, position).await?.cloned() else { continue };
+        let old = entry.event.clone();
+        // The whole group is judged again; its other members keep content and, being unrecorded, their ids.
+        if entry.parked.take().is_some() {
+            let replica = txn.replica_mut();
+            replica.parked_events = replica.parked_events.saturating_sub(1);
+        }
+        entry.frozen = true;
+        if old.id == *id {
+            let mut event = edit(old.clone());
+            (event.id, event.collection, event.record) = (new_id.clone(), old.collection.clone(), old.record.clone());
+            (event.stamp, event.base, event.group) = (old.stamp.clone(), old.base, old.group.clone());
+            event.admit()?;
+            entry.frozen = false;
+            let bytes = encoded_len(&event);
+            let replica = txn.replica_mut();
+            replica.queued_bytes = (replica.queued_bytes + bytes).saturating_sub(entry.bytes);
+            entry.bytes = bytes;
+            entry.event = event;
+            settle_outcome(txn, &scope, &old.id, &old.key(), Outcome::ReplacedBy { id: new_id.clone() });
+        }
+        let now = entry.event.id.clone();
+        settle_outcome(txn, &scope, &now, &old.key(), Outcome::Pending { position });
+        txn.set_entry(&scope, position, Some(entry));
+        overlay(txn, &scope, generation, &old.key()).await?;
+    }
+    Ok(new_id)
+}

@@ -1,0 +1,264 @@
+//! Settling: what a receipt does to the queue and to the confirmed state.
+
+use std::collections::BTreeMap;
+
+use super::accept::settle_outcome;
+use super::overlay::{forget, overlay};
+use crate::error::Result;
+use crate::merge::apply_event;
+use crate::model::{Author, Change, EventId, Receipt, ReceiptStatus, Revision, Scope, SyncEvent};
+use crate::protocol::PushResponse;
+use crate::replica::Txn;
+use crate::replica::keys::{self, Generation};
+use crate::replica::rows::{Outcome, Parking, QueueEntry, RecordRow, SettledRow};
+
+/// What a response did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// Events that the server has recorded.
+    pub settled: u64,
+    /// Of these, events that met concurrent writes.
+    pub conflicts: u64,
+    /// Events that were parked.
+    pub parked: u64,
+}
+
+/// Takes the receipts of the push in flight. Events without a receipt stay frozen and go into the next push.
+pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse) -> Result<Settlement> {
+    let row = txn.scope_mut(scope).await?;
+    let Some(in_flight) = row.in_flight.take() else { return Ok(Settlement::default()) };
+    if let Some(cursor) = response.cursor.clone().filter(|_| row.building.is_none()) {
+        row.cursor = Some(cursor);
+        let newest = response.receipts.iter().filter_map(|receipt| receipt.revision).max();
+        row.known_revision = row.known_revision.max(newest.filter(|_| row.complete).unwrap_or(0));
+    }
+    row.seen = Some(response.head.clone());
+    row.epoch = Some(response.epoch.clone());
+    let generation = row.generation;
+
+    txn.load_entries(scope, &in_flight.positions).await?;
+    let mut by_id = BTreeMap::new();
+    let mut records = Vec::with_capacity(in_flight.positions.len());
+    for &position in &in_flight.positions {
+        if let Some(entry) = txn.entry(scope, position).await? {
+            by_id.insert(entry.event.id.clone(), position);
+            records.push(entry.event.key());
+        }
+    }
+    txn.load_records(scope, generation, &records).await?;
+
+    let mut settlement = Settlement::default();
+    for receipt in &response.receipts {
+        // A receipt for something else is not ours to act on; one event has one receipt.
+        let Some(position) = by_id.remove(&receipt.id) else { continue };
+        let Some(entry) = txn.entry(scope, position).await?.cloned() else { continue };
+        match receipt.status {
+            ReceiptStatus::Applied | ReceiptStatus::Merged | ReceiptStatus::Superseded => {
+                settlement.settled += 1;
+                settlement.conflicts += u64::from(receipt.status != ReceiptStatus::Applied);
+                settle_one(txn, scope, generation, position, &entry, receipt).await?;
+            }
+            ReceiptStatus::Conflict | ReceiptStatus::Rejected => {
+                settlement.parked += 1;
+                park(txn, scope, position, &entry.event, parking_of(receipt)).await?;
+            }
+            ReceiptStatus::Skipped => {
+                freeze(txn, scope, position).await?;
+                if skipped_for_good(txn, &entry.event, receipt.because.as_ref()).await? {
+                    settlement.parked += 1;
+                    park(txn, scope, position, &entry.event, parking_of(receipt)).await?;
+                }
+            }
+        }
+    }
+    // A missing receipt means unknown: the content may have been seen, so it stays as it is.
+    for position in by_id.into_values() {
+        if let Some(entry) = txn.entry_mut(scope, position).await? {
+            entry.frozen = true;
+            entry.sent = Some(in_flight.push_seq);
+        }
+    }
+    Ok(settlement)
+}
+
+/// A skipped event waits for the one that it was skipped for, where that one waits here: parked, or ahead in its lane. Where
+/// nothing here would ever release it, it is parked itself; so is the rest of a refused group.
+async fn skipped_for_good(txn: &mut Txn, event: &SyncEvent, because: Option<&EventId>) -> Result<bool> {
+    let Some(because) = because else { return Ok(true) };
+    let Some(row) = txn.outcome(because).await?.cloned() else { return Ok(true) };
+    match row.state {
+        Outcome::Pending { position } | Outcome::Parked { position } => {
+            let scope = row.scope;
+            Ok(event.group.is_some()
+                && txn.entry(&scope, position).await?.is_some_and(|entry| entry.event.group == event.group))
+        }
+        _ => Ok(true),
+    }
+}
+
+fn parking_of(receipt: &Receipt) -> Parking {
+    let code = match (receipt.status, &receipt.code) {
+        (_, Some(code)) => code.clone(),
+        (ReceiptStatus::Conflict, None) => "conflict".to_owned(),
+        (ReceiptStatus::Skipped, None) => "skipped".to_owned(),
+        _ => "rejected".to_owned(),
+    };
+    Parking { code, message: receipt.message.clone().unwrap_or_default(), because: receipt.because.clone() }
+}
+
+/// Parks an event: it stays in its record's view and holds its lane up until the app decides.
+pub(super) async fn park(
+    txn: &mut Txn,
+    scope: &Scope,
+    position: u64,
+    event: &SyncEvent,
+    parking: Parking,
+) -> Result<()> {
+    if let Some(entry) = txn.entry_mut(scope, position).await? {
+        entry.frozen = true;
+        if entry.parked.replace(parking).is_none() {
+            txn.replica_mut().parked_events += 1;
+        }
+    }
+    settle_outcome(txn, scope, &event.id, &event.key(), Outcome::Parked { position });
+    Ok(())
+}
+
+pub(super) async fn freeze(txn: &mut Txn, scope: &Scope, position: u64) -> Result<()> {
+    if let Some(entry) = txn.entry_mut(scope, position).await? {
+        entry.frozen = true;
+    }
+    Ok(())
+}
+
+async fn settle_one(
+    txn: &mut Txn,
+    scope: &Scope,
+    generation: Generation,
+    position: u64,
+    entry: &QueueEntry,
+    receipt: &Receipt,
+) -> Result<()> {
+    let event = &entry.event;
+    let key = event.key();
+    let account = txn.replica().account.clone().unwrap_or_default();
+    let device = txn.replica().device.clone();
+    let row = txn.record(scope, generation, &key).await?;
+    let advance = Advance::of(row, event, receipt, Author { user: account, device });
+    match advance {
+        Advance::Wait => {
+            // Its effect stays in the view until a pull brings the revision.
+            if let Some(entry) = txn.entry_mut(scope, position).await? {
+                entry.frozen = true;
+                entry.settled = Some(Receipt { record: None, ..receipt.clone() });
+            }
+            return Ok(());
+        }
+        Advance::Hold => {}
+        Advance::To(change) => confirm(txn, scope, generation, &change).await?,
+    }
+    let receipt = Receipt { record: None, ..receipt.clone() };
+    finish(txn, scope, generation, position, entry, receipt).await
+}
+
+/// What a receipt says of the confirmed state.
+enum Advance {
+    /// It is there already, or beyond.
+    Hold,
+    /// It becomes this.
+    To(Box<Change>),
+    /// It cannot be told without a pull.
+    Wait,
+}
+
+impl Advance {
+    fn of(row: &RecordRow, event: &SyncEvent, receipt: &Receipt, by: Author) -> Self {
+        let revision = receipt.revision.unwrap_or(0);
+        if let Some(change) = receipt.record.as_ref().filter(|change| change.revision > row.revision) {
+            return Self::To(change.clone());
+        }
+        if revision <= row.revision {
+            return Self::Hold;
+        }
+        if receipt.previous != Some(row.revision) {
+            return Self::Wait;
+        }
+        let doc = apply_event(row.doc.clone(), event);
+        Self::To(Box::new(Change {
+            kind: if doc.is_some() { crate::model::ChangeKind::Put } else { crate::model::ChangeKind::Delete },
+            collection: event.collection.clone(),
+            record: event.record.clone(),
+            revision,
+            doc,
+            stamp: receipt.stamp.clone().unwrap_or_else(|| event.stamp.clone()),
+            by,
+            schema: event.schema,
+            group: event.group.clone(),
+        }))
+    }
+}
+
+/// Advances a record's confirmed state, and its generation's digest with it. The view is not touched.
+pub(crate) async fn confirm(txn: &mut Txn, scope: &Scope, generation: Generation, change: &Change) -> Result<()> {
+    let key = change.key();
+    let row = txn.record_mut(scope, generation, &key).await?;
+    let before = row.digest(&key);
+    if change.doc.is_none() && !row.pending.is_empty() && row.doc.is_some() {
+        row.ghost = row.doc.take();
+    }
+    row.revision = change.revision;
+    row.doc = change.doc.clone();
+    row.by = Some((change.stamp.clone(), change.by.clone()));
+    if row.doc.is_some() {
+        row.ghost = None;
+    }
+    let after = row.digest(&key);
+    let bucket = usize::from(crate::model::bucket_of(&key));
+    let digest = txn.digest_mut(scope, generation).await?;
+    if let Some(share) = before {
+        digest.0[bucket].subtract(share);
+    }
+    if let Some(share) = after {
+        digest.0[bucket].add(share);
+    }
+    Ok(())
+}
+
+/// Takes a settled event out of the queue and keeps it until the server's backups are sure to hold it.
+async fn finish(
+    txn: &mut Txn,
+    scope: &Scope,
+    generation: Generation,
+    position: u64,
+    entry: &QueueEntry,
+    receipt: Receipt,
+) -> Result<()> {
+    let key = entry.event.key();
+    let revision: Revision = receipt.revision.unwrap_or(0);
+    let settled = SettledRow { position, event: entry.event.clone() };
+    txn.set_raw(keys::settled(scope, revision), Some(crate::replica::encode(&settled)));
+    txn.set_entry(scope, position, None);
+    txn.replica_mut().left_queue(entry);
+    settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
+    forget(txn, scope, generation, &key, position).await
+}
+
+/// Finishes the events of a record that had waited for a pull up to `revision`, and computes its view anew. Called for each
+/// record that a pull advanced.
+pub(crate) async fn finish_settled(
+    txn: &mut Txn,
+    scope: &Scope,
+    generation: Generation,
+    key: &crate::model::RecordKey,
+    revision: Revision,
+) -> Result<()> {
+    let positions = txn.record(scope, generation, key).await?.pending.clone();
+    txn.load_entries(scope, &positions).await?;
+    for position in positions {
+        let Some(entry) = txn.entry(scope, position).await?.cloned() else { continue };
+        if let Some(receipt) = entry.settled.clone().filter(|receipt| receipt.revision.unwrap_or(0) <= revision) {
+            finish(txn, scope, generation, position, &entry, receipt).await?;
+        }
+    }
+    overlay(txn, scope, generation, key).await
+}

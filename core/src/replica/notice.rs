@@ -1,0 +1,77 @@
+//! What a commit changed, told to observers after it.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use crate::model::{EventId, RecordKey, Scope, Value};
+use crate::replica::rows::Outcome;
+
+/// One thing that a commit changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A record's view changed.
+    Record {
+        /// Its scope.
+        scope: Scope,
+        /// Its name.
+        key: RecordKey,
+        /// The view before.
+        before: Option<Value>,
+        /// The view now.
+        after: Option<Value>,
+    },
+    /// All of a scope's records may have changed: a new generation is read.
+    Reset {
+        /// The scope.
+        scope: Scope,
+    },
+    /// An event was accepted, or its outcome changed.
+    Event {
+        /// Its scope.
+        scope: Scope,
+        /// The event.
+        id: EventId,
+        /// Its record.
+        key: RecordKey,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A digest bucket differed from the server's and was repaired.
+    Repaired {
+        /// The scope.
+        scope: Scope,
+        /// The bucket.
+        bucket: u8,
+    },
+}
+
+/// Hands out the notices of each commit. Bounded: an observer that lags is told so and reads anew.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    sender: broadcast::Sender<Arc<Vec<Notice>>>,
+}
+
+/// Commits that an observer may lag behind.
+const CAPACITY: usize = 1024;
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(CAPACITY).0 }
+    }
+}
+
+impl Notices {
+    /// Follows the commits from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Notice>>> {
+        self.sender.subscribe()
+    }
+
+    pub(super) fn publish(&self, notices: Vec<Notice>) {
+        if !notices.is_empty() {
+            // No observer is no error.
+            drop(self.sender.send(Arc::new(notices)));
+        }
+    }
+}

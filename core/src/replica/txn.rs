@@ -1,0 +1,401 @@
+//! A unit of work on the replica: typed rows read through, changed in memory, and written as one batch.
+//!
+//! The replica row guards all others: every batch expects its version and puts it anew. A second writer (another tab, a
+//! thawed process) therefore makes the batch stale, the cached rows are dropped, and the work is done again on what is
+//! stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::keys::{self, Generation};
+use super::notice::Notice;
+use super::rows::{DigestRow, OutcomeRow, QueueEntry, RecordRow, ReplicaRow, ScopeRow};
+use crate::clock::Stamp;
+use crate::environment::SharedEnvironment;
+use crate::error::Result;
+use crate::model::{EventId, RecordKey, Scope, Value};
+use crate::query::IndexSet;
+use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
+
+/// The rows that every unit of work begins with, kept in memory between commits.
+#[derive(Clone, Debug)]
+pub(super) struct Cache {
+    pub replica: ReplicaRow,
+    pub version: u64,
+    pub scopes: BTreeMap<Scope, ScopeRow>,
+    pub digests: BTreeMap<(Scope, Generation), DigestRow>,
+}
+
+/// One unit of work.
+pub struct Txn {
+    storage: Arc<dyn Storage>,
+    environment: SharedEnvironment,
+    indexes: Arc<IndexSet>,
+    cache: Cache,
+    dirty_scopes: BTreeMap<Scope, ()>,
+    dirty_digests: BTreeMap<(Scope, Generation), ()>,
+    records: BTreeMap<Vec<u8>, RecordSlot>,
+    entries: BTreeMap<(Scope, u64), Slot<QueueEntry>>,
+    outcomes: BTreeMap<EventId, Slot<OutcomeRow>>,
+    raw: BTreeMap<RowKey, Option<Vec<u8>>>,
+    clear: Vec<RowKey>,
+    notices: Vec<Notice>,
+}
+
+struct Slot<T> {
+    value: Option<T>,
+    stored: bool,
+    dirty: bool,
+}
+
+struct RecordSlot {
+    scope: Scope,
+    generation: Generation,
+    key: RecordKey,
+    row: RecordRow,
+    stored: bool,
+    /// The view before the first change, where an index or a watcher wants it.
+    original: Option<Option<Value>>,
+}
+
+impl Txn {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        environment: SharedEnvironment,
+        indexes: Arc<IndexSet>,
+        cache: Cache,
+    ) -> Self {
+        Self {
+            storage,
+            environment,
+            indexes,
+            cache,
+            dirty_scopes: BTreeMap::new(),
+            dirty_digests: BTreeMap::new(),
+            records: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            raw: BTreeMap::new(),
+            clear: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// The world.
+    #[must_use]
+    pub fn environment(&self) -> &SharedEnvironment {
+        &self.environment
+    }
+
+    /// The declared indexes.
+    #[must_use]
+    pub fn indexes(&self) -> &Arc<IndexSet> {
+        &self.indexes
+    }
+
+    /// The replica row.
+    #[must_use]
+    pub fn replica(&self) -> &ReplicaRow {
+        &self.cache.replica
+    }
+
+    /// The replica row, to be changed.
+    pub fn replica_mut(&mut self) -> &mut ReplicaRow {
+        &mut self.cache.replica
+    }
+
+    /// A stamp for a local write.
+    pub fn tick(&mut self) -> Stamp {
+        let wall = self.environment.now_ms();
+        let replica = &mut self.cache.replica;
+        let mut clock = crate::clock::HybridClock::new(replica.clock);
+        let stamp = clock.tick(wall, &replica.device);
+        replica.clock = clock.state();
+        stamp
+    }
+
+    /// A scope's row; a new one for a scope that was never used.
+    pub async fn scope(&mut self, scope: &Scope) -> Result<&ScopeRow> {
+        self.load_scope(scope).await?;
+        Ok(&self.cache.scopes[scope])
+    }
+
+    /// A scope's row, to be changed.
+    pub async fn scope_mut(&mut self, scope: &Scope) -> Result<&mut ScopeRow> {
+        self.load_scope(scope).await?;
+        self.dirty_scopes.insert(scope.clone(), ());
+        Ok(self.cache.scopes.get_mut(scope).expect("loaded above"))
+    }
+
+    async fn load_scope(&mut self, scope: &Scope) -> Result<()> {
+        if !self.cache.scopes.contains_key(scope) {
+            let row = self.read(keys::scope(scope)).await?;
+            self.cache.scopes.insert(scope.clone(), row.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The digest of a generation, to be changed.
+    pub async fn digest_mut(&mut self, scope: &Scope, generation: Generation) -> Result<&mut DigestRow> {
+        let slot = (scope.clone(), generation);
+        if !self.cache.digests.contains_key(&slot) {
+            let stored = self.get_rows(vec![keys::digest(scope, generation)]).await?.pop().flatten();
+            let row = match stored {
+                Some(row) => DigestRow::from_bytes(&row.value)
+                    .ok_or_else(|| StorageError::Corrupt("a digest row has the wrong length".into()))?,
+                None => DigestRow::default(),
+            };
+            self.cache.digests.insert(slot.clone(), row);
+        }
+        self.dirty_digests.insert(slot.clone(), ());
+        Ok(self.cache.digests.get_mut(&slot).expect("loaded above"))
+    }
+
+    /// Drops the digest of a generation that is no longer read.
+    pub fn forget_digest(&mut self, scope: &Scope, generation: Generation) {
+        let slot = (scope.clone(), generation);
+        self.cache.digests.remove(&slot);
+        self.dirty_digests.remove(&slot);
+        self.raw.insert(keys::digest(scope, generation), None);
+    }
+
+    /// Reads many records at once, so that the following [`record`](Self::record) calls find them in memory.
+    pub async fn load_records(&mut self, scope: &Scope, generation: Generation, records: &[RecordKey]) -> Result<()> {
+        let missing: Vec<_> = records
+            .iter()
+            .map(|key| (key, keys::record(scope, generation, key)))
+            .filter(|(_, row)| !self.records.contains_key(&row.key))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let rows = self.get_rows(missing.iter().map(|(_, row)| row.clone()).collect()).await?;
+        for ((key, name), stored) in missing.into_iter().zip(rows) {
+            let slot = RecordSlot {
+                scope: scope.clone(),
+                generation,
+                key: key.clone(),
+                stored: stored.is_some(),
+                row: stored.map(|row| decode(&row.value)).transpose()?.unwrap_or_default(),
+                original: None,
+            };
+            self.records.insert(name.key, slot);
+        }
+        Ok(())
+    }
+
+    /// A record's row; an empty one if there is none.
+    pub async fn record(&mut self, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<&RecordRow> {
+        let name = keys::record(scope, generation, key).key;
+        if !self.records.contains_key(&name) {
+            self.load_records(scope, generation, std::slice::from_ref(key)).await?;
+        }
+        Ok(&self.records[&name].row)
+    }
+
+    /// A record's row, to be changed. The view before the first change is remembered for indexes and watchers.
+    pub async fn record_mut(
+        &mut self,
+        scope: &Scope,
+        generation: Generation,
+        key: &RecordKey,
+    ) -> Result<&mut RecordRow> {
+        self.record(scope, generation, key).await?;
+        let name = keys::record(scope, generation, key).key;
+        let slot = self.records.get_mut(&name).expect("loaded above");
+        if slot.original.is_none() {
+            slot.original = Some(slot.row.view().cloned());
+        }
+        Ok(&mut slot.row)
+    }
+
+    /// Reads many queue entries at once.
+    pub async fn load_entries(&mut self, scope: &Scope, positions: &[u64]) -> Result<()> {
+        let missing: Vec<_> =
+            positions.iter().copied().filter(|at| !self.entries.contains_key(&(scope.clone(), *at))).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let rows = self.get_rows(missing.iter().map(|at| keys::event(scope, *at)).collect()).await?;
+        for (at, stored) in missing.into_iter().zip(rows) {
+            let slot = Slot {
+                stored: stored.is_some(),
+                value: stored.map(|row| decode(&row.value)).transpose()?,
+                dirty: false,
+            };
+            self.entries.insert((scope.clone(), at), slot);
+        }
+        Ok(())
+    }
+
+    /// A queue entry.
+    pub async fn entry(&mut self, scope: &Scope, position: u64) -> Result<Option<&QueueEntry>> {
+        self.load_entries(scope, &[position]).await?;
+        Ok(self.entries[&(scope.clone(), position)].value.as_ref())
+    }
+
+    /// A queue entry, to be changed.
+    pub async fn entry_mut(&mut self, scope: &Scope, position: u64) -> Result<Option<&mut QueueEntry>> {
+        self.load_entries(scope, &[position]).await?;
+        let slot = self.entries.get_mut(&(scope.clone(), position)).expect("loaded above");
+        slot.dirty = true;
+        Ok(slot.value.as_mut())
+    }
+
+    /// Makes, replaces or removes a queue entry.
+    pub fn set_entry(&mut self, scope: &Scope, position: u64, entry: Option<QueueEntry>) {
+        let slot = self.entries.entry((scope.clone(), position)).or_insert(Slot {
+            value: None,
+            // Unknown; a delete of an absent row is no error.
+            stored: true,
+            dirty: true,
+        });
+        slot.value = entry;
+        slot.dirty = true;
+    }
+
+    /// Up to `limit` queue entries from position `from`, in queue order, as this unit of work has left them.
+    pub async fn entries_from(&mut self, scope: &Scope, from: u64, limit: usize) -> Result<Vec<(u64, QueueEntry)>> {
+        let prefix = keys::event_prefix(scope);
+        let mut scan = Scan::prefix(Table::Event, &prefix).limit(limit);
+        scan.lower = std::ops::Bound::Included(keys::event(scope, from).key);
+        let rows = self.storage.scan(scan).await?;
+        let full = rows.len() == limit;
+        let mut merged = BTreeMap::new();
+        for row in rows {
+            let at = position_of(&row.key)?;
+            merged.insert(at, decode::<QueueEntry>(&row.value)?);
+        }
+        // Beyond a full page nothing is known of what is stored: leave that to the next call.
+        let end = if full { merged.keys().next_back().copied().unwrap_or(u64::MAX) } else { u64::MAX };
+        for ((_, at), slot) in self.entries.range((scope.clone(), from)..=(scope.clone(), end)) {
+            match &slot.value {
+                Some(entry) => drop(merged.insert(*at, entry.clone())),
+                None => drop(merged.remove(at)),
+            }
+        }
+        Ok(merged.into_iter().collect())
+    }
+
+    /// What became of an event.
+    pub async fn outcome(&mut self, id: &EventId) -> Result<Option<&OutcomeRow>> {
+        if !self.outcomes.contains_key(id) {
+            let value: Option<OutcomeRow> = self.read(keys::outcome(id)).await?;
+            self.outcomes.insert(id.clone(), Slot { stored: value.is_some(), value, dirty: false });
+        }
+        Ok(self.outcomes[id].value.as_ref())
+    }
+
+    /// Records what became of an event.
+    pub fn set_outcome(&mut self, id: &EventId, outcome: OutcomeRow) {
+        self.outcomes.insert(id.clone(), Slot { value: Some(outcome), stored: true, dirty: true });
+    }
+
+    /// Puts or deletes a row of another kind.
+    pub fn set_raw(&mut self, key: RowKey, value: Option<Vec<u8>>) {
+        self.raw.insert(key, value);
+    }
+
+    /// Removes all rows below a prefix, before anything else of this unit of work is written.
+    pub fn clear_prefix(&mut self, prefix: RowKey) {
+        self.clear.push(prefix);
+    }
+
+    /// Reads stored rows, without what this unit of work has changed.
+    pub async fn scan_stored(&self, scan: Scan) -> Result<Vec<Row>> {
+        Ok(self.storage.scan(scan).await?)
+    }
+
+    /// Tells observers, once the work is committed.
+    pub fn notify(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    async fn get_rows(&self, rows: Vec<RowKey>) -> Result<Vec<Option<Row>>> {
+        Ok(self.storage.get(rows).await?)
+    }
+
+    async fn read<T: DeserializeOwned>(&self, row: RowKey) -> Result<Option<T>> {
+        match self.get_rows(vec![row]).await?.pop().flatten() {
+            Some(row) => decode(&row.value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The batch, what to keep in memory once it is committed, and what to tell observers.
+    pub(super) fn into_batch(self) -> (Batch, Cache, Vec<Notice>) {
+        let mut batch = Batch { clear: self.clear, ..Batch::default() };
+        let mut notices = self.notices;
+        let mut cache = self.cache;
+        batch.expect.push((keys::replica(), cache.version));
+        batch.put.push((keys::replica(), encode(&cache.replica)));
+        cache.version += 1;
+        for scope in self.dirty_scopes.into_keys() {
+            batch.put.push((keys::scope(&scope), encode(&cache.scopes[&scope])));
+        }
+        for slot in self.dirty_digests.into_keys() {
+            batch.put.push((keys::digest(&slot.0, slot.1), cache.digests[&slot].to_bytes()));
+        }
+        for (name, slot) in self.records {
+            let Some(original) = slot.original else { continue };
+            let row = RowKey { table: Table::Record, key: name };
+            if !slot.row.is_vacant() {
+                batch.put.push((row, encode(&slot.row)));
+            } else if slot.stored {
+                batch.delete.push(row);
+            }
+            let view = slot.row.view();
+            if original.as_ref() != view {
+                self.indexes.diff(&slot.scope, slot.generation, &slot.key, original.as_ref(), view).add_to(&mut batch);
+                if cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation) {
+                    let view = view.cloned();
+                    notices.push(Notice::Record { scope: slot.scope, key: slot.key, before: original, after: view });
+                }
+            }
+        }
+        for ((scope, position), slot) in self.entries {
+            write_slot(&mut batch, keys::event(&scope, position), slot);
+        }
+        for (id, slot) in self.outcomes {
+            write_slot(&mut batch, keys::outcome(&id), slot);
+        }
+        for (row, value) in self.raw {
+            match value {
+                Some(value) => batch.put.push((row, value)),
+                None => batch.delete.push(row),
+            }
+        }
+        (batch, cache, notices)
+    }
+}
+
+fn write_slot<T: Serialize>(batch: &mut Batch, row: RowKey, slot: Slot<T>) {
+    match slot.value {
+        Some(value) if slot.dirty => batch.put.push((row, encode(&value))),
+        None if slot.dirty && slot.stored => batch.delete.push(row),
+        _ => {}
+    }
+}
+
+pub(super) fn position_of(key: &[u8]) -> Result<u64> {
+    key.last_chunk::<8>()
+        .map(|bytes| u64::from_be_bytes(*bytes))
+        .ok_or_else(|| StorageError::Corrupt("an event row's key is too short".into()).into())
+}
+
+/// A row's JSON form.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("rows serialize: their maps have string keys")
+}
+
+/// Reads a row.
+///
+/// # Errors
+/// `storage_corrupt` if it cannot be read.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| StorageError::Corrupt(format!("a row cannot be read: {error}")).into())
+}

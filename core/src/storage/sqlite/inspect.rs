@@ -1,0 +1,70 @@
+//! Looks at a file before it is trusted, and never changes it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::{of_file, typed};
+use super::lock::sibling;
+use super::schema::APPLICATION_ID;
+use crate::storage::{StorageError, Table};
+
+/// Where SQLite's header keeps the application id.
+const APPLICATION_ID_AT: usize = 68;
+const HEADER_BYTES: usize = 100;
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// A larger file is not read from end to end at open.
+const WHOLE_CHECK_BYTES: u64 = 64 << 20;
+
+/// Refuses a file that begins like none of ours. This comes before SQLite opens it, because SQLite would finish or roll
+/// back what another program has left unfinished in it.
+///
+/// # Precondition
+/// The replica's lock is held: closing a handle of a file that SQLite has open in this process would drop its locks.
+pub(super) fn header(path: &Path) -> Result<(), StorageError> {
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    match File::open(path) {
+        Ok(file) => file.take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(|error| of_file(&error, path))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(of_file(&error, path)),
+    };
+    // An empty file is a new one, or one whose creation SQLite has yet to roll back.
+    if header.is_empty() {
+        return Ok(());
+    }
+    if !header.starts_with(MAGIC) || header.len() < HEADER_BYTES {
+        return Err(StorageError::Corrupt(format!("{} is not an SQLite file", path.display())));
+    }
+    let application = &header[APPLICATION_ID_AT..APPLICATION_ID_AT + 4];
+    // 0: no program's. SQLite tells then whether there is anything in it.
+    if application != APPLICATION_ID.to_be_bytes() && application != [0; 4] {
+        return Err(StorageError::Foreign(format!("{} is an SQLite file of another program", path.display())));
+    }
+    Ok(())
+}
+
+/// Whether the last owner went without closing: a journal is left over.
+pub(super) fn left_unclean(path: &Path) -> bool {
+    ["-wal", "-journal"].iter().any(|suffix| length(&sibling(path, suffix)) > 0)
+}
+
+/// A file's length in bytes; 0 if there is none.
+pub(super) fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// Checks the structure of the file: all of it if that is quick, else the tables that the server could not give back.
+pub(super) fn integrity(connection: &Connection, file_bytes: u64) -> Result<(), StorageError> {
+    let check = |what: &str| {
+        let verdict: String =
+            connection.query_row(&format!("PRAGMA quick_check({what})"), [], |row| row.get(0)).map_err(typed)?;
+        if verdict == "ok" { Ok(()) } else { Err(StorageError::Corrupt(verdict)) }
+    };
+    if file_bytes <= WHOLE_CHECK_BYTES {
+        check("1")
+    } else {
+        [Table::Meta, Table::Event].iter().try_for_each(|table| check(table.name()))
+    }
+}

@@ -1,0 +1,269 @@
+//! The open handles of a replica: one connection that writes, and one each for quick and for long reads, which see the
+//! last commit while the next is being written.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::commit_queue::Outcome;
+use super::error::typed;
+use super::inspect::{self, length};
+use super::lock::{ReplicaLock, sibling};
+use super::options::SqliteOptions;
+use super::{read, schema, sql, write};
+use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
+
+/// Pages in the write-ahead log from which on each commit tries to move them into the database file (8 MiB).
+const CHECKPOINT_PAGES: i64 = 2_000;
+/// The log's file is cut back to this size when it starts anew, in bytes.
+pub(super) const LOG_KEPT_BYTES: i64 = 16 << 20;
+/// A larger log could never start anew because somebody was always reading; readers are held back once, then.
+pub(super) const LOG_MAX_BYTES: u64 = 32 << 20;
+/// Commits between two looks at the log's size.
+pub(super) const COMMITS_PER_LOOK: u32 = 64;
+/// Pages that the writer keeps in memory, in KiB: enough for the inner pages and the recent leaves of a large replica.
+const WRITER_CACHE_KIB: i64 = 16 << 10;
+/// The same for each reader.
+const READER_CACHE_KIB: i64 = 4 << 10;
+/// How long to wait for another program that looks into the file; nobody else writes.
+const BUSY: Duration = Duration::from_secs(2);
+const PAGE_BYTES: u32 = 4096;
+
+/// Open handles. Dropped, it closes them: readers first, so that the writer's end empties the log; the lock last.
+#[derive(Debug)]
+pub(super) struct Session {
+    // The order of fields is the order of drops.
+    quick: Handle,
+    bulk: Handle,
+    writer: Arc<Mutex<Writer>>,
+    lock: Option<ReplicaLock>,
+}
+
+/// In a file each handle has its own connection; in memory all are the writer's.
+#[derive(Debug)]
+enum Handle {
+    Own(Mutex<Connection>),
+    Writers(Arc<Mutex<Writer>>),
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    commits: u32,
+}
+
+/// Which handle a read takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// A few rows.
+    Quick,
+    /// Many rows; quick reads do not wait for these.
+    Bulk,
+}
+
+impl Session {
+    /// Opens the file at `path`, making or migrating it.
+    pub(super) fn open_file(path: &Path, options: &SqliteOptions) -> Result<Self, StorageError> {
+        let lock = ReplicaLock::take(path)?;
+        inspect::header(path)?;
+        let unclean = inspect::left_unclean(path);
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+        // Until the file is known to be sound, closing must not move a log into it.
+        let keep_log =
+            |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed);
+        keep_log(true)?;
+        let found = schema::recognise(&connection, options.steps)?;
+        if unclean {
+            inspect::integrity(&connection, length(path))?;
+        }
+        set_limit(&connection, options).map_err(typed)?;
+        schema::migrate(&connection, &found, options.steps)?;
+        schema::verify(&connection)?;
+        // After the first commit, so that the file itself says whose it is before anything lies in a log only.
+        set_durability(&connection, options.durability).map_err(typed)?;
+        set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
+        keep_log(false)?;
+        let reader = || {
+            let reader = connect(path, OpenFlags::empty())?;
+            set_cache(&reader, READER_CACHE_KIB).map_err(typed)?;
+            reader.pragma_update(None, "query_only", true).map_err(typed)?;
+            Ok(Handle::Own(Mutex::new(reader)))
+        };
+        Ok(Self {
+            quick: reader()?,
+            bulk: reader()?,
+            writer: Arc::new(Mutex::new(Writer { connection, commits: 0 })),
+            lock: Some(lock),
+        })
+    }
+
+    /// Opens an empty replica in memory.
+    pub(super) fn open_memory(options: &SqliteOptions) -> Result<Self, StorageError> {
+        let connection = Connection::open_in_memory().map_err(typed)?;
+        connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
+        set_limit(&connection, options).map_err(typed)?;
+        schema::migrate(&connection, &schema::Found::New, options.steps)?;
+        let writer = Arc::new(Mutex::new(Writer { connection, commits: 0 }));
+        Ok(Self {
+            quick: Handle::Writers(Arc::clone(&writer)),
+            bulk: Handle::Writers(Arc::clone(&writer)),
+            writer,
+            lock: None,
+        })
+    }
+
+    /// Reads rows by key.
+    pub(super) fn get(&self, lane: Lane, keys: Vec<RowKey>) -> Result<Vec<Option<Row>>, StorageError> {
+        self.handle(lane).with(|connection| read::get(connection, keys)).map_err(typed)
+    }
+
+    /// Reads a range.
+    pub(super) fn scan(&self, lane: Lane, scan: Scan) -> Result<Vec<Row>, StorageError> {
+        self.handle(lane).with(|connection| read::scan(connection, scan)).map_err(typed)
+    }
+
+    /// Commits a group of batches.
+    pub(super) fn commit(&self, path: Option<&Path>, batches: &[Batch]) -> Vec<Outcome> {
+        let mut writer = lock(&self.writer);
+        let outcomes = write::commit(&writer.connection, batches);
+        writer.commits = writer.commits.wrapping_add(1);
+        if let Some(path) = path
+            && writer.commits.is_multiple_of(COMMITS_PER_LOOK)
+            && length(&sibling(path, "-wal")) > LOG_MAX_BYTES
+        {
+            self.empty_log(&writer.connection);
+        }
+        outcomes
+    }
+
+    /// Raises the fence.
+    pub(super) fn advance_fence(&self) -> Result<u64, StorageError> {
+        write::advance_fence(&lock(&self.writer).connection).map_err(typed)
+    }
+
+    /// The size of a replica in memory, in bytes.
+    pub(super) fn pages_bytes(&self) -> Result<u64, StorageError> {
+        let writer = lock(&self.writer);
+        let pages = writer.connection.query_row("PRAGMA page_count", [], |row| sql::unsigned(row, 0)).map_err(typed)?;
+        Ok(pages * u64::from(PAGE_BYTES))
+    }
+
+    /// Moves the log into the file and closes everything. Everything is closed even if that fails: the log is as durable
+    /// as the file.
+    pub(super) fn close(self) -> Result<(), StorageError> {
+        let Self { quick, bulk, writer, lock } = self;
+        drop((quick, bulk));
+        let Some(lock) = lock else { return Ok(()) };
+        // The readers of a file have no share in the writer.
+        let Some(writer) = Arc::into_inner(writer) else { return Ok(()) };
+        let connection = writer.into_inner().unwrap_or_else(PoisonError::into_inner).connection;
+        let flushed = checkpoint(&connection).map_err(typed);
+        let closed = connection.close().map_err(|(_, error)| typed(error));
+        drop(lock);
+        flushed.and(closed)
+    }
+
+    /// Lets go of everything without a trace on the file: in a forked child, where it belongs to the parent.
+    pub(super) fn abandon(mut self) {
+        if let Some(lock) = self.lock.take() {
+            lock.leave_to_parent();
+        }
+        std::mem::forget(self);
+    }
+
+    fn handle(&self, lane: Lane) -> &Handle {
+        match lane {
+            Lane::Quick => &self.quick,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+
+    /// Empties an overgrown log while nobody reads. It is tidying: should it fail, a later commit tries again.
+    fn empty_log(&self, connection: &Connection) {
+        let (Handle::Own(quick), Handle::Own(bulk)) = (&self.quick, &self.bulk) else { return };
+        let _readers = (lock(quick), lock(bulk));
+        // Another program that reads is not waited for.
+        let emptied = connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| checkpoint(connection))
+            .and_then(|()| connection.busy_timeout(BUSY));
+        if let Err(error) = emptied {
+            tracing::warn!(%error, "the write-ahead log could not be emptied");
+        }
+    }
+
+    /// Runs `look` on the writer's connection.
+    #[cfg(test)]
+    pub(super) fn with_writer<T>(&self, look: impl FnOnce(&Connection) -> T) -> T {
+        look(&lock(&self.writer).connection)
+    }
+
+    /// Runs `look` on the connection of `lane`.
+    #[cfg(test)]
+    pub(super) fn with_reader<T>(&self, lane: Lane, look: impl FnOnce(&Connection) -> T) -> T {
+        self.handle(lane).with(look)
+    }
+}
+
+impl Handle {
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> T) -> T {
+        match self {
+            Self::Own(connection) => read(&lock(connection)),
+            Self::Writers(writer) => read(&lock(writer).connection),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A transaction that a panic left open is rolled back before the next begins.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a connection; asks nothing of it that would make SQLite read the file.
+fn connect(path: &Path, extra: OpenFlags) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
+    let connection = Connection::open_with_flags(path, flags).map_err(typed)?;
+    let set = || {
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")
+    };
+    set().map_err(typed)?;
+    Ok(connection)
+}
+
+fn set_limit(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    match options.max_bytes {
+        Some(bytes) => {
+            let pages = i64::try_from(bytes / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX).max(1);
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    let full = durability == Durability::Full;
+    connection.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
+    // Apple's fsync leaves the data in the drive's cache; elsewhere these two have no effect.
+    connection.pragma_update(None, "fullfsync", full)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))
+}
+
+fn set_cache(connection: &Connection, kib: i64) -> rusqlite::Result<()> {
+    // Negative: in KiB, not in pages.
+    connection.pragma_update(None, "cache_size", -kib)
+}
+
+/// Moves the log into the file and empties it.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}

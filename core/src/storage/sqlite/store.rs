@@ -1,0 +1,258 @@
+//! [`SqliteStorage`]: the seam's methods over the open handles.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use super::commit_queue::{Answer, CommitQueue, Outcome, Place, interrupted};
+use super::inspect::length;
+use super::lock::{one_name, sibling};
+use super::options::SqliteOptions;
+use super::process::Process;
+use super::session::{Lane, Session};
+use crate::environment::{SharedEnvironment, run_blocking};
+use crate::platform::BoxFuture;
+use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError};
+
+/// Reads of at most so many rows are made on the caller's thread.
+const QUICK_ROWS: usize = 128;
+
+/// Keeps a replica in an SQLite file, with a write-ahead log and a lock file beside it.
+///
+/// - One owner: a second one, in this process or another, gets [`StorageError::AlreadyOpen`] at once. The lock ends with
+///   the process. It follows symbolic links, but not hard links.
+/// - [`Durability::Full`] syncs the log at each commit, and concurrent writers share commits; [`Durability::Normal`] leaves
+///   the syncing to checkpoints.
+/// - Reads do not wait for writes. The log is kept below 32 MiB. The file is never compacted by itself; pages that become
+///   free are used again.
+/// - In a forked child every call fails with [`StorageError::Closed`] and nothing touches the file.
+/// - Dropping it closes it too, but cannot report a failure.
+#[derive(Debug)]
+pub struct SqliteStorage {
+    shared: Arc<Shared>,
+    commits: Arc<CommitQueue>,
+    environment: OnceLock<SharedEnvironment>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: SqliteOptions,
+    path: Option<PathBuf>,
+    process: Process,
+    /// Held shared by every call while it works, so that `suspend` and `close` wait for them.
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Session),
+    /// A replica in memory keeps its handles, which hold no file.
+    Suspended(Option<Session>),
+    Closed,
+}
+
+impl SqliteStorage {
+    /// Opens the replica at `path` with [`Durability::Full`]; makes the file if there is none.
+    ///
+    /// # Errors
+    /// See [`SqliteOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StorageError> {
+        Self::options().open(path)
+    }
+
+    /// Opens an empty replica in memory, which is gone when it is closed.
+    ///
+    /// # Errors
+    /// `Unavailable` if there is no memory.
+    pub fn in_memory() -> Result<Self, StorageError> {
+        Self::options().open_in_memory()
+    }
+
+    /// Options to open one with.
+    #[must_use]
+    pub fn options() -> SqliteOptions {
+        SqliteOptions::default()
+    }
+
+    /// The replica's file; `None` if it is in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.shared.path.as_deref()
+    }
+
+    pub(super) fn with_file(options: SqliteOptions, path: &Path) -> Result<Self, StorageError> {
+        let path = one_name(path)?;
+        let session = Session::open_file(&path, &options)?;
+        Ok(Self::new(options, Some(path), session))
+    }
+
+    pub(super) fn with_memory(options: SqliteOptions) -> Result<Self, StorageError> {
+        let session = Session::open_memory(&options)?;
+        Ok(Self::new(options, None, session))
+    }
+
+    fn new(options: SqliteOptions, path: Option<PathBuf>, session: Session) -> Self {
+        let process = Process::new(options.process_id);
+        let shared = Shared { options, path, process, state: RwLock::new(State::Open(session)) };
+        Self { shared: Arc::new(shared), commits: Arc::default(), environment: OnceLock::new() }
+    }
+
+    /// Runs `job`, which may wait for the disk.
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Shared) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        match self.environment.get() {
+            None => job(&self.shared),
+            Some(environment) => {
+                let shared = Arc::clone(&self.shared);
+                run_blocking(environment.as_ref(), move || job(&shared)).await.unwrap_or_else(|| Err(interrupted()))
+            }
+        }
+    }
+
+    /// Runs a read of at most `rows` rows.
+    async fn read<T: Send + 'static>(
+        &self,
+        rows: usize,
+        read: impl FnOnce(&Session, Lane) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        if rows <= QUICK_ROWS {
+            self.shared.with_session(|session| read(session, Lane::Quick))
+        } else {
+            self.run(|shared| shared.with_session(|session| read(session, Lane::Bulk))).await
+        }
+    }
+
+    /// Runs `look` on the open handles.
+    #[cfg(test)]
+    pub(super) fn with_session<T>(&self, look: impl FnOnce(&Session) -> T) -> Result<T, StorageError> {
+        self.shared.with_session(|session| Ok(look(session)))
+    }
+}
+
+impl Shared {
+    fn with_session<T>(&self, work: impl FnOnce(&Session) -> Result<T, StorageError>) -> Result<T, StorageError> {
+        self.process.check()?;
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(session) => work(session),
+            State::Suspended(_) => Err(StorageError::Suspended),
+            State::Closed => Err(StorageError::Closed("")),
+        }
+    }
+
+    fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
+        self.with_session(|session| Ok(session.commit(self.path.as_deref(), batches)))
+            .unwrap_or_else(|error| vec![Err(error); batches.len()])
+    }
+
+    fn size(&self) -> Result<u64, StorageError> {
+        self.with_session(|session| match &self.path {
+            Some(path) => Ok(length(path) + length(&sibling(path, "-wal"))),
+            None => session.pages_bytes(),
+        })
+    }
+
+    /// Replaces the state by what `change` makes of it; the result is the caller's.
+    fn change(&self, change: impl FnOnce(State) -> (State, Result<(), StorageError>)) -> Result<(), StorageError> {
+        self.process.check()?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        // Should `change` panic, the storage is closed.
+        let (next, result) = change(std::mem::replace(&mut *state, State::Closed));
+        *state = next;
+        result
+    }
+
+    fn suspend(&self) -> Result<(), StorageError> {
+        self.change(|state| match state {
+            State::Open(session) if self.path.is_some() => (State::Suspended(None), session.close()),
+            State::Open(session) => (State::Suspended(Some(session)), Ok(())),
+            State::Suspended(session) => (State::Suspended(session), Ok(())),
+            State::Closed => (State::Closed, Err(StorageError::Closed(""))),
+        })
+    }
+
+    fn resume(&self) -> Result<(), StorageError> {
+        self.change(|state| match (state, &self.path) {
+            (State::Suspended(None), Some(path)) => match Session::open_file(path, &self.options) {
+                Ok(session) => (State::Open(session), Ok(())),
+                Err(error) => (State::Suspended(None), Err(error)),
+            },
+            (State::Suspended(Some(session)), _) | (State::Open(session), _) => (State::Open(session), Ok(())),
+            (State::Suspended(None) | State::Closed, _) => (State::Closed, Err(StorageError::Closed(""))),
+        })
+    }
+
+    fn close(&self) -> Result<(), StorageError> {
+        self.change(|state| match state {
+            State::Open(session) | State::Suspended(Some(session)) => (State::Closed, session.close()),
+            State::Suspended(None) | State::Closed => (State::Closed, Ok(())),
+        })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let State::Open(session) | State::Suspended(Some(session)) = std::mem::replace(state, State::Closed) {
+            if self.process.forked() {
+                session.abandon();
+            } else {
+                drop(session);
+            }
+        }
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn attach(&self, environment: SharedEnvironment) {
+        // A second client on the same storage keeps the first one's environment.
+        drop(self.environment.set(environment));
+    }
+
+    fn durability(&self) -> Durability {
+        // Memory survives a crash of nothing.
+        if self.shared.path.is_some() { self.shared.options.durability } else { Durability::Normal }
+    }
+
+    fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
+        Box::pin(self.read(keys.len(), |session, lane| session.get(lane, keys)))
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
+        Box::pin(self.read(scan.limit, |session, lane| session.scan(lane, scan)))
+    }
+
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            let turn = match self.commits.submit(batch) {
+                Place::First(turn) => turn,
+                Place::InLine(answer) => match answer.await {
+                    Ok(Answer::Yours(turn)) => turn,
+                    Ok(Answer::Done(outcome)) => return outcome,
+                    Err(_) => return Err(interrupted()),
+                },
+            };
+            self.run(move |shared| turn.take(|batches| shared.commit(batches))).await
+        })
+    }
+
+    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(self.run(|shared| shared.with_session(Session::advance_fence)))
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(async { self.shared.size() })
+    }
+
+    fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(self.run(Shared::suspend))
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(self.run(Shared::resume))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(self.run(Shared::close))
+    }
+}

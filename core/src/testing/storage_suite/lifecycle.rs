@@ -1,0 +1,100 @@
+//! Cases: opening again, suspending, closing.
+
+use super::helpers::{Replica, everything, present, put, put_all, row};
+use crate::storage::{Batch, Scan, Storage, StorageError, Table};
+
+/// Rows with their versions.
+pub async fn what_was_written_is_there_after_opening_again(replica: impl Replica) {
+    let storage = replica.open().await;
+    storage.apply(put_all([&b"a"[..], b"b", b"\x00", b"\xff"])).await.unwrap();
+    storage.apply(put("a", "again")).await.unwrap();
+    storage.apply(Batch { delete: vec![row("b")], ..Batch::default() }).await.unwrap();
+    let before = everything(&storage).await;
+    storage.close().await.unwrap();
+    drop(storage);
+    let storage = replica.open().await;
+    assert_eq!(everything(&storage).await, before);
+    assert_eq!(present(&storage, "a").await, (b"again".to_vec(), 2));
+}
+
+/// A former owner stays one.
+pub async fn the_fence_is_there_after_opening_again(replica: impl Replica) {
+    let storage = replica.open().await;
+    let former = storage.advance_fence().await.unwrap();
+    let fence = storage.advance_fence().await.unwrap();
+    storage.close().await.unwrap();
+    drop(storage);
+    let storage = replica.open().await;
+    assert_eq!(storage.apply(Batch { fence: Some(former), ..put("a", "a") }).await, Err(StorageError::Stale));
+    assert_eq!(storage.apply(Batch { fence: Some(fence), ..put("a", "a") }).await, Ok(()));
+    assert_eq!(storage.advance_fence().await, Ok(fence + 1));
+}
+
+/// "Calls fail with `Suspended` until `resume`", and nothing is lost.
+pub async fn calls_fail_while_suspended_and_work_after_resume(replica: impl Replica) {
+    let storage = replica.open().await;
+    storage.apply(put("a", "1")).await.unwrap();
+    let fence = storage.advance_fence().await.unwrap();
+    storage.suspend().await.unwrap();
+    every_call_fails_with(&storage, &StorageError::Suspended).await;
+    storage.resume().await.unwrap();
+    assert_eq!(present(&storage, "a").await, (b"1".to_vec(), 1));
+    storage.apply(Batch { fence: Some(fence), ..put("a", "2") }).await.unwrap();
+    assert_eq!(present(&storage, "a").await, (b"2".to_vec(), 2));
+}
+
+/// Twice is as good as once, and a resume needs no suspend.
+pub async fn suspend_and_resume_are_idempotent(replica: impl Replica) {
+    let storage = replica.open().await;
+    assert_eq!(storage.resume().await, Ok(()));
+    storage.apply(put("a", "1")).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(storage.suspend().await, Ok(()));
+        assert_eq!(storage.suspend().await, Ok(()));
+        assert_eq!(storage.resume().await, Ok(()));
+        assert_eq!(storage.resume().await, Ok(()));
+    }
+    assert_eq!(present(&storage, "a").await.1, 1);
+}
+
+/// Also for `suspend` and `resume`.
+pub async fn closing_is_idempotent_and_later_calls_fail(replica: impl Replica) {
+    let storage = replica.open().await;
+    storage.apply(put("a", "1")).await.unwrap();
+    assert_eq!(storage.close().await, Ok(()));
+    assert_eq!(storage.close().await, Ok(()));
+    let closed = StorageError::Closed("");
+    every_call_fails_with(&storage, &closed).await;
+    assert_eq!(storage.suspend().await, Err(closed.clone()));
+    assert_eq!(storage.resume().await, Err(closed));
+    assert_eq!(storage.close().await, Ok(()));
+}
+
+/// And opened again.
+pub async fn a_suspended_store_can_be_closed(replica: impl Replica) {
+    let storage = replica.open().await;
+    storage.apply(put("a", "1")).await.unwrap();
+    storage.suspend().await.unwrap();
+    assert_eq!(storage.close().await, Ok(()));
+    every_call_fails_with(&storage, &StorageError::Closed("")).await;
+    drop(storage);
+    assert_eq!(present(&replica.open().await, "a").await.1, 1);
+}
+
+/// A megabyte more is a megabyte more, less what the medium saves.
+pub async fn size_counts_what_is_kept(replica: impl Replica) {
+    let storage = replica.open().await;
+    storage.apply(put("small", "value")).await.unwrap();
+    let before = storage.size().await.unwrap();
+    let large: Vec<u8> = (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    storage.apply(put("large", &large)).await.unwrap();
+    assert!(storage.size().await.unwrap() > before + (1 << 19));
+}
+
+async fn every_call_fails_with(storage: &impl Storage, expected: &StorageError) {
+    assert_eq!(storage.get(vec![row("a")]).await.as_ref(), Err(expected));
+    assert_eq!(storage.scan(Scan::prefix(Table::Record, b"")).await.as_ref(), Err(expected));
+    assert_eq!(storage.apply(put("a", "late")).await.as_ref(), Err(expected));
+    assert_eq!(storage.advance_fence().await.as_ref(), Err(expected));
+    assert_eq!(storage.size().await.as_ref(), Err(expected));
+}

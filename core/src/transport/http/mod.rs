@@ -1,0 +1,15 @@
+//! The transport over HTTP, for native processes.
+//!
+//! One request, one answer: no redirects, no retries, no cookies. Every wait has a deadline and every answer a bound, so
+//! that neither a dead link nor a hostile server holds the engine up.
+
+mod body;
+mod client;
+mod options;
+mod pace;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use client::HttpTransport;
+pub use options::{Compression, HttpOptions};

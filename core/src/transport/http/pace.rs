@@ -1,0 +1,43 @@
+//! Deadlines that a slow link can meet and a dead one cannot.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::transport::TransportError;
+
+/// What the slowest useful link moves, in bytes a second.
+const SLOWEST: u64 = 16 << 10;
+
+/// One wait: the deadline, and a second more for every 16 KiB that have moved. A transfer that goes on is not abandoned
+/// (it would be for ever, as each attempt would take as long), while one that drips is.
+#[derive(Debug)]
+pub(super) struct Pace {
+    started: Instant,
+    deadline: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Begins now.
+    pub(super) fn start(deadline: Duration) -> Self {
+        Self { started: Instant::now(), deadline, bytes: 0 }
+    }
+
+    /// Bytes have moved, or are to be sent.
+    pub(super) fn moved(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+    }
+
+    /// Waits for `work`.
+    pub(super) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, TransportError> {
+        let allowed = self.deadline.saturating_add(Duration::from_millis(self.bytes * 1000 / SLOWEST));
+        match tokio::time::timeout(allowed.saturating_sub(self.started.elapsed()), work).await {
+            Ok(result) => result,
+            Err(_) => Err(TransportError::Unreachable(format!("no answer within {allowed:?}"))),
+        }
+    }
+}

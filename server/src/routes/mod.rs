@@ -1,0 +1,15 @@
+//! The routes. [`table`] is the one list of them: router, OpenAPI document and tests are made of it.
+
+mod account;
+mod changes;
+mod events;
+mod openapi;
+mod operations;
+mod protocol;
+mod query;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use protocol::negotiate;
+pub(crate) use table::table;

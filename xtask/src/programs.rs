@@ -1,0 +1,32 @@
+//! The programs that xtask builds and runs for the user: the demo and the benchmarks.
+
+use std::process::Command;
+
+use crate::process::{Failure, Result, cargo, or_fail, run, shown};
+
+/// Builds the server and the demo, then runs the demo.
+pub fn demo(release: bool, args: &[String]) -> Result {
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    let mut build = cargo(["build", "--locked", "-p", "unisono-server", "-p", "unisono-examples"]);
+    run(build.args(["--bin", "unisono-server", "--bin", "demo"]).args(profile))?;
+    // The demo starts the server that lies beside it.
+    let mut demo = cargo(["run", "--quiet", "--locked", "-p", "unisono-examples", "--bin", "demo"]);
+    hand_over(demo.args(profile).arg("--").args(args))
+}
+
+/// Builds and runs the benchmarks.
+pub fn bench(args: &[String]) -> Result {
+    hand_over(cargo(["run", "--release", "--locked", "-p", "unisono-tests", "--bin", "bench", "--"]).args(args))
+}
+
+/// Runs a program for the user: its exit code becomes ours.
+fn hand_over(command: &mut Command) -> Result {
+    let line = shown(command);
+    let status = or_fail(command.status(), format!("cannot run `{line}`"))?;
+    match status.code().map(u8::try_from) {
+        Some(Ok(0)) => Ok(()),
+        Some(Ok(code)) => Err(Failure::Exit(code)),
+        // Ended by a signal, or by a code that has no room in ours.
+        _ => Err(Failure::Message(format!("`{line}` ended with {status}"))),
+    }
+}
