@@ -35,6 +35,8 @@ pub(super) struct ClockColumn {
     pub(super) clocks: LeafClocks,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub(super) floor_clock: Option<LeafClock>,
+    #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) floor_yields: bool,
 }
 
 impl<'c> ScopeHandle<'c> {
@@ -126,7 +128,8 @@ fn digest(row: &Row<'_>, column: usize) -> Result<DigestSum, StoreError> {
     get(row, column).map(|bytes: [u8; 16]| DigestSum(u128::from_be_bytes(bytes)))
 }
 
-const RECORD: &str = "collection, record, revision, alive, doc, stamp, user, device, schema, group_id, floor, clocks, digest";
+const RECORD: &str =
+    "collection, record, revision, alive, doc, stamp, user, device, schema, group_id, floor, clocks, digest";
 
 fn key_columns(row: &Row<'_>) -> Result<RecordKey, StoreError> {
     Ok(RecordKey { collection: parsed(row, 0)?, record: parsed(row, 1)? })
@@ -142,6 +145,7 @@ fn record_row(row: &Row<'_>) -> Result<RecordRow, StoreError> {
             revision: number(row, 2)?,
             floor: number(row, 10)?,
             floor_clock: clocks.floor_clock,
+            floor_yields: clocks.floor_yields,
             clocks: clocks.clocks,
             stamp: parsed(row, 5)?,
             by: Author { user: get(row, 6)?, device: parsed(row, 7)? },
@@ -351,9 +355,5 @@ impl ScopeReads for ScopeHandle<'_> {
 
 /// The receipt that says nothing but where: kept as two numbers, since most are.
 pub(super) fn plain_receipt(id: &EventId, revision: Revision, previous: Revision) -> Receipt {
-    Receipt {
-        revision: Some(revision),
-        previous: Some(previous),
-        ..Receipt::bare(id.clone(), ReceiptStatus::Applied)
-    }
+    Receipt { revision: Some(revision), previous: Some(previous), ..Receipt::bare(id.clone(), ReceiptStatus::Applied) }
 }
