@@ -13,6 +13,7 @@ use crate::model::value::{hex, unhex};
 use crate::model::{RecordId, Scope};
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
+use crate::replica::{decode, encode};
 use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table, successor};
 
 /// Records that one batch of a build reads.
@@ -94,7 +95,7 @@ pub async fn register(storage: &dyn Storage, declared: &IndexSet) -> Result<Buil
         built.indexes.retain(|row| !pending.drop.contains(&row.definition));
         let to_build = |definition| IndexRow { definition, building: Some(String::new()) };
         built.indexes.extend(new.into_iter().map(to_build));
-        store(&mut batch, &built, version)?;
+        store(&mut batch, &built, version);
         match storage.apply(batch).await {
             Ok(()) => return Ok(built),
             // Another tab was first.
@@ -118,7 +119,7 @@ pub async fn build_step(storage: &dyn Storage) -> Result<bool, Error> {
         let mut batch = Batch::default();
         row.building = cover(storage, &row.definition, &position, records, &mut batch).await?.map(|key| hex(&key));
         let more = built.indexes.iter().any(|row| row.building.is_some());
-        store(&mut batch, &built, version)?;
+        store(&mut batch, &built, version);
         match storage.apply(batch).await {
             Ok(()) => return Ok(more),
             // One of the records was written meanwhile; with fewer at once, that becomes less likely.
@@ -146,7 +147,7 @@ async fn cover(
     position: &[u8],
     records: usize,
     batch: &mut Batch,
-) -> Result<Option<Vec<u8>>, StorageError> {
+) -> Result<Option<Vec<u8>>, Error> {
     for (scope, generation) in generations(storage).await? {
         let prefix = keys::collection_prefix(&scope, generation, &definition.collection);
         let mut scan = Scan::prefix(Table::Record, &prefix).limit(records);
@@ -175,10 +176,10 @@ fn entry_of(
     generation: Generation,
     row: &Row,
     prefix: &[u8],
-) -> Result<Option<Vec<u8>>, StorageError> {
+) -> Result<Option<Vec<u8>>, Error> {
     let id: RecordId =
         keys::record_id_of(&row.key, prefix).ok_or_else(|| StorageError::Corrupt("a record row's key".to_owned()))?;
-    let record = RecordRow::decode(&row.value)?;
+    let record = decode::<RecordRow>(&row.value)?;
     Ok(record.view().map(|view| definition.entry(scope, generation, &id, view)))
 }
 
@@ -197,18 +198,15 @@ async fn generations(storage: &dyn Storage) -> Result<Vec<(Scope, Generation)>, 
     }
 }
 
-async fn stored(storage: &dyn Storage) -> Result<(BuiltIndexes, u64), StorageError> {
-    let rows = storage.get(vec![keys::indexes()]).await?;
-    let Some(row) = rows.into_iter().flatten().next() else { return Ok((BuiltIndexes::default(), 0)) };
-    match serde_json::from_slice(&row.value) {
-        Ok(built) => Ok((built, row.version)),
-        Err(error) => Err(StorageError::Corrupt(format!("the row of indexes: {error}"))),
+async fn stored(storage: &dyn Storage) -> Result<(BuiltIndexes, u64), Error> {
+    match storage.get(vec![keys::indexes()]).await?.into_iter().flatten().next() {
+        Some(row) => Ok((decode(&row.value)?, row.version)),
+        None => Ok((BuiltIndexes::default(), 0)),
     }
 }
 
-fn store(batch: &mut Batch, built: &BuiltIndexes, version: u64) -> Result<(), Error> {
-    let value = serde_json::to_vec(built).map_err(|error| Error::Internal(format!("the row of indexes: {error}")))?;
+/// Puts `built`, if it is still the version of it that was read.
+fn store(batch: &mut Batch, built: &BuiltIndexes, version: u64) {
     batch.expect.push((keys::indexes(), version));
-    batch.put.push((keys::indexes(), value));
-    Ok(())
+    batch.put.push((keys::indexes(), encode(built)));
 }

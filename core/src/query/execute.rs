@@ -12,7 +12,9 @@ use super::index::{Entry, IndexSet};
 use super::plan::{Access, IndexAccess, KeyRange, Plan, plan};
 use super::query::{Continuation, OrderKey, Query, QueryPage, Record};
 use crate::error::Error;
+use crate::limits::MAX_INDEXED_VALUE_BYTES;
 use crate::model::{RecordId, RecordKey, Scope};
+use crate::replica::decode;
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
 use crate::storage::{Row, RowKey, Scan, Storage, StorageError, Table, successor};
@@ -57,7 +59,7 @@ impl<'a> Reader<'a> {
     pub async fn get(&self, record: &RecordKey) -> Result<Option<Record>, Error> {
         let rows = self.storage.get(vec![keys::record(self.scope, self.generation, record)]).await?;
         match rows.into_iter().flatten().next() {
-            Some(row) => Ok(visible(&row, || Some(record.record.clone()))?),
+            Some(row) => visible(&row, || Some(record.record.clone())),
             None => Ok(None),
         }
     }
@@ -107,8 +109,8 @@ impl<'a> Reader<'a> {
 }
 
 /// The record that a row shows to the app.
-fn visible(row: &Row, id: impl FnOnce() -> Option<RecordId>) -> Result<Option<Record>, StorageError> {
-    let mut stored = RecordRow::decode(&row.value)?;
+fn visible(row: &Row, id: impl FnOnce() -> Option<RecordId>) -> Result<Option<Record>, Error> {
+    let mut stored = decode::<RecordRow>(&row.value)?;
     let doc = match stored.overlay.take() {
         Some(view) => view,
         None => stored.doc.take(),
@@ -139,7 +141,7 @@ impl Reading<'_> {
         }
     }
 
-    async fn scan(&mut self) -> Result<(), StorageError> {
+    async fn scan(&mut self) -> Result<(), Error> {
         let reader = self.reader;
         let prefix = keys::collection_prefix(reader.scope, reader.generation, &self.query.collection);
         let mut range = KeyRange { upper: successor(&prefix), lower: prefix.clone() };
@@ -162,7 +164,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn index(&mut self, access: &IndexAccess) -> Result<(), StorageError> {
+    async fn index(&mut self, access: &IndexAccess) -> Result<(), Error> {
         let reader = self.reader;
         let prefix = access.definition.prefix(reader.scope, reader.generation);
         let seek = self.after.filter(|_| !self.plan.sorts()).and_then(|after| self.seek(access, after));
@@ -210,11 +212,7 @@ impl Reading<'_> {
     }
 
     /// The records of `entries`, where their entry is still this one.
-    async fn records(
-        &self,
-        access: &IndexAccess,
-        entries: &[(Entry, Vec<u8>)],
-    ) -> Result<Vec<Option<Record>>, StorageError> {
+    async fn records(&self, access: &IndexAccess, entries: &[(Entry, Vec<u8>)]) -> Result<Vec<Option<Record>>, Error> {
         let Reader { storage, scope, generation, .. } = *self.reader;
         let collection = &access.definition.collection;
         let key = |(entry, _): &(Entry, Vec<u8>)| -> RowKey {
@@ -237,8 +235,8 @@ impl Reading<'_> {
         for by in &access.ordered {
             let place = self.query.order.iter().position(|wanted| wanted.path == by.path)?;
             let field = &fields[place];
-            key.extend(&field[..field.len().min(crate::limits::MAX_INDEXED_VALUE_BYTES)]);
-            if field.len() > crate::limits::MAX_INDEXED_VALUE_BYTES {
+            key.extend(&field[..field.len().min(MAX_INDEXED_VALUE_BYTES)]);
+            if field.len() > MAX_INDEXED_VALUE_BYTES {
                 return Some((key, false));
             }
         }

@@ -165,3 +165,12 @@ fn a_damaged_row_is_an_error_not_a_gap() {
     assert_eq!(run(reader.run(&query())).unwrap_err().code(), "storage_corrupt");
     assert_eq!(run(reader.run(&query().limit(0))).unwrap_err().code(), "invalid_query");
 }
+
+#[test]
+fn a_running_query_can_move_between_threads() {
+    fn assert_send<T: Send>(_: &T) {}
+    let (replica, none, query) = (Replica::default(), IndexSet::default(), query());
+    let reader = Reader::new(&replica, &Scope::User, GENERATION, &none);
+    assert_send(&reader.run(&query));
+    assert_send(&crate::query::build_indexes(&replica, &none));
+}
