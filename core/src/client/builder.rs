@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::client::Client;
+use super::handle::Client;
 use super::identity::{Identity, subject_of};
 use crate::engine::{Credentials, Engine, EngineOptions, TokenReason, Tokens};
 use crate::environment::SharedEnvironment;

@@ -1,6 +1,7 @@
 //! Queries on a collection, run on the replica.
 
 use super::collection::Collection;
+use super::watch::Watch;
 use crate::error::Result;
 use crate::model::CollectionName;
 use crate::query::{Continuation, Filter, Plan, Query, QueryPage, Reader, Record};
@@ -101,6 +102,17 @@ impl Reading {
             }
             generation = now;
         }
+    }
+
+    /// Follows the query's answer: first as it is, then whenever it changes.
+    ///
+    /// # Errors
+    /// `invalid_query`.
+    pub fn watch(&self) -> Result<Watch> {
+        self.collection.client.check_open()?;
+        let query = self.to_query()?;
+        query.check()?;
+        Ok(Watch::new(self.clone(), self.collection.place()?.0.clone(), query, self.collection.client.commits()))
     }
 
     /// How the query will be answered: by which index, and whether it has to sort.

@@ -153,12 +153,14 @@ impl Server {
 
 use ReceiptStatus::{Applied, Merged as MergedStatus, Superseded};
 
+/// What it shows, history, the write, its status, the document afterwards, values noted as lost.
+type Row = (&'static str, Vec<Draft>, Draft, ReceiptStatus, Option<Value>, Vec<Value>);
+
 #[test]
 fn the_table() {
     let start = |doc| vec![create("a", 1, 0, doc)];
-    // (what it shows, history, the write, status, document afterwards, values noted as lost)
     #[rustfmt::skip]
-    let rows: Vec<(&str, Vec<Draft>, Draft, ReceiptStatus, Option<Value>, Vec<Value>)> = vec![
+    let rows: Vec<Row> = vec![
         ("a writer in sight of the value wins, whatever the clock says",
          start(json!({"n": 1})), op("b", 0, 1, "/n", set(json!(2))), Applied, Some(json!({"n": 2})), vec![]),
         ("its own earlier write counts as seen",

@@ -1,4 +1,5 @@
 //! The process dies, or the system refuses to write, at any moment.
+#![expect(clippy::disallowed_methods, reason = "the tasks of these tests are part of what they test")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
