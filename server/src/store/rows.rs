@@ -128,8 +128,6 @@ pub struct DeviceRow {
     pub push_hash: String,
     /// Its last effective stamp.
     pub stamp: Option<Stamp>,
-    /// The answer to that push, as JSON.
-    pub response: String,
 }
 
 /// The begin of a history.
@@ -197,8 +195,8 @@ pub struct ScopeBatch {
     pub log: Vec<LogRow>,
     /// The commit, if revisions were given out.
     pub commit: Option<CommitRow>,
-    /// The device's row to make or replace.
-    pub device: Option<DeviceRow>,
+    /// The device's row to make or replace, with the answer to its push, as JSON.
+    pub device: Option<(DeviceRow, String)>,
     /// A history that begins.
     pub epoch: Option<EpochRow>,
     /// Bucket sums to replace.

@@ -67,6 +67,9 @@ pub trait ScopeReads {
     /// A device's row.
     fn device(&mut self, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
 
+    /// The answer to a device's last push, as JSON.
+    fn last_response(&mut self, device: &DeviceId) -> Result<Option<String>, StoreError>;
+
     /// How many devices have pushed.
     fn devices(&mut self) -> Result<u64, StoreError>;
 

@@ -34,6 +34,15 @@ impl Fault {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
+
+    /// What is wrong with an event's content.
+    pub(super) fn of(error: &unisono::Error) -> Self {
+        let code = match error {
+            unisono::Error::Invalid { code, .. } => code.as_str(),
+            _ => InvalidCode::EventShape.as_str(),
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 /// Reads a push's events.
@@ -86,7 +95,7 @@ fn refuse_split_groups(events: &mut [Intake]) {
 fn read(raw: &str) -> Result<Intake, Problem> {
     match serde_json::from_str::<SyncEvent>(raw) {
         Ok(mut event) => {
-            let admitted = event.admit().map_err(|error| Fault::new(invalid_code(&error), error.to_string()));
+            let admitted = event.admit().map_err(|error| Fault::of(&error));
             Ok(Intake {
                 id: event.id.clone(),
                 hash: event.payload_hash(),
@@ -96,14 +105,6 @@ fn read(raw: &str) -> Result<Intake, Problem> {
             })
         }
         Err(error) => diagnose(raw, &error),
-    }
-}
-
-/// The static code of a content error.
-fn invalid_code(error: &unisono::Error) -> &'static str {
-    match error {
-        unisono::Error::Invalid { code, .. } => code.as_str(),
-        _ => InvalidCode::EventShape.as_str(),
     }
 }
 
@@ -159,7 +160,7 @@ fn fault(raw: &str, error: &serde_json::Error) -> Fault {
         return Fault::new("unsupported", what);
     }
     match broken_name(&event) {
-        Some(error) => Fault::new(invalid_code(&error), error.to_string()),
+        Some(error) => Fault::of(&error),
         None => Fault::new(InvalidCode::EventShape.as_str(), text),
     }
 }

@@ -7,7 +7,7 @@ use unisono::environment::Environment;
 use unisono::merge::{
     Decision, Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, apply_event, lift, newest_stamp,
 };
-use unisono::model::{Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent};
+use unisono::model::{Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent, value};
 
 use super::draft::Draft;
 use super::effect::{effect, highest_base, lowest_base, note_record};
@@ -202,7 +202,10 @@ impl<'j, 't> Judge<'j, 't> {
             }
             Err(Refusal::Rejected { code, message }) => return Ok(Receipt::rejected(event.id, code, message)),
         };
-        let Merged { status, record, decisions, rebase, applied_edits } = merged;
+        let Merged { status, mut record, decisions, rebase, applied_edits } = merged;
+        if let Err(fault) = check_whole(&mut record, status, &event, previous) {
+            return Ok(Receipt::rejected(event.id, fault.code, fault.message));
+        }
         let as_expected = expected.as_ref() == Some(&record.doc).filter(|_| record.alive);
         let told = !unseen.is_empty() || status != ReceiptStatus::Applied || !as_expected;
         let receipt = Receipt {
@@ -290,6 +293,22 @@ impl<'j, 't> Judge<'j, 't> {
         let highest = newest_stamp(&write.event).clone();
         self.draft.stage(key, record, LogRow { write, payload_hash, receipt, highest });
     }
+}
+
+/// Parts that are within the limits may make a whole that is not: two writers' fields together, or a deep value in a deep
+/// place. What nobody could read back is not stored.
+fn check_whole(
+    record: &mut StoredRecord,
+    status: ReceiptStatus,
+    event: &SyncEvent,
+    previous: Revision,
+) -> Result<(), Fault> {
+    let known = !record.alive || status == ReceiptStatus::Superseded;
+    let admitted = previous == 0 && event.ops.is_empty();
+    if known || admitted {
+        return Ok(());
+    }
+    value::admit_document(&mut record.doc).map_err(|error| Fault::of(&error))
 }
 
 fn skipped(id: EventId, because: EventId) -> Receipt {

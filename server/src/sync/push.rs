@@ -54,7 +54,7 @@ impl Push {
             match self.compare(device, &hash) {
                 Order::Next => {}
                 Order::Repeated => {
-                    let answer = self.repeat(device, environment.now_ms())?;
+                    let answer = repeat(tx, device, environment.now_ms())?;
                     return Ok((Verdict::Discard, Pushed { answer: Ok(answer), news: false }));
                 }
                 Order::Forked => return Ok((Verdict::Discard, Pushed::refused(forked()))),
@@ -74,13 +74,6 @@ impl Push {
         } else {
             Order::Forked
         }
-    }
-
-    /// The same push again: its answer was lost, and is given again, rejected verdicts included.
-    fn repeat(&self, device: &DeviceRow, server_now: u64) -> Result<PushResponse, StoreError> {
-        let response: PushResponse = serde_json::from_str(&device.response)
-            .map_err(|error| StoreError::Corrupt(format!("a stored answer cannot be read: {error}")))?;
-        Ok(PushResponse { server_now, ..response })
     }
 
     fn settle(
@@ -120,16 +113,14 @@ impl Push {
             head: head_cursor,
             receipts,
         };
-        batch.audit.push(audit(&self.author, self.push_seq, now_ms, &response.receipts));
-        batch.device = Some(DeviceRow {
-            device: self.author.device,
-            user: self.author.user,
-            push_seq: self.push_seq,
-            push_hash,
-            stamp,
-            response: serde_json::to_string(&response)
-                .map_err(|error| StoreError::Internal(format!("an answer does not serialize: {error}")))?,
-        });
+        if !response.receipts.is_empty() {
+            batch.audit.push(audit(&self.author, self.push_seq, now_ms, &response.receipts));
+        }
+        let stored = serde_json::to_string(&response)
+            .map_err(|error| StoreError::Internal(format!("an answer does not serialize: {error}")))?;
+        let device =
+            DeviceRow { device: self.author.device, user: self.author.user, push_seq: self.push_seq, push_hash, stamp };
+        batch.device = Some((device, stored));
         tx.save(batch)?;
         Ok(Pushed { answer: Ok(response), news: head > start })
     }
@@ -140,6 +131,14 @@ enum Order {
     Next,
     Repeated,
     Forked,
+}
+
+/// The same push again: its answer was lost, and is given again, rejected verdicts included.
+fn repeat(tx: &mut dyn ScopeTx, device: &DeviceRow, server_now: u64) -> Result<PushResponse, StoreError> {
+    let stored = tx.last_response(&device.device)?.unwrap_or_default();
+    let response: PushResponse = serde_json::from_str(&stored)
+        .map_err(|error| StoreError::Corrupt(format!("a stored answer cannot be read: {error}")))?;
+    Ok(PushResponse { server_now, ..response })
 }
 
 fn forked() -> Problem {

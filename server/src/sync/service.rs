@@ -101,6 +101,7 @@ impl SyncService {
         request: PushRequest<Box<RawValue>>,
     ) -> Result<PushResponse, Problem> {
         let PushRequest { scope, account, epoch, device_id, push_seq, cursor, seen, device_now: _, events } = request;
+        let events = self.take_in(events).await?;
         if account != principal.subject {
             return Err(Problem::new(403, "identity_mismatch", "the replica belongs to another account"));
         }
@@ -111,7 +112,6 @@ impl SyncService {
         }
         let cursor = Token::decode_optional(cursor.as_ref(), &scope)?;
         let seen = Token::decode_optional(seen.as_ref(), &scope)?;
-        let events = self.take_in(events).await?;
         let push = Push {
             scope: scope.clone(),
             author: Author { user: account, device: device_id },

@@ -9,5 +9,6 @@ mod garbage;
 mod history;
 mod laws;
 mod loopback;
+mod threads;
 mod verdicts;
 mod world;

@@ -302,3 +302,19 @@ fn the_answer_moves_the_cursor_only_if_nothing_else_happened() {
     let names: Vec<_> = b.pull(&world).unwrap().iter().map(|change| change.record.to_string()).collect();
     assert_eq!(names, ["kick", "snare"]);
 }
+
+#[test]
+fn a_whole_that_is_beyond_the_limits_is_rejected_though_its_parts_are_not() {
+    let world = World::new();
+    let anna = user("anna");
+    let mut device = Device::new(&anna, "a");
+    let event = device.create(&world, "kick", json!({"a": "x".repeat(600_000)}));
+    device.write(&world, event);
+    let large = device.set(&world, "kick", 1, "/b", "y".repeat(600_000));
+    assert_eq!(codes(&device.push(&world, &[large]).unwrap()), ["document_too_large"]);
+    let value: Value = (0..60).fold(json!(1), |inner, _| json!([inner]));
+    let deep = device.set(&world, "kick", 1, &"/d".repeat(60), value);
+    assert_eq!(codes(&device.push(&world, &[deep]).unwrap()), ["nesting_too_deep"]);
+    assert_eq!(world.doc(&anna, "kick"), Some(json!({"a": "x".repeat(600_000)})));
+    world.assert_sound(&anna);
+}

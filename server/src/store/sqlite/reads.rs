@@ -272,7 +272,7 @@ impl ScopeReads for ScopeHandle<'_> {
 
     fn device(&mut self, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT user, push_seq, push_hash, stamp, response FROM device WHERE scope = ?1 AND device = ?2";
+        let sql = "SELECT user, push_seq, push_hash, stamp FROM device WHERE scope = ?1 AND device = ?2";
         self.one(sql, params![id, device.as_str()], |row| {
             Ok(DeviceRow {
                 device: device.clone(),
@@ -280,9 +280,14 @@ impl ScopeReads for ScopeHandle<'_> {
                 push_seq: number(row, 1)?,
                 push_hash: get(row, 2)?,
                 stamp: optional(row, 3)?,
-                response: get(row, 4)?,
             })
         })
+    }
+
+    fn last_response(&mut self, device: &DeviceId) -> Result<Option<String>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT response FROM device WHERE scope = ?1 AND device = ?2";
+        self.one(sql, params![id, device.as_str()], |row| get(row, 0))
     }
 
     fn devices(&mut self) -> Result<u64, StoreError> {

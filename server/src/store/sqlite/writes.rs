@@ -21,7 +21,7 @@ impl ScopeTx for ScopeHandle<'_> {
         batch.buckets.iter().try_for_each(|(bucket, digest)| self.save_bucket(id, *bucket, *digest))?;
         batch.commit.iter().try_for_each(|row| self.save_commit(id, row))?;
         batch.epoch.iter().try_for_each(|row| self.save_epoch(id, row))?;
-        batch.device.iter().try_for_each(|row| self.save_device(id, row))?;
+        batch.device.iter().try_for_each(|(row, response)| self.save_device(id, row, response))?;
         batch.audit.iter().try_for_each(|row| self.save_audit(id, row))
     }
 
@@ -151,7 +151,7 @@ impl ScopeHandle<'_> {
         )
     }
 
-    fn save_device(&self, id: i64, row: &DeviceRow) -> Result<(), StoreError> {
+    fn save_device(&self, id: i64, row: &DeviceRow, response: &str) -> Result<(), StoreError> {
         self.run(
             "INSERT OR REPLACE INTO device (scope, device, user, push_seq, push_hash, stamp, response) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -162,7 +162,7 @@ impl ScopeHandle<'_> {
                 signed(row.push_seq),
                 row.push_hash,
                 row.stamp.as_ref().map(ToString::to_string),
-                row.response,
+                response,
             ],
         )
     }
