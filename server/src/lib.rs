@@ -1,19 +1,25 @@
 //! The companion server of Unisono.
 //!
 //! [`app`] makes an axum router of a [`sync::SyncService`] and an [`auth::Authenticator`]; [`net::serve`] serves it with
-//! bounded connections and a graceful end. The `unisono-server` program is a thin command line over both.
+//! bounded connections and a graceful end. The `unisono-server` program is a thin command line over both. The service keeps
+//! its scopes in a [`store::Store`]; [`loopback::LoopbackTransport`] reaches it from the same process, without HTTP.
 #![deny(missing_docs)]
 
 mod app;
 pub mod auth;
 mod body;
 pub mod limits;
+pub mod loopback;
 pub mod net;
 mod problem;
 mod routes;
+pub mod store;
 pub mod sync;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
 
 pub use app::{AppOptions, app};
+pub use loopback::LoopbackTransport;
+pub use store::{SqliteOptions, SqliteStore, Store, StoreError};
+pub use sync::{Feed, GarbageReport, Principal, ServiceOptions, SyncService};

@@ -59,9 +59,15 @@ pub fn bucket_of(key: &RecordKey) -> u8 {
 /// A live record's share.
 #[must_use]
 pub fn digest_of(key: &RecordKey, revision: Revision, doc: &Value) -> DigestSum {
+    digest_of_canonical(key, revision, &value::canonical(doc))
+}
+
+/// [`digest_of`] for a document whose canonical bytes are at hand.
+#[must_use]
+pub fn digest_of_canonical(key: &RecordKey, revision: Revision, canonical: &[u8]) -> DigestSum {
     let mut hasher = name_hasher(key);
     hasher.update(revision.to_be_bytes());
-    hasher.update(value::canonical(doc));
+    hasher.update(canonical);
     let hash = hasher.finalize();
     let mut head = [0; 16];
     head.copy_from_slice(&hash[..16]);

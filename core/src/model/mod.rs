@@ -13,7 +13,7 @@ mod receipt;
 pub mod value;
 
 pub use change::{Author, Change, ChangeKind};
-pub use digest::{DigestSum, bucket_of, digest_of};
+pub use digest::{DigestSum, bucket_of, digest_of, digest_of_canonical};
 pub use event::{EventContentError, Mode, Op, OpKind, Policy, SyncAction, SyncEvent, TextComponent, TextEdit};
 pub use names::{CollectionName, DeviceId, EventId, GroupId, RecordId, RecordKey, Scope};
 pub use patch::{leaves_of, ops_of_patch};

@@ -1,0 +1,71 @@
+//! What can go wrong in a store, and what a client is told of it.
+
+use unisono::protocol::Problem;
+
+/// Seconds after which a client may try again when the store is in trouble.
+const RETRY_AFTER: u64 = 5;
+
+/// A store's failure. Nothing of the job that met it was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process has the database open.
+    #[error("the database {0} is open in another process")]
+    AlreadyOpen(String),
+    /// The database was written by a newer server.
+    #[error("the database has schema version {found}; this build knows up to {known}")]
+    NewerSchema {
+        /// The file's version.
+        found: i64,
+        /// This build's version.
+        known: i64,
+    },
+    /// The medium is full.
+    #[error("the database's medium is full: {0}")]
+    Full(String),
+    /// The content is damaged, or not what this build wrote.
+    #[error("the database is damaged: {0}")]
+    Corrupt(String),
+    /// Reading or writing failed.
+    #[error("the database failed: {0}")]
+    Io(String),
+    /// The store was closed.
+    #[error("the database is closed")]
+    Closed,
+    /// A defect in the server; the job was rolled back.
+    #[error("a job on the database failed: {0}")]
+    Internal(String),
+}
+
+impl StoreError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AlreadyOpen(_) => "already_open",
+            Self::NewerSchema { .. } => "newer_schema",
+            Self::Full(_) => "storage_full",
+            Self::Corrupt(_) => "storage_corrupt",
+            Self::Io(_) => "storage_io",
+            Self::Closed => "closed",
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    /// The operator reads the particulars in the log; the client learns only whether to come back.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt(_) | StoreError::Internal(_) => {
+                Problem::new(500, error.code(), "the server failed")
+            }
+            StoreError::Closed => unavailable("shutting_down", "the server is shutting down"),
+            _ => unavailable(error.code(), "the server's database is unavailable"),
+        }
+    }
+}
+
+fn unavailable(code: &str, title: &str) -> Problem {
+    Problem { retry_after: Some(RETRY_AFTER), ..Problem::new(503, code, title) }
+}

@@ -1,0 +1,180 @@
+//! The store seam: reads on one snapshot, and one atomic write at a time per scope.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use tokio::sync::oneshot;
+use unisono::clock::Stamp;
+use unisono::environment::SharedEnvironment;
+use unisono::merge::LoggedWrite;
+use unisono::model::{Change, DeviceId, DigestSum, EventId, RecordKey, Revision};
+use unisono::platform::BoxFuture;
+
+use super::{ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, Settled, StoreError};
+
+/// Names a scope on the server. Made from a credential (or by the store, for its own housekeeping), never from a request
+/// alone; every query needs one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeKey(String);
+
+impl ScopeKey {
+    /// For [`crate::Principal`], which checks membership, and for stores, which list what they keep.
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ScopeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Reads one scope, on one snapshot. A scope that does not exist reads as empty.
+pub trait ScopeReads {
+    /// The scope's row; `None` if it does not exist.
+    fn scope(&mut self) -> Result<Option<ScopeRow>, StoreError>;
+
+    /// The records of `keys`, in their order.
+    fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Option<RecordRow>>, StoreError>;
+
+    /// What became of the events `ids`, in their order.
+    fn settled(&mut self, ids: &[EventId]) -> Result<Vec<Option<Settled>>, StoreError>;
+
+    /// The log's write at `revision`.
+    fn logged(&mut self, revision: Revision) -> Result<Option<LoggedWrite>, StoreError>;
+
+    /// Up to `limit` writes of the log after `revision`, ascending.
+    fn log_after(&mut self, revision: Revision, limit: usize) -> Result<Vec<LoggedWrite>, StoreError>;
+
+    /// The scope's highest stamp among revisions up to `revision`.
+    fn highest_at(&mut self, revision: Revision) -> Result<Option<Stamp>, StoreError>;
+
+    /// Records by latest revision, ascending, as the feed tells them; and whether there are more.
+    fn changes(&mut self, query: ChangesQuery) -> Result<(Vec<Change>, bool), StoreError>;
+
+    /// Up to `limit` records and tombstones with revisions after `after`, ascending, with everything that is stored.
+    fn records_after(&mut self, after: Revision, limit: usize) -> Result<Vec<RecordRow>, StoreError>;
+
+    /// A device's row.
+    fn device(&mut self, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
+
+    /// How many devices have pushed.
+    fn devices(&mut self) -> Result<u64, StoreError>;
+
+    /// The first commit at or after `revision`: the one that made it.
+    fn commit_at(&mut self, revision: Revision) -> Result<Option<CommitRow>, StoreError>;
+
+    /// The last commit at or before `revision`.
+    fn commit_before(&mut self, revision: Revision) -> Result<Option<CommitRow>, StoreError>;
+
+    /// The last commit made at or before the instant `at_ms`.
+    fn commit_by(&mut self, at_ms: u64) -> Result<Option<CommitRow>, StoreError>;
+
+    /// The scope's histories, oldest first.
+    fn epochs(&mut self) -> Result<Vec<EpochRow>, StoreError>;
+
+    /// The sums of `buckets`, as far as they were ever written.
+    fn buckets(&mut self, buckets: &BTreeSet<u8>) -> Result<BTreeMap<u8, DigestSum>, StoreError>;
+
+    /// The newest revision among at most `limit` oldest tombstones up to `up_to`, and how many they are.
+    fn tombstones(&mut self, up_to: Revision, limit: usize) -> Result<Option<(Revision, u64)>, StoreError>;
+
+    /// The purges of tombstones, oldest first.
+    fn purges(&mut self) -> Result<Vec<PurgeRow>, StoreError>;
+}
+
+/// A scope under its lock: nobody else writes it until the job ends.
+pub trait ScopeTx: ScopeReads {
+    /// Writes `batch`; reads of this transaction see it.
+    fn save(&mut self, batch: ScopeBatch) -> Result<(), StoreError>;
+
+    /// Drops up to `limit` of the scope's audit rows that are older than `before_ms`; tells how many.
+    fn prune_audit(&mut self, before_ms: u64, limit: usize) -> Result<u64, StoreError>;
+}
+
+/// How a write job ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// What it wrote is to be kept.
+    Commit,
+    /// Nothing is to be kept.
+    Discard,
+}
+
+/// A read: runs to its end on one snapshot.
+pub type ReadJob = Box<dyn FnOnce(&mut dyn ScopeReads) -> Result<(), StoreError> + Send>;
+/// A write: runs to its end under the scope's lock. An error discards it.
+pub type WriteJob = Box<dyn FnOnce(&mut dyn ScopeTx) -> Result<Verdict, StoreError> + Send>;
+
+/// Keeps the server's scopes.
+///
+/// # Contract
+/// - A write job's batch is atomic, and durable when [`write`](Self::write) returns `Ok`. After an error nothing of it is
+///   kept.
+/// - Jobs on one scope run one after the other; the order in which they run is the order in which they become visible. Jobs
+///   (of any scopes) may share a commit, each with an own outcome; a job that reads what another wrote before the common
+///   commit fails if that commit fails.
+/// - A job that panics is discarded; the store goes on.
+/// - Dropping the future of a call does not stop its job.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Gives the store its environment; called once, before anything else. Returns the server's identity, which is made on
+    /// the first call ever and stays with the data.
+    fn attach(&self, environment: SharedEnvironment) -> BoxFuture<'_, Result<String, StoreError>>;
+
+    /// Runs `job` on a snapshot.
+    fn read(&self, scope: ScopeKey, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Runs `job` under the scope's lock, and commits.
+    fn write(&self, scope: ScopeKey, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Up to `limit` scopes after `after`, in key order.
+    fn scopes(&self, after: Option<ScopeKey>, limit: usize) -> BoxFuture<'_, Result<Vec<ScopeKey>, StoreError>>;
+
+    /// Finishes what is under way and closes. Idempotent; later calls fail with [`StoreError::Closed`].
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Runs `job` on a snapshot and hands its result back.
+///
+/// # Errors
+/// The job's, and the store's.
+pub async fn read<T: Send + 'static>(
+    store: &dyn Store,
+    scope: ScopeKey,
+    job: impl FnOnce(&mut dyn ScopeReads) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (sender, receiver) = oneshot::channel();
+    let job: ReadJob = Box::new(move |reads| {
+        // Nobody waits any more if this fails, and then the result matters to nobody.
+        drop(sender.send(job(reads)?));
+        Ok(())
+    });
+    store.read(scope, job).await?;
+    receiver.await.map_err(|_| StoreError::Internal("a read ended without a result".to_owned()))
+}
+
+/// Runs `job` under the scope's lock and hands its result back once it is durable.
+///
+/// # Errors
+/// The job's, and the store's; then nothing was written.
+pub async fn write<T: Send + 'static>(
+    store: &dyn Store,
+    scope: ScopeKey,
+    job: impl FnOnce(&mut dyn ScopeTx) -> Result<(Verdict, T), StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (sender, receiver) = oneshot::channel();
+    let job: WriteJob = Box::new(move |tx| {
+        let (verdict, result) = job(tx)?;
+        drop(sender.send(result));
+        Ok(verdict)
+    });
+    store.write(scope, job).await?;
+    receiver.await.map_err(|_| StoreError::Internal("a write ended without a result".to_owned()))
+}

@@ -1,0 +1,10 @@
+//! The store on SQLite: one file, one writer that shares its commits, readers on snapshots of their own.
+
+mod connection;
+mod reads;
+mod schema;
+mod store;
+mod writer;
+mod writes;
+
+pub use store::{SqliteOptions, SqliteStore};

@@ -1,0 +1,359 @@
+//! Reading a scope.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use rusqlite::types::FromSql;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use unisono::clock::Stamp;
+use unisono::merge::{LeafClock, LeafClocks, LoggedWrite, StoredRecord};
+use unisono::model::{
+    Author, Change, ChangeKind, DeviceId, DigestSum, EventId, Receipt, ReceiptStatus, RecordKey, Revision,
+};
+
+use super::connection::{store_error, unreadable};
+use crate::store::{
+    ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeKey, ScopeReads, ScopeRow, Settled,
+    StoreError,
+};
+
+/// One scope on one connection, within a transaction.
+pub(super) struct ScopeHandle<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) key: &'c ScopeKey,
+    /// The scope's number, once looked up.
+    id: Option<i64>,
+}
+
+/// The clocks' part of a record.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ClockColumn {
+    #[serde(rename = "c")]
+    pub(super) clocks: LeafClocks,
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub(super) floor_clock: Option<LeafClock>,
+}
+
+impl<'c> ScopeHandle<'c> {
+    pub(super) fn new(connection: &'c Connection, key: &'c ScopeKey) -> Self {
+        Self { connection, key, id: None }
+    }
+
+    /// The scope's number in the other tables; 0, which no row has, if the scope does not exist.
+    pub(super) fn id(&mut self) -> Result<i64, StoreError> {
+        if let Some(id) = self.id {
+            return Ok(id);
+        }
+        let found = self
+            .statement("SELECT id FROM scope WHERE key = ?1")?
+            .query_row([self.key.as_str()], |row| row.get(0))
+            .optional()
+            .map_err(store_error)?;
+        self.id = found;
+        Ok(found.unwrap_or(0))
+    }
+
+    pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'c>, StoreError> {
+        self.connection.prepare_cached(sql).map_err(store_error)
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params).map_err(store_error)?;
+        rows.next().map_err(store_error)?.map(read).transpose()
+    }
+
+    fn many<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params).map_err(store_error)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(store_error)? {
+            found.push(read(row)?);
+        }
+        Ok(found)
+    }
+}
+
+/// Revisions and counts are below 2^63; nonces use all bits. Both are kept as they are, in SQLite's signed integers.
+pub(super) fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+fn limited(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn get<T: FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    row.get(column).map_err(store_error)
+}
+
+fn number(row: &Row<'_>, column: usize) -> Result<u64, StoreError> {
+    get::<i64>(row, column).map(i64::cast_unsigned)
+}
+
+/// A column whose text has a parser.
+fn parsed<T: FromStr<Err: Display>>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    let text = row.get_ref(column).map_err(store_error)?;
+    let text = text.as_str().map_err(|error| unreadable("a column")(&error))?;
+    text.parse().map_err(|error| unreadable("a column")(&error))
+}
+
+fn optional<T: FromStr<Err: Display>>(row: &Row<'_>, column: usize) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = get(row, column)?;
+    text.map(|text| text.parse()).transpose().map_err(|error| unreadable("a column")(&error))
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    let text = row.get_ref(column).map_err(store_error)?;
+    let text = text.as_str().map_err(|error| unreadable("a column")(&error))?;
+    serde_json::from_str(text).map_err(|error| unreadable("a column")(&error))
+}
+
+fn digest(row: &Row<'_>, column: usize) -> Result<DigestSum, StoreError> {
+    get(row, column).map(|bytes: [u8; 16]| DigestSum(u128::from_be_bytes(bytes)))
+}
+
+const RECORD: &str = "collection, record, revision, alive, doc, stamp, user, device, schema, group_id, floor, clocks, digest";
+
+fn key_columns(row: &Row<'_>) -> Result<RecordKey, StoreError> {
+    Ok(RecordKey { collection: parsed(row, 0)?, record: parsed(row, 1)? })
+}
+
+fn record_row(row: &Row<'_>) -> Result<RecordRow, StoreError> {
+    let clocks: ClockColumn = json(row, 11)?;
+    Ok(RecordRow {
+        key: key_columns(row)?,
+        record: StoredRecord {
+            doc: json(row, 4)?,
+            alive: get(row, 3)?,
+            revision: number(row, 2)?,
+            floor: number(row, 10)?,
+            floor_clock: clocks.floor_clock,
+            clocks: clocks.clocks,
+            stamp: parsed(row, 5)?,
+            by: Author { user: get(row, 6)?, device: parsed(row, 7)? },
+            schema: get(row, 8)?,
+            group: optional(row, 9)?,
+        },
+        canonical: get(row, 4)?,
+        digest: digest(row, 12)?,
+    })
+}
+
+fn change(row: &Row<'_>) -> Result<Change, StoreError> {
+    let alive: bool = get(row, 3)?;
+    let key = key_columns(row)?;
+    Ok(Change {
+        kind: if alive { ChangeKind::Put } else { ChangeKind::Delete },
+        collection: key.collection,
+        record: key.record,
+        revision: number(row, 2)?,
+        doc: if alive { Some(json(row, 4)?) } else { None },
+        stamp: parsed(row, 5)?,
+        by: Author { user: get(row, 6)?, device: parsed(row, 7)? },
+        schema: get(row, 8)?,
+        group: optional(row, 9)?,
+    })
+}
+
+fn commit(row: &Row<'_>) -> Result<CommitRow, StoreError> {
+    Ok(CommitRow { revision: number(row, 0)?, nonce: number(row, 1)?, at_ms: number(row, 2)? })
+}
+
+impl ScopeReads for ScopeHandle<'_> {
+    fn scope(&mut self) -> Result<Option<ScopeRow>, StoreError> {
+        self.one(
+            "SELECT epoch, revision, highest, horizon, records, tombstones, bytes, conflicts, digest, sync_enabled \
+             FROM scope WHERE key = ?1",
+            [self.key.as_str()],
+            |row| {
+                Ok(ScopeRow {
+                    epoch: get(row, 0)?,
+                    revision: number(row, 1)?,
+                    highest: optional(row, 2)?,
+                    horizon: number(row, 3)?,
+                    records: number(row, 4)?,
+                    tombstones: number(row, 5)?,
+                    bytes: number(row, 6)?,
+                    conflicts: number(row, 7)?,
+                    digest: digest(row, 8)?,
+                    sync_enabled: get(row, 9)?,
+                })
+            },
+        )
+    }
+
+    fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Option<RecordRow>>, StoreError> {
+        let id = self.id()?;
+        let sql = format!("SELECT {RECORD} FROM record WHERE scope = ?1 AND collection = ?2 AND record = ?3");
+        keys.iter()
+            .map(|key| self.one(&sql, params![id, key.collection.as_str(), key.record.as_str()], record_row))
+            .collect()
+    }
+
+    fn settled(&mut self, ids: &[EventId]) -> Result<Vec<Option<Settled>>, StoreError> {
+        let scope = self.id()?;
+        let sql = "SELECT payload_hash, receipt, revision, previous FROM log WHERE scope = ?1 AND event_id = ?2";
+        let read = |id: &EventId| {
+            self.one(sql, params![scope, id.as_str()], |row| {
+                let receipt = match get::<Option<String>>(row, 1)? {
+                    Some(text) => serde_json::from_str(&text).map_err(|error| unreadable("a receipt")(&error))?,
+                    None => plain_receipt(id, number(row, 2)?, number(row, 3)?),
+                };
+                Ok(Settled { payload_hash: get(row, 0)?, receipt })
+            })
+        };
+        ids.iter().map(read).collect()
+    }
+
+    fn logged(&mut self, revision: Revision) -> Result<Option<LoggedWrite>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT write FROM log WHERE scope = ?1 AND revision = ?2";
+        self.one(sql, params![id, signed(revision)], |row| json(row, 0))
+    }
+
+    fn log_after(&mut self, revision: Revision, limit: usize) -> Result<Vec<LoggedWrite>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT write FROM log WHERE scope = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
+        self.many(sql, params![id, signed(revision), limited(limit)], |row| json(row, 0))
+    }
+
+    fn highest_at(&mut self, revision: Revision) -> Result<Option<Stamp>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT highest FROM log WHERE scope = ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT 1";
+        self.one(sql, params![id, signed(revision)], |row| parsed(row, 0))
+    }
+
+    fn changes(&mut self, query: ChangesQuery) -> Result<(Vec<Change>, bool), StoreError> {
+        let id = self.id()?;
+        let filter = match query.bucket {
+            None => "(alive OR revision > ?3)",
+            Some(_) => "alive AND bucket = ?3",
+        };
+        let filter_value = query.bucket.map_or(signed(query.tombstones_after), i64::from);
+        let mut statement = self.statement(&format!(
+            "SELECT {RECORD} FROM record WHERE scope = ?1 AND revision > ?2 AND {filter} ORDER BY revision"
+        ))?;
+        let mut rows = statement.query(params![id, signed(query.after), filter_value]).map_err(store_error)?;
+        let mut changes = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            if changes.len() >= query.limit || bytes >= query.max_bytes {
+                return Ok((changes, true));
+            }
+            bytes += row.get_ref(4).ok().and_then(|doc| doc.as_bytes().ok()).map_or(0, <[u8]>::len);
+            changes.push(change(row)?);
+        }
+        Ok((changes, false))
+    }
+
+    fn records_after(&mut self, after: Revision, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
+        let id = self.id()?;
+        let sql = format!("SELECT {RECORD} FROM record WHERE scope = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3");
+        self.many(&sql, params![id, signed(after), limited(limit)], record_row)
+    }
+
+    fn device(&mut self, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT user, push_seq, push_hash, stamp, response FROM device WHERE scope = ?1 AND device = ?2";
+        self.one(sql, params![id, device.as_str()], |row| {
+            Ok(DeviceRow {
+                device: device.clone(),
+                user: get(row, 0)?,
+                push_seq: number(row, 1)?,
+                push_hash: get(row, 2)?,
+                stamp: optional(row, 3)?,
+                response: get(row, 4)?,
+            })
+        })
+    }
+
+    fn devices(&mut self) -> Result<u64, StoreError> {
+        let id = self.id()?;
+        let count = self.one("SELECT count(*) FROM device WHERE scope = ?1", [id], |row| number(row, 0))?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn commit_at(&mut self, revision: Revision) -> Result<Option<CommitRow>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT revision, nonce, at_ms FROM commit_point WHERE scope = ?1 AND revision >= ?2 \
+                   ORDER BY revision LIMIT 1";
+        self.one(sql, params![id, signed(revision)], commit)
+    }
+
+    fn commit_before(&mut self, revision: Revision) -> Result<Option<CommitRow>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT revision, nonce, at_ms FROM commit_point WHERE scope = ?1 AND revision <= ?2 \
+                   ORDER BY revision DESC LIMIT 1";
+        self.one(sql, params![id, signed(revision)], commit)
+    }
+
+    fn commit_by(&mut self, at_ms: u64) -> Result<Option<CommitRow>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT revision, nonce, at_ms FROM commit_point WHERE scope = ?1 AND at_ms <= ?2 \
+                   ORDER BY at_ms DESC, revision DESC LIMIT 1";
+        self.one(sql, params![id, i64::try_from(at_ms).unwrap_or(i64::MAX)], commit)
+    }
+
+    fn epochs(&mut self) -> Result<Vec<EpochRow>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT number, epoch, shared_revision, revision, at_ms FROM epoch WHERE scope = ?1 ORDER BY number";
+        self.many(sql, [id], |row| {
+            Ok(EpochRow {
+                number: number(row, 0)?,
+                epoch: get(row, 1)?,
+                shared_revision: number(row, 2)?,
+                revision: number(row, 3)?,
+                at_ms: number(row, 4)?,
+            })
+        })
+    }
+
+    fn buckets(&mut self, buckets: &BTreeSet<u8>) -> Result<BTreeMap<u8, DigestSum>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT digest FROM bucket WHERE scope = ?1 AND bucket = ?2";
+        let read = |bucket: &u8| {
+            let found = self.one(sql, params![id, bucket], |row| digest(row, 0))?;
+            Ok(found.map(|sum| (*bucket, sum)))
+        };
+        buckets.iter().filter_map(|bucket| read(bucket).transpose()).collect()
+    }
+
+    fn tombstones(&mut self, up_to: Revision, limit: usize) -> Result<Option<(Revision, u64)>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT max(revision), count(*) FROM (SELECT revision FROM record \
+                   WHERE scope = ?1 AND alive = 0 AND revision <= ?2 ORDER BY revision LIMIT ?3)";
+        let found = self.one(sql, params![id, signed(up_to), limited(limit)], |row| {
+            Ok((get::<Option<i64>>(row, 0)?.map(i64::cast_unsigned), number(row, 1)?))
+        })?;
+        Ok(found.and_then(|(newest, count)| newest.map(|newest| (newest, count))))
+    }
+
+    fn purges(&mut self) -> Result<Vec<PurgeRow>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT revision, up_to FROM purge WHERE scope = ?1 ORDER BY revision, up_to";
+        self.many(sql, [id], |row| Ok(PurgeRow { revision: number(row, 0)?, up_to: number(row, 1)? }))
+    }
+}
+
+/// The receipt that says nothing but where: kept as two numbers, since most are.
+pub(super) fn plain_receipt(id: &EventId, revision: Revision, previous: Revision) -> Receipt {
+    Receipt {
+        revision: Some(revision),
+        previous: Some(previous),
+        ..Receipt::bare(id.clone(), ReceiptStatus::Applied)
+    }
+}

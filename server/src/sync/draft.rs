@@ -1,0 +1,236 @@
+//! A push's effects before they are written: the scope as it will be, with a way back for a group that is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unisono::clock::Stamp;
+use unisono::merge::{LoggedWrite, StoredRecord};
+use unisono::model::{DeviceId, DigestSum, EventId, RecordKey, Revision, bucket_of};
+
+use super::inbox::is_open_note;
+use crate::store::{CommitRow, LogRow, RecordRow, ScopeBatch, ScopeRow, ScopeTx, Settled, StoreError};
+
+/// The staged state of one scope.
+pub(super) struct Draft<'t> {
+    tx: &'t mut dyn ScopeTx,
+    scope: ScopeRow,
+    /// The head before this draft.
+    start: Revision,
+    records: BTreeMap<RecordKey, Slot>,
+    settled: BTreeMap<EventId, Option<Settled>>,
+    log: Vec<LogRow>,
+    /// What the last unit replaced, to be put back if it is refused.
+    undo: Vec<(RecordKey, Option<StoredRecord>)>,
+    histories: BTreeMap<RecordKey, History>,
+}
+
+/// A record before and after.
+struct Slot {
+    before: Option<RecordRow>,
+    /// `None` while it is as before.
+    after: Option<StoredRecord>,
+}
+
+impl Slot {
+    fn now(&self) -> Option<&StoredRecord> {
+        self.after.as_ref().or(self.before.as_ref().map(|row| &row.record))
+    }
+}
+
+/// Writes of others to one record, as far as they were read: events of one push mostly share their base.
+struct History {
+    /// Writes above this revision are held …
+    from: Revision,
+    /// … up to this one.
+    up_to: Revision,
+    foreign: Vec<LoggedWrite>,
+}
+
+/// A place to come back to.
+pub(super) struct Mark {
+    revision: Revision,
+    highest: Option<Stamp>,
+    log: usize,
+}
+
+impl<'t> Draft<'t> {
+    /// A draft on `scope`, with the rows that the push will surely need.
+    pub(super) fn new(
+        tx: &'t mut dyn ScopeTx,
+        scope: ScopeRow,
+        keys: &[RecordKey],
+        events: &[EventId],
+    ) -> Result<Self, StoreError> {
+        let found = tx.records(keys)?;
+        let records = keys.iter().cloned().zip(found.into_iter().map(|before| Slot { before, after: None })).collect();
+        let settled = events.iter().cloned().zip(tx.settled(events)?).collect();
+        let start = scope.revision;
+        Ok(Self { tx, scope, start, records, settled, log: Vec::new(), undo: Vec::new(), histories: BTreeMap::new() })
+    }
+
+    /// The head before this draft.
+    pub(super) fn start(&self) -> Revision {
+        self.start
+    }
+
+    /// The head as it will be.
+    pub(super) fn head(&self) -> Revision {
+        self.scope.revision
+    }
+
+    /// The scope's highest stamp as it will be.
+    pub(super) fn highest(&self) -> Option<&Stamp> {
+        self.scope.highest.as_ref()
+    }
+
+    /// The highest stamp among revisions up to `revision`, which is not newer than the start.
+    pub(super) fn highest_at(&mut self, revision: Revision) -> Result<Option<Stamp>, StoreError> {
+        if revision == 0 { Ok(None) } else { self.tx.highest_at(revision) }
+    }
+
+    /// What became of an event before this push.
+    pub(super) fn settled(&mut self, id: &EventId) -> Result<Option<&Settled>, StoreError> {
+        if !self.settled.contains_key(id) {
+            let found = self.tx.settled(std::slice::from_ref(id))?.pop().flatten();
+            self.settled.insert(id.clone(), found);
+        }
+        Ok(self.settled.get(id).and_then(Option::as_ref))
+    }
+
+    /// The record as it will be.
+    pub(super) fn record(&mut self, key: &RecordKey) -> Result<Option<&StoredRecord>, StoreError> {
+        if !self.records.contains_key(key) {
+            let before = self.tx.records(std::slice::from_ref(key))?.pop().flatten();
+            self.records.insert(key.clone(), Slot { before, after: None });
+        }
+        Ok(self.records.get(key).and_then(Slot::now))
+    }
+
+    /// Writes of other devices than `device` to the record after `base`, ascending.
+    pub(super) fn unseen(
+        &mut self,
+        key: &RecordKey,
+        base: Revision,
+        device: &DeviceId,
+    ) -> Result<Vec<LoggedWrite>, StoreError> {
+        let newest = self.record(key)?.map_or(0, |record| record.revision);
+        if newest <= base {
+            return Ok(Vec::new());
+        }
+        let known = self.histories.remove(key).filter(|history| history.from <= base);
+        let mut history = known.unwrap_or(History { from: base, up_to: base, foreign: Vec::new() });
+        let mut fresh = Vec::new();
+        let mut at = newest;
+        while at > history.up_to {
+            let Some(write) = self.logged(at)? else { break };
+            at = write.previous;
+            if write.by.device != *device {
+                fresh.push(write);
+            }
+        }
+        history.foreign.extend(fresh.into_iter().rev());
+        history.up_to = newest;
+        let begin = history.foreign.partition_point(|write| write.revision <= base);
+        let unseen = history.foreign[begin..].to_vec();
+        self.histories.insert(key.clone(), history);
+        Ok(unseen)
+    }
+
+    fn logged(&mut self, revision: Revision) -> Result<Option<LoggedWrite>, StoreError> {
+        if revision <= self.start {
+            return self.tx.logged(revision);
+        }
+        // Staged rows stand by revision, without gaps.
+        let staged = self.log.binary_search_by_key(&revision, |row| row.write.revision);
+        Ok(staged.ok().map(|place| self.log[place].write.clone()))
+    }
+
+    /// Stages a write's effect and its log row.
+    pub(super) fn stage(&mut self, key: RecordKey, record: StoredRecord, mut row: LogRow) {
+        self.scope.revision = record.revision;
+        if self.scope.highest.as_ref().is_none_or(|highest| *highest < row.write.event.stamp) {
+            self.scope.highest = Some(row.write.event.stamp.clone());
+        }
+        if let Some(highest) = &self.scope.highest {
+            row.highest = highest.clone();
+        }
+        self.log.push(row);
+        let slot = self.records.entry(key.clone()).or_insert(Slot { before: None, after: None });
+        self.undo.push((key, slot.after.replace(record)));
+    }
+
+    /// Begins a unit.
+    pub(super) fn mark(&mut self) -> Mark {
+        self.undo.clear();
+        Mark { revision: self.scope.revision, highest: self.scope.highest.clone(), log: self.log.len() }
+    }
+
+    /// Takes back everything since `mark`, which was the last one made.
+    pub(super) fn take_back(&mut self, mark: Mark) {
+        self.scope.revision = mark.revision;
+        self.scope.highest = mark.highest;
+        self.log.truncate(mark.log);
+        while let Some((key, after)) = self.undo.pop() {
+            self.histories.remove(&key);
+            if let Some(slot) = self.records.get_mut(&key) {
+                slot.after = after;
+            }
+        }
+    }
+
+    /// The transaction, for reads that are not about records.
+    pub(super) fn tx(&mut self) -> &mut dyn ScopeTx {
+        self.tx
+    }
+
+    /// Ends the draft: what is to be written, with totals and digests brought up to date. `commit` tells nonce and time.
+    pub(super) fn finish(self, commit: Option<CommitRow>) -> Result<(ScopeBatch, &'t mut dyn ScopeTx), StoreError> {
+        let mut scope = self.scope;
+        let mut changed = BTreeMap::<u8, DigestSum>::new();
+        let mut records = Vec::with_capacity(self.log.len());
+        for (key, slot) in self.records {
+            let Some(after) = slot.after else { continue };
+            let open = u64::from(is_open_note(&key, &after));
+            let was_open = slot.before.as_ref().is_some_and(|row| is_open_note(&key, &row.record));
+            let row = RecordRow::new(key, after);
+            let delta = changed.entry(bucket_of(&row.key)).or_default();
+            if let Some(before) = &slot.before {
+                delta.subtract(before.digest);
+                scope.digest.subtract(before.digest);
+                if before.record.alive {
+                    scope.records = scope.records.saturating_sub(1);
+                    scope.bytes = scope.bytes.saturating_sub(before.canonical.len() as u64);
+                } else {
+                    scope.tombstones = scope.tombstones.saturating_sub(1);
+                }
+            }
+            delta.add(row.digest);
+            scope.digest.add(row.digest);
+            if row.record.alive {
+                scope.records += 1;
+                scope.bytes += row.canonical.len() as u64;
+            } else {
+                scope.tombstones += 1;
+            }
+            scope.conflicts = (scope.conflicts + open).saturating_sub(u64::from(was_open));
+            records.push(row);
+        }
+        let buckets = add_to_buckets(self.tx, changed)?;
+        let batch = ScopeBatch { records, log: self.log, commit, buckets, ..ScopeBatch::new(scope) };
+        Ok((batch, self.tx))
+    }
+}
+
+/// The present sums plus what changed.
+fn add_to_buckets(
+    tx: &mut dyn ScopeTx,
+    changed: BTreeMap<u8, DigestSum>,
+) -> Result<Vec<(u8, DigestSum)>, StoreError> {
+    let wanted: BTreeSet<u8> = changed.keys().copied().collect();
+    let present = tx.buckets(&wanted)?;
+    let sum = |(bucket, delta)| {
+        let mut sum: DigestSum = present.get(&bucket).copied().unwrap_or_default();
+        sum.add(delta);
+        (bucket, sum)
+    };
+    Ok(changed.into_iter().map(sum).collect())
+}

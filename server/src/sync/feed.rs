@@ -1,0 +1,193 @@
+//! The change feed: records by latest revision, a part at a time, each part read on one snapshot.
+
+use std::sync::Arc;
+
+use unisono::limits::{MAX_CHANGES_LIMIT, MAX_CHANGES_PER_CURSOR};
+use unisono::model::{DeviceId, Revision};
+use unisono::protocol::{ChangesRequest, Problem, Trailer};
+use unisono::transport::Chunk;
+
+use super::history::{Claims, Entry, Standing, enter, epoch_changed, standing};
+use super::principal::Principal;
+use super::service::Shared;
+use super::token::{Evidence, Token, nonce_at, trail_before};
+use crate::store::{self, ChangesQuery, ScopeKey, ScopeReads, ScopeRow, StoreError, Verdict};
+
+/// Canonical bytes after which a part ends early: bounds what a feed of large documents holds in memory.
+const MAX_CHUNK_BYTES: usize = 1 << 20;
+
+/// A feed on its way to one caller. Reading no further holds nothing but this.
+#[derive(Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+    place: Place,
+    done: bool,
+}
+
+/// How far a feed has come, and what was asked of it.
+#[derive(Clone, Debug)]
+struct Place {
+    scope: ScopeKey,
+    subject: String,
+    device: Option<DeviceId>,
+    bucket: Option<u8>,
+    epoch: String,
+    after: Revision,
+    /// The head at the start of a first sync that has not passed it.
+    bootstrap: Option<Revision>,
+    /// Changes that may still be sent.
+    left: usize,
+}
+
+impl Place {
+    /// Tombstones up to this revision concern nobody who stands here.
+    fn tombstones_after(&self) -> Revision {
+        self.bootstrap.unwrap_or(0).max(self.after)
+    }
+
+    /// Whether a tombstone that this place still needs was purged.
+    fn is_expired(&self, scope: &ScopeRow) -> bool {
+        self.bucket.is_none() && self.tombstones_after() < scope.horizon
+    }
+}
+
+impl Feed {
+    /// Opens a feed: everything that can be refused is refused here.
+    pub(super) async fn open(
+        shared: Arc<Shared>,
+        principal: &Principal,
+        request: ChangesRequest,
+    ) -> Result<Self, Problem> {
+        let scope = principal.scope_key(&request.scope)?;
+        let limit = request.limit.map_or(MAX_CHANGES_LIMIT, |limit| limit as usize);
+        if limit == 0 {
+            return Err(Problem::new(400, "invalid_request", "`limit` is at least 1"));
+        }
+        let cursor = Token::decode_optional(request.cursor.as_ref(), &scope)?;
+        let seen = Token::decode_optional(request.seen.as_ref(), &scope)?;
+        let bootstrap = cursor.as_ref().map(|cursor| (cursor.at.revision, cursor.bootstrap));
+        let row = shared.admit(&scope, Claims { epoch: None, cursor, seen }).await?;
+        let (after, bootstrap) = bootstrap.unwrap_or((0, Some(row.revision)));
+        let place = Place {
+            scope,
+            subject: principal.subject.clone(),
+            device: request.device,
+            bucket: request.bucket,
+            epoch: row.epoch.clone(),
+            after,
+            bootstrap,
+            left: limit.min(MAX_CHANGES_LIMIT),
+        };
+        if place.is_expired(&row) {
+            return Err(expired());
+        }
+        Ok(Self { shared, place, done: false })
+    }
+
+    /// The next part; `None` after the one with the trailer.
+    ///
+    /// # Errors
+    /// `409 epoch_changed` or `410 cursor_expired` if the scope changed so meanwhile, and the store's troubles.
+    pub async fn next(&mut self) -> Result<Option<Chunk>, Problem> {
+        if self.done {
+            return Ok(None);
+        }
+        let (shared, place) = (Arc::clone(&self.shared), self.place.clone());
+        let read = store::read(&*self.shared.store, place.scope.clone(), move |reads| part(reads, &shared, place));
+        let (chunk, place) = read.await??;
+        self.done = chunk.trailer.is_some();
+        self.place = place;
+        Ok(Some(chunk))
+    }
+}
+
+impl Shared {
+    /// The scope's row, once the claims are found to belong to its history; the scope is made if it does not exist.
+    async fn admit(self: &Arc<Self>, key: &ScopeKey, claims: Claims) -> Result<ScopeRow, Problem> {
+        let asked = claims.clone();
+        let found = store::read(&*self.store, key.clone(), move |reads| {
+            let Some(scope) = reads.scope()? else { return Ok(None) };
+            Ok(match standing(reads, &scope, &asked)? {
+                Standing::Current => Some(Ok(scope)),
+                Standing::Replaced { shared_revision } => Some(Err(epoch_changed(&scope.epoch, shared_revision))),
+                Standing::Restored { .. } => None,
+            })
+        });
+        if let Some(answer) = found.await? {
+            return answer;
+        }
+        // Something is to be written; it is found out anew, since another request may have come first.
+        let shared = Arc::clone(self);
+        let entered = store::write(&*self.store, key.clone(), move |tx| {
+            Ok((Verdict::Commit, match enter(tx, &*shared.environment, &claims)? {
+                Entry::Open(scope) => Ok(scope),
+                Entry::Changed(problem) => Err(problem),
+            }))
+        });
+        entered.await?
+    }
+}
+
+type Part = Result<(Chunk, Place), Problem>;
+
+/// Reads one part on one snapshot.
+fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result<Part, StoreError> {
+    let Some(scope) = reads.scope()?.filter(|scope| scope.epoch == place.epoch) else {
+        let epoch = reads.epochs()?.pop();
+        return Ok(Err(epoch.map_or_else(expired, |row| epoch_changed(&row.epoch, row.shared_revision))));
+    };
+    if place.is_expired(&scope) {
+        return Ok(Err(expired()));
+    }
+    let query = ChangesQuery {
+        after: place.after,
+        tombstones_after: place.tombstones_after(),
+        bucket: place.bucket,
+        limit: place.left.min(MAX_CHANGES_PER_CURSOR),
+        max_bytes: MAX_CHUNK_BYTES,
+    };
+    let (changes, more) = reads.changes(query)?;
+    place.left = place.left.saturating_sub(changes.len());
+    place.after = if more { changes.last().map_or(place.after, |last| last.revision) } else { scope.revision };
+    place.bootstrap = place.bootstrap.filter(|head| place.after < *head);
+    let included = included(reads, &place)?;
+    let last = !more || place.left == 0;
+    let token = Token {
+        epoch: scope.epoch.clone(),
+        at: Evidence { revision: place.after, nonce: nonce_at(reads, place.after)? },
+        bootstrap: place.bootstrap,
+        trail: if last { trail_before(reads, place.after)? } else { Vec::new() },
+    };
+    let cursor = token.encode(&place.scope);
+    let trailer = if last {
+        let now = shared.environment.now_ms();
+        let backed_up = reads.commit_by(now.saturating_sub(shared.options.backup_age_ms()))?;
+        Some(Trailer {
+            cursor: cursor.clone(),
+            more,
+            epoch: scope.epoch,
+            revision: place.after,
+            included,
+            hlc: scope.highest,
+            backup_revision: backed_up.map_or(0, |commit| commit.revision),
+            server_now: now,
+            server_id: shared.server_id.clone(),
+            total: Some(scope.records),
+            digest: (!more).then(|| scope.digest.to_string()),
+        })
+    } else {
+        None
+    };
+    Ok(Ok((Chunk { changes, cursor, included, trailer }, place)))
+}
+
+/// The asking device's last push that this snapshot contains.
+fn included(reads: &mut dyn ScopeReads, place: &Place) -> Result<u64, StoreError> {
+    let Some(device) = &place.device else { return Ok(0) };
+    let row = reads.device(device)?.filter(|row| row.user == place.subject);
+    Ok(row.map_or(0, |row| row.push_seq))
+}
+
+fn expired() -> Problem {
+    Problem::new(410, "cursor_expired", "deletes that the replica has not heard of were dropped: it has to start afresh")
+}

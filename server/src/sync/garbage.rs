@@ -1,0 +1,89 @@
+//! Garbage: what nobody needs any more, after the horizons that the operator set.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::effect::SERVER;
+use super::service::{Shared, millis};
+use crate::store::{self, AuditRow, PurgeRow, ScopeBatch, ScopeRow, ScopeTx, StoreError, Verdict};
+
+/// Rows dropped in one transaction: others wait for it.
+const STEP: usize = 2_000;
+/// Scopes listed at once.
+const SCOPES: usize = 256;
+
+/// What a collection dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GarbageReport {
+    /// Scopes looked at.
+    pub scopes: u64,
+    /// Tombstones dropped.
+    pub tombstones: u64,
+    /// Audit rows dropped.
+    pub audit_rows: u64,
+}
+
+/// Goes through all scopes.
+pub(super) async fn collect(shared: &Arc<Shared>) -> Result<GarbageReport, StoreError> {
+    let mut report = GarbageReport::default();
+    let mut after = None;
+    loop {
+        let scopes = shared.store.scopes(after.take(), SCOPES).await?;
+        let Some(last) = scopes.last().cloned() else { return Ok(report) };
+        for scope in scopes {
+            report.scopes += 1;
+            loop {
+                let shared_for_job = Arc::clone(shared);
+                let job = move |tx: &mut dyn ScopeTx| Ok((Verdict::Commit, step(tx, &shared_for_job)?));
+                let Step { tombstones, audit_rows } = store::write(&*shared.store, scope.clone(), job).await?;
+                report.tombstones += tombstones;
+                report.audit_rows += audit_rows;
+                if tombstones == 0 && audit_rows == 0 {
+                    break;
+                }
+            }
+        }
+        after = Some(last);
+    }
+}
+
+struct Step {
+    tombstones: u64,
+    audit_rows: u64,
+}
+
+/// One transaction's share of a scope; nothing left once it drops nothing.
+fn step(tx: &mut dyn ScopeTx, shared: &Shared) -> Result<Step, StoreError> {
+    let now_ms = shared.environment.now_ms();
+    let tombstones = drop_tombstones(tx, shared, now_ms)?;
+    let audit_rows = match shared.options.audit_retention {
+        Some(retention) => tx.prune_audit(now_ms.saturating_sub(millis(retention)), STEP)?,
+        None => 0,
+    };
+    Ok(Step { tombstones, audit_rows })
+}
+
+/// Drops the oldest tombstones beyond the horizon, and raises the scope's horizon with them, so that no replica that has
+/// missed one of these deletes goes on as if there had been none.
+fn drop_tombstones(tx: &mut dyn ScopeTx, shared: &Shared, now_ms: u64) -> Result<u64, StoreError> {
+    let limit_ms = now_ms.saturating_sub(millis(shared.options.tombstone_horizon));
+    let Some(scope) = tx.scope()? else { return Ok(0) };
+    let Some(commit) = tx.commit_by(limit_ms)? else { return Ok(0) };
+    let Some((newest, count)) = tx.tombstones(commit.revision, STEP)? else { return Ok(0) };
+    let scope = ScopeRow {
+        horizon: scope.horizon.max(newest),
+        tombstones: scope.tombstones.saturating_sub(count),
+        ..scope
+    };
+    let purge = PurgeRow { revision: scope.revision, up_to: newest };
+    let audit = AuditRow {
+        at_ms: now_ms,
+        user: SERVER.to_owned(),
+        device: None,
+        action: "purge",
+        detail: json!({"up_to": newest, "tombstones": count}),
+    };
+    tx.save(ScopeBatch { purge: Some(purge), audit: vec![audit], ..ScopeBatch::new(scope) })?;
+    Ok(count)
+}

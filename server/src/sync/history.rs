@@ -1,0 +1,156 @@
+//! Histories: whether a caller's positions belong to this server's, and what to tell a caller whose positions do not.
+
+use unisono::environment::Environment;
+use unisono::model::Revision;
+use unisono::model::value::hex;
+use unisono::protocol::Problem;
+
+use super::token::{Evidence, Token, nonce_at};
+use crate::store::{AuditRow, EpochRow, ScopeBatch, ScopeReads, ScopeRow, ScopeTx, StoreError};
+
+/// What a request says about the history that its replica follows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims {
+    /// The epoch, said outright.
+    pub(super) epoch: Option<String>,
+    /// Where the pull stands.
+    pub(super) cursor: Option<Token>,
+    /// The newest commit of which the replica has evidence.
+    pub(super) seen: Option<Token>,
+}
+
+/// How the claims stand against the scope's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// They are part of it.
+    Current,
+    /// They name a history that has ended, or that this server does not know.
+    Replaced { shared_revision: Revision },
+    /// They name the present history and prove commits that are not in it: the server was restored from an older copy.
+    Restored { shared_revision: Revision },
+}
+
+/// Compares `claims` with the scope's history.
+pub(super) fn standing(
+    reads: &mut dyn ScopeReads,
+    scope: &ScopeRow,
+    claims: &Claims,
+) -> Result<Standing, StoreError> {
+    let named = claims.epoch.as_deref().into_iter().chain(claims.cursor.as_ref().map(|token| token.epoch.as_str()));
+    if let Some(other) = named.into_iter().find(|epoch| *epoch != scope.epoch) {
+        let bound = shared_since(reads, other)?;
+        let proven = proven(reads, scope, claims)?;
+        let shared_revision = match (bound, proven) {
+            (Some(bound), Some(proven)) => bound.min(proven),
+            (bound, proven) => bound.or(proven).unwrap_or(0),
+        };
+        return Ok(Standing::Replaced { shared_revision });
+    }
+    // Evidence from an earlier history says nothing: its end was told already.
+    for token in claims.cursor.iter().chain(&claims.seen).filter(|token| token.epoch == scope.epoch) {
+        if !is_known(reads, scope, token.at)? {
+            let shared_revision = proven(reads, scope, claims)?.unwrap_or(0);
+            return Ok(Standing::Restored { shared_revision });
+        }
+    }
+    Ok(Standing::Current)
+}
+
+/// What all histories since `epoch` have kept of it; `None` if it is not known here.
+fn shared_since(reads: &mut dyn ScopeReads, epoch: &str) -> Result<Option<Revision>, StoreError> {
+    let epochs = reads.epochs()?;
+    let Some(place) = epochs.iter().position(|row| row.epoch == epoch) else { return Ok(None) };
+    Ok(epochs[place + 1..].iter().map(|row| row.shared_revision).min())
+}
+
+/// The newest commit that the tokens prove to be common; `None` without tokens. Both belong to one replica, hence to one
+/// history: the better one counts.
+fn proven(reads: &mut dyn ScopeReads, scope: &ScopeRow, claims: &Claims) -> Result<Option<Revision>, StoreError> {
+    let mut best = None;
+    for token in claims.cursor.iter().chain(&claims.seen) {
+        for evidence in std::iter::once(&token.at).chain(&token.trail) {
+            if is_known(reads, scope, *evidence)? {
+                best = best.max(Some(evidence.revision));
+                break;
+            }
+        }
+        best = best.max(Some(0));
+    }
+    Ok(best)
+}
+
+fn is_known(reads: &mut dyn ScopeReads, scope: &ScopeRow, evidence: Evidence) -> Result<bool, StoreError> {
+    if evidence.revision > scope.revision {
+        return Ok(false);
+    }
+    Ok(evidence.revision == 0 || nonce_at(reads, evidence.revision)? == evidence.nonce)
+}
+
+/// Where a request may go on: in the present history, or not at all.
+pub(super) enum Entry {
+    /// In this scope.
+    Open(ScopeRow),
+    /// `409 epoch_changed`; what was written about it is to be kept.
+    Changed(Problem),
+}
+
+/// Finds the scope, makes it if it does not exist, and begins a new history if the claims prove a restore.
+pub(super) fn enter(
+    tx: &mut dyn ScopeTx,
+    environment: &dyn Environment,
+    claims: &Claims,
+) -> Result<Entry, StoreError> {
+    let scope = match tx.scope()? {
+        Some(scope) => scope,
+        None => {
+            let scope = ScopeRow::new(fresh_epoch(environment));
+            begin(tx, environment, scope.clone(), 0)?;
+            scope
+        }
+    };
+    match standing(tx, &scope, claims)? {
+        Standing::Current => Ok(Entry::Open(scope)),
+        Standing::Replaced { shared_revision } => Ok(Entry::Changed(epoch_changed(&scope.epoch, shared_revision))),
+        Standing::Restored { shared_revision } => {
+            let scope = ScopeRow { epoch: fresh_epoch(environment), ..scope };
+            let problem = epoch_changed(&scope.epoch, shared_revision);
+            begin(tx, environment, scope, shared_revision)?;
+            Ok(Entry::Changed(problem))
+        }
+    }
+}
+
+fn begin(
+    tx: &mut dyn ScopeTx,
+    environment: &dyn Environment,
+    scope: ScopeRow,
+    shared_revision: Revision,
+) -> Result<(), StoreError> {
+    let at_ms = environment.now_ms();
+    let number = tx.epochs()?.last().map_or(0, |last| last.number + 1);
+    let epoch = EpochRow { number, epoch: scope.epoch.clone(), shared_revision, revision: scope.revision, at_ms };
+    let audit = AuditRow {
+        at_ms,
+        user: "server".to_owned(),
+        device: None,
+        action: "epoch",
+        detail: serde_json::json!({
+            "epoch": epoch.epoch, "shared_revision": shared_revision, "revision": scope.revision,
+        }),
+    };
+    tx.save(ScopeBatch { epoch: Some(epoch), audit: vec![audit], ..ScopeBatch::new(scope) })
+}
+
+fn fresh_epoch(environment: &dyn Environment) -> String {
+    let mut bytes = [0; 8];
+    environment.random(&mut bytes);
+    hex(&bytes)
+}
+
+pub(super) fn epoch_changed(epoch: &str, shared_revision: Revision) -> Problem {
+    Problem {
+        epoch: Some(epoch.to_owned()),
+        shared_revision: Some(shared_revision),
+        ..Problem::new(409, "epoch_changed", "the server's history is another one than the replica's")
+    }
+}

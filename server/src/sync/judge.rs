@@ -1,0 +1,296 @@
+//! The verdicts: each event of a push, in order, meets the draft of its scope.
+
+use std::collections::BTreeMap;
+
+use unisono::clock::Stamp;
+use unisono::environment::Environment;
+use unisono::merge::{Decision, Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, apply_event, lift};
+use unisono::model::{
+    Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent,
+};
+
+use super::draft::Draft;
+use super::effect::{effect, highest_base, lowest_base, note_record};
+use super::inbox::{check_collection, fold, note_event, note_key, notes_of, server_author};
+use super::intake::{Fault, Intake};
+use crate::store::{LogRow, StoreError};
+
+/// Judges one push.
+pub(super) struct Judge<'j, 't> {
+    pub(super) draft: Draft<'t>,
+    environment: &'j dyn Environment,
+    author: Author,
+    push_seq: u64,
+    now_ms: u64,
+    /// The device's last effective stamp.
+    stamp: Option<Stamp>,
+    /// Records whose lanes wait, and for which event.
+    blocked: BTreeMap<RecordKey, EventId>,
+    /// The events of this push that were judged: content and receipt.
+    judged: BTreeMap<EventId, (String, Receipt)>,
+    notes: bool,
+}
+
+/// An event's receipt, and whether it stands whatever becomes of its unit.
+struct Ruling {
+    receipt: Receipt,
+    replayed: bool,
+}
+
+impl<'j, 't> Judge<'j, 't> {
+    pub(super) fn new(
+        draft: Draft<'t>,
+        environment: &'j dyn Environment,
+        author: Author,
+        push_seq: u64,
+        now_ms: u64,
+        stamp: Option<Stamp>,
+    ) -> Self {
+        let (blocked, judged) = (BTreeMap::new(), BTreeMap::new());
+        Self { draft, environment, author, push_seq, now_ms, stamp, blocked, judged, notes: false }
+    }
+
+    /// The device's last effective stamp.
+    pub(super) fn stamp(&self) -> Option<&Stamp> {
+        self.stamp.as_ref()
+    }
+
+    /// Whether notes were written.
+    pub(super) fn made_notes(&self) -> bool {
+        self.notes
+    }
+
+    /// Judges a unit: one event, or a group, of which all take effect or none. `first` is its first event's place in the
+    /// push.
+    pub(super) fn unit(&mut self, unit: Vec<Intake>, first: u32) -> Result<Vec<Receipt>, StoreError> {
+        let mark = self.draft.mark();
+        let (stamp, notes) = (self.stamp.clone(), self.notes);
+        let names: Vec<_> = unit.iter().map(|event| (event.id.clone(), event.hash.clone(), event.key.clone())).collect();
+        let mut rulings = Vec::with_capacity(unit.len());
+        for (position, event) in (first..).zip(unit) {
+            let ruling = self.event(event, position)?;
+            let refused = !ruling.receipt.status.is_settled();
+            rulings.push(ruling);
+            if refused {
+                break;
+            }
+        }
+        let refused = rulings.last().map(|ruling| ruling.receipt.clone()).filter(|receipt| !receipt.status.is_settled());
+        let Some(refused) = refused else {
+            let receipts: Vec<_> = rulings.into_iter().map(|ruling| ruling.receipt).collect();
+            for ((id, hash, _), receipt) in names.into_iter().zip(&receipts) {
+                self.judged.insert(id, (hash, receipt.clone()));
+            }
+            return Ok(receipts);
+        };
+        self.draft.take_back(mark);
+        (self.stamp, self.notes) = (stamp, notes);
+        Ok(self.refuse(names, rulings, refused))
+    }
+
+    /// The receipts of a unit that is refused on account of `refused`, and the lanes that wait from now on.
+    fn refuse(
+        &mut self,
+        names: Vec<(EventId, String, Option<RecordKey>)>,
+        rulings: Vec<Ruling>,
+        refused: Receipt,
+    ) -> Vec<Receipt> {
+        let culprit = refused.because.clone().unwrap_or_else(|| refused.id.clone());
+        let last = rulings.len() - 1;
+        let mut rulings = rulings.into_iter().enumerate();
+        names
+            .into_iter()
+            .map(|(id, hash, key)| {
+                let receipt = match rulings.next() {
+                    Some((_, ruling)) if ruling.replayed => ruling.receipt,
+                    Some((place, ruling)) if place == last => ruling.receipt,
+                    _ => skipped(id.clone(), culprit.clone()),
+                };
+                if let Some(key) = key.filter(|_| !receipt.status.is_settled()) {
+                    self.blocked.entry(key).or_insert_with(|| culprit.clone());
+                }
+                // An id that was judged before keeps its first verdict.
+                self.judged.entry(id).or_insert_with(|| (hash, receipt.clone()));
+                receipt
+            })
+            .collect()
+    }
+
+    fn event(&mut self, intake: Intake, position: u32) -> Result<Ruling, StoreError> {
+        let Intake { id, hash, key, content, .. } = intake;
+        if let Some(receipt) = self.replay(&id, &hash)? {
+            return Ok(receipt);
+        }
+        let new = |receipt| Ok(Ruling { receipt, replayed: false });
+        let refuse = |fault: Fault| new(Receipt::rejected(id.clone(), fault.code, fault.message));
+        let event = match content {
+            Ok(event) => event,
+            Err(fault) => return refuse(fault),
+        };
+        if let Some(because) = key.and_then(|key| self.blocked.get(&key)) {
+            return new(skipped(id, because.clone()));
+        }
+        if let Some(because) = self.missing_dependency(&event)? {
+            return new(skipped(id, because));
+        }
+        if let Err(fault) = self.check(&event) {
+            return refuse(fault);
+        }
+        new(self.settle(event, hash, position)?)
+    }
+
+    /// The receipt of an event that was judged before, in this push or an earlier one. The same id with another content is
+    /// another event that took a name in use.
+    fn replay(&mut self, id: &EventId, hash: &str) -> Result<Option<Ruling>, StoreError> {
+        let known = match self.judged.get(id) {
+            Some((known, receipt)) => Some((known.clone(), receipt.clone())),
+            None => self.draft.settled(id)?.map(|settled| (settled.payload_hash.clone(), settled.receipt.clone())),
+        };
+        Ok(known.map(|(known, receipt)| {
+            if known == hash {
+                Ruling { receipt, replayed: true }
+            } else {
+                let receipt = Receipt::rejected(id.clone(), "id_reused", "another event was settled under this id");
+                Ruling { receipt, replayed: false }
+            }
+        }))
+    }
+
+    /// The first declared dependency that is not settled.
+    fn missing_dependency(&mut self, event: &SyncEvent) -> Result<Option<EventId>, StoreError> {
+        for id in &event.depends_on {
+            let settled = match self.judged.get(id) {
+                Some((_, receipt)) => receipt.status.is_settled(),
+                None => self.draft.settled(id)?.is_some(),
+            };
+            if !settled {
+                return Ok(Some(id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What may not be written, whatever the record is.
+    fn check(&self, event: &SyncEvent) -> Result<(), Fault> {
+        check_collection(event)?;
+        if !event.needs.is_empty() {
+            return Err(Fault::new("unsupported", "this server keeps nothing that an event could need"));
+        }
+        if highest_base(event) > self.draft.start() {
+            return Err(Fault::new("invalid_base", "the event's base is newer than the scope's newest revision"));
+        }
+        Ok(())
+    }
+
+    /// Lifts the event's stamp, merges it, and stages its effect.
+    fn settle(&mut self, mut event: SyncEvent, hash: String, position: u32) -> Result<Receipt, StoreError> {
+        let restamped = self.lift(&mut event)?;
+        let key = event.key();
+        let unseen = self.draft.unseen(&key, lowest_base(&event), &self.author.device)?;
+        let before = self.draft.record(&key)?;
+        let previous = before.map_or(0, |record| record.revision);
+        let expected = apply_event(before.filter(|record| record.alive).map(|record| record.doc.clone()), &event);
+        let revision = self.draft.head() + 1;
+        let write = Write { event: &event, author: &self.author, push_seq: self.push_seq, position, revision };
+        let merged = match effect(self.draft.record(&key)?, &unseen, &write) {
+            Ok(merged) => merged,
+            Err(Refusal::Conflict) => {
+                let theirs = self.draft.record(&key)?.map(|record| Box::new(record.to_change(&key)));
+                return Ok(Receipt { record: theirs, ..Receipt::bare(event.id, ReceiptStatus::Conflict) });
+            }
+            Err(Refusal::Rejected { code, message }) => return Ok(Receipt::rejected(event.id, code, message)),
+        };
+        let Merged { status, record, decisions, rebase, applied_edits } = merged;
+        let as_expected = expected.as_ref() == Some(&record.doc).filter(|_| record.alive);
+        let told = !unseen.is_empty() || status != ReceiptStatus::Applied || !as_expected;
+        let receipt = Receipt {
+            revision: Some(revision),
+            previous: Some(previous),
+            record: told.then(|| Box::new(record.to_change(&key))),
+            stamp: restamped.then(|| event.stamp.clone()),
+            rebase: Some(rebase).filter(|rebase| !rebase.is_empty()),
+            ..Receipt::bare(event.id.clone(), status)
+        };
+        self.stamp = Some(event.stamp.clone());
+        let floor = record.floor;
+        let write = LoggedWrite {
+            by: self.author.clone(),
+            push_seq: self.push_seq,
+            position,
+            revision,
+            previous,
+            applied_edits,
+            decisions: decisions.clone(),
+            event,
+        };
+        self.stage(key.clone(), record, write, hash, receipt.clone());
+        self.note(&key, floor, &decisions)?;
+        Ok(receipt)
+    }
+
+    fn lift(&mut self, event: &mut SyncEvent) -> Result<bool, StoreError> {
+        let mut failure = None;
+        let draft = &mut self.draft;
+        let mut highest_at = |revision: Revision| {
+            draft.highest_at(revision).unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            })
+        };
+        let mut rules =
+            Lift { highest_at: &mut highest_at, previous: self.stamp.as_ref(), now_ms: self.now_ms };
+        let changed = lift(event, &mut rules);
+        failure.map_or(Ok(changed), Err)
+    }
+
+    /// Writes the notes that `decisions` call for, each with a revision of its own.
+    fn note(&mut self, key: &RecordKey, floor: Revision, decisions: &[Decision]) -> Result<(), StoreError> {
+        for (id, decisions) in notes_of(key, floor, decisions) {
+            let note_key = note_key(id);
+            let author = server_author();
+            let highest = self.draft.highest().map_or((0, 0), Stamp::instant);
+            let stamp = Stamp::above(highest.0, highest.1, author.device.clone());
+            let revision = self.draft.head() + 1;
+            let present = self.draft.record(&note_key)?;
+            let doc = fold(present, key, floor, &decisions);
+            let event = note_event(EventId::generate(self.environment), &note_key, present, doc, stamp);
+            let write = Write { event: &event, author: &author, push_seq: 0, position: 0, revision };
+            let record = note_record(present, &write);
+            let (hash, previous) = (event.payload_hash(), event.base);
+            let receipt = Receipt {
+                revision: Some(revision),
+                previous: Some(previous),
+                ..Receipt::bare(event.id.clone(), ReceiptStatus::Applied)
+            };
+            let write = LoggedWrite {
+                event,
+                by: author,
+                push_seq: 0,
+                position: 0,
+                revision,
+                previous,
+                applied_edits: BTreeMap::new(),
+                decisions: Vec::new(),
+            };
+            self.stage(note_key, record, write, hash, receipt);
+            self.notes = true;
+        }
+        Ok(())
+    }
+
+    fn stage(
+        &mut self,
+        key: RecordKey,
+        record: StoredRecord,
+        write: LoggedWrite,
+        payload_hash: String,
+        receipt: Receipt,
+    ) {
+        let highest = write.event.stamp.clone();
+        self.draft.stage(key, record, LogRow { write, payload_hash, receipt, highest });
+    }
+}
+
+fn skipped(id: EventId, because: EventId) -> Receipt {
+    Receipt { because: Some(because), ..Receipt::bare(id, ReceiptStatus::Skipped) }
+}

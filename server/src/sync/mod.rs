@@ -1,0 +1,23 @@
+//! The sync service: what a push does, what a pull tells.
+
+mod draft;
+mod effect;
+mod feed;
+mod garbage;
+mod hints;
+mod history;
+mod inbox;
+mod intake;
+mod judge;
+mod principal;
+mod push;
+mod replay;
+mod service;
+mod token;
+
+pub use feed::Feed;
+pub use garbage::GarbageReport;
+pub use hints::HintReader;
+pub use principal::Principal;
+pub use replay::replay;
+pub use service::{ServiceOptions, SyncService};

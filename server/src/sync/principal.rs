@@ -1,0 +1,44 @@
+//! Who asks, and which scopes are theirs.
+
+use unisono::model::Scope;
+use unisono::protocol::Problem;
+
+use crate::store::ScopeKey;
+
+/// A caller, as the credential says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The account.
+    pub subject: String,
+    /// The workspaces that the account is a member of.
+    pub workspaces: Vec<String>,
+}
+
+impl Principal {
+    /// The key of `scope` for this caller: the only way from a request to a scope.
+    ///
+    /// # Errors
+    /// `404 scope_not_found` for a workspace of others, which looks like one that does not exist.
+    pub(super) fn scope_key(&self, scope: &Scope) -> Result<ScopeKey, Problem> {
+        match scope {
+            Scope::User => Ok(self.user_scope()),
+            Scope::Workspace(id) if self.workspaces.iter().any(|own| **own == **id) => Ok(workspace_key(id)),
+            Scope::Workspace(_) => Err(Problem::new(404, "scope_not_found", "there is no such scope")),
+        }
+    }
+
+    /// All scopes of this caller, under their keys.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = (ScopeKey, Scope)> {
+        let workspaces = self.workspaces.iter().filter_map(|id| Some((workspace_key(id), Scope::workspace(id).ok()?)));
+        std::iter::once((self.user_scope(), Scope::User)).chain(workspaces)
+    }
+
+    /// The key of the caller's private scope.
+    pub(super) fn user_scope(&self) -> ScopeKey {
+        ScopeKey::new(format!("user:{}", self.subject))
+    }
+}
+
+fn workspace_key(id: &str) -> ScopeKey {
+    ScopeKey::new(format!("workspace:{id}"))
+}

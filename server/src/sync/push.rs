@@ -1,0 +1,214 @@
+//! One push as one transaction: entry, device, verdicts, and the answer, which is stored with what it tells.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use unisono::environment::Environment;
+use unisono::model::{Author, DeviceId, Receipt, ReceiptStatus, Revision};
+use unisono::protocol::{Problem, PushResponse};
+
+use super::draft::Draft;
+use super::history::{Claims, Entry, enter};
+use super::intake::{Intake, push_hash};
+use super::judge::Judge;
+use super::token::{Evidence, Token, nonce_at, trail_before};
+use crate::store::{AuditRow, CommitRow, DeviceRow, ScopeKey, ScopeRow, ScopeTx, StoreError, Verdict};
+
+/// A push whose form is checked.
+pub(super) struct Push {
+    pub(super) scope: ScopeKey,
+    pub(super) author: Author,
+    pub(super) push_seq: u64,
+    pub(super) claims: Claims,
+    pub(super) events: Vec<Intake>,
+    pub(super) server_id: String,
+}
+
+/// What a push came to.
+pub(super) struct Pushed {
+    pub(super) answer: Result<PushResponse, Problem>,
+    /// Whether there is something new to pull.
+    pub(super) news: bool,
+}
+
+impl Pushed {
+    fn refused(problem: Problem) -> Self {
+        Self { answer: Err(problem), news: false }
+    }
+}
+
+impl Push {
+    /// Runs the push under its scope's lock.
+    pub(super) fn run(
+        self,
+        tx: &mut dyn ScopeTx,
+        environment: &dyn Environment,
+    ) -> Result<(Verdict, Pushed), StoreError> {
+        let scope = match enter(tx, environment, &self.claims)? {
+            Entry::Open(scope) => scope,
+            Entry::Changed(problem) => return Ok((Verdict::Commit, Pushed::refused(problem))),
+        };
+        let hash = push_hash(&self.events);
+        let device = tx.device(&self.author.device)?;
+        if let Some(device) = &device {
+            match self.compare(device, &hash) {
+                Order::Next => {}
+                Order::Repeated => {
+                    let answer = self.repeat(device, environment.now_ms())?;
+                    return Ok((Verdict::Discard, Pushed { answer: Ok(answer), news: false }));
+                }
+                Order::Forked => return Ok((Verdict::Discard, Pushed::refused(forked()))),
+            }
+        }
+        let pushed = self.settle(tx, environment, scope, device, hash)?;
+        Ok((Verdict::Commit, pushed))
+    }
+
+    fn compare(&self, device: &DeviceRow, hash: &str) -> Order {
+        if device.user != self.author.user || self.push_seq < device.push_seq {
+            Order::Forked
+        } else if self.push_seq > device.push_seq {
+            Order::Next
+        } else if device.push_hash == hash {
+            Order::Repeated
+        } else {
+            Order::Forked
+        }
+    }
+
+    /// The same push again: its answer was lost, and is given again, rejected verdicts included.
+    fn repeat(&self, device: &DeviceRow, server_now: u64) -> Result<PushResponse, StoreError> {
+        let response: PushResponse = serde_json::from_str(&device.response)
+            .map_err(|error| StoreError::Corrupt(format!("a stored answer cannot be read: {error}")))?;
+        Ok(PushResponse { server_now, ..response })
+    }
+
+    fn settle(
+        self,
+        tx: &mut dyn ScopeTx,
+        environment: &dyn Environment,
+        scope: ScopeRow,
+        device: Option<DeviceRow>,
+        push_hash: String,
+    ) -> Result<Pushed, StoreError> {
+        let now_ms = environment.now_ms();
+        let keys: Vec<_> = self.events.iter().filter_map(|event| event.key.clone()).collect();
+        let ids: Vec<_> = self.events.iter().map(|event| event.id.clone()).collect();
+        let draft = Draft::new(tx, scope, &keys, &ids)?;
+        let stamp = device.and_then(|device| device.stamp);
+        let mut judge = Judge::new(draft, environment, self.author.clone(), self.push_seq, now_ms, stamp);
+        let receipts = judge_all(&mut judge, self.events)?;
+
+        let (start, head) = (judge.draft.start(), judge.draft.head());
+        let (stamp, notes) = (judge.stamp().cloned(), judge.made_notes());
+        let commit = next_commit(judge.draft.tx(), environment, start, head, now_ms)?;
+        let (mut batch, tx) = judge.draft.finish(commit)?;
+        let token = Token {
+            epoch: batch.scope.epoch.clone(),
+            at: Evidence { revision: head, nonce: commit.map_or_else(|| nonce_at(tx, head), |made| Ok(made.nonce))? },
+            bootstrap: None,
+            trail: trail_before(tx, head)?,
+        };
+        let head_cursor = token.encode(&self.scope);
+        // Whoever stood at the start and knows these receipts has missed nothing; notes are known to the server alone.
+        let complete = !notes && self.claims.cursor.is_some_and(|cursor| cursor.at.revision == start);
+        let response = PushResponse {
+            server_now: now_ms,
+            server_id: self.server_id,
+            epoch: token.epoch,
+            cursor: complete.then(|| head_cursor.clone()),
+            head: head_cursor,
+            receipts,
+        };
+        batch.audit.push(audit(&self.author, self.push_seq, now_ms, &response.receipts));
+        batch.device = Some(DeviceRow {
+            device: self.author.device,
+            user: self.author.user,
+            push_seq: self.push_seq,
+            push_hash,
+            stamp,
+            response: serde_json::to_string(&response)
+                .map_err(|error| StoreError::Internal(format!("an answer does not serialize: {error}")))?,
+        });
+        tx.save(batch)?;
+        Ok(Pushed { answer: Ok(response), news: head > start })
+    }
+}
+
+/// Where a push stands against the device's last one.
+enum Order {
+    Next,
+    Repeated,
+    Forked,
+}
+
+fn forked() -> Problem {
+    Problem::new(409, "device_forked", "another replica pushes under this device id")
+}
+
+fn judge_all(judge: &mut Judge<'_, '_>, events: Vec<Intake>) -> Result<Vec<Receipt>, StoreError> {
+    let mut receipts = Vec::with_capacity(events.len());
+    let mut events = events.into_iter().peekable();
+    let mut position = 0;
+    while let Some(first) = events.next() {
+        let mut unit = vec![first];
+        while let Some(next) = events.next_if(|next| next.group.is_some() && next.group == unit[0].group) {
+            unit.push(next);
+        }
+        let count = u32::try_from(unit.len()).unwrap_or(u32::MAX);
+        receipts.extend(judge.unit(unit, position)?);
+        position = position.saturating_add(count);
+    }
+    Ok(receipts)
+}
+
+/// The commit that gives out the revisions after `start`, if there are any.
+pub(super) fn next_commit(
+    tx: &mut dyn ScopeTx,
+    environment: &dyn Environment,
+    start: Revision,
+    head: Revision,
+    now_ms: u64,
+) -> Result<Option<CommitRow>, StoreError> {
+    if head == start {
+        return Ok(None);
+    }
+    let mut nonce = [0; 8];
+    environment.random(&mut nonce);
+    // Ages are told by these times: a clock that is set back must not make an older commit look newer.
+    let last = if start == 0 { None } else { tx.commit_before(start)? };
+    let at_ms = last.map_or(now_ms, |last| last.at_ms.max(now_ms));
+    Ok(Some(CommitRow { revision: head, nonce: u64::from_be_bytes(nonce), at_ms }))
+}
+
+/// Outcomes by number, and each event that took no effect: the others are in the log.
+fn audit(author: &Author, push_seq: u64, at_ms: u64, receipts: &[Receipt]) -> AuditRow {
+    let mut outcomes = BTreeMap::<String, u64>::new();
+    for receipt in receipts {
+        *outcomes.entry(status_name(receipt.status)).or_default() += 1;
+    }
+    let refused: Vec<_> = receipts
+        .iter()
+        .filter(|receipt| !receipt.status.is_settled())
+        .map(|receipt| json!({"id": receipt.id, "status": receipt.status, "code": receipt.code}))
+        .collect();
+    AuditRow {
+        at_ms,
+        user: author.user.clone(),
+        device: Some(author.device.clone()),
+        action: "push",
+        detail: json!({"push_seq": push_seq, "outcomes": outcomes, "refused": refused}),
+    }
+}
+
+fn status_name(status: ReceiptStatus) -> String {
+    json!(status).as_str().unwrap_or_default().to_owned()
+}
+
+/// Refuses device ids that are the server's own.
+pub(super) fn check_device(device: &DeviceId) -> Result<(), Problem> {
+    if super::effect::is_server(device) {
+        return Err(Problem::new(400, "invalid_request", "this device id is the server's own"));
+    }
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! [`SyncService`]: the requests of the protocol, without HTTP.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+use unisono::environment::{Environment, SharedEnvironment, run_blocking};
+use unisono::limits::DIGEST_BUCKETS;
+use unisono::model::{Author, DigestSum, Scope};
+use unisono::protocol::{
+    ChangesRequest, DigestResponse, PROTOCOL, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse,
+    SyncSwitch,
+};
+
+use super::feed::Feed;
+use super::garbage::{self, GarbageReport};
+use super::hints::{HintReader, Hints};
+use super::history::{Claims, Entry, enter};
+use super::intake::take_in;
+use super::principal::Principal;
+use super::push::{Push, Pushed, check_device};
+use super::token::{Evidence, Token, nonce_at, trail_before};
+use crate::store::{self, AuditRow, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of events from which on parsing them is work for a thread of its own.
+const LARGE_PUSH_BYTES: usize = 64 << 10;
+/// push_seq is kept as a signed integer.
+const MAX_PUSH_SEQ: u64 = i64::MAX as u64;
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// How long tombstones are kept; a replica that stays away longer starts afresh. 90 days by default.
+    pub tombstone_horizon: Duration,
+    /// The age from which on the operator's backups are sure to hold everything. 7 days by default.
+    pub backup_age: Duration,
+    /// How long audit rows are kept; for ever by default. (The log of events is always kept.)
+    pub audit_retention: Option<Duration>,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self { tombstone_horizon: 90 * DAY, backup_age: 7 * DAY, audit_retention: None }
+    }
+}
+
+impl ServiceOptions {
+    pub(super) fn backup_age_ms(&self) -> u64 {
+        millis(self.backup_age)
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the service's parts share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Box<dyn Store>,
+    pub(super) environment: SharedEnvironment,
+    pub(super) options: ServiceOptions,
+    pub(super) server_id: String,
+    hints: Arc<Hints>,
+}
+
+/// The sync service. Clones are handles of the same one.
+#[derive(Clone, Debug)]
+pub struct SyncService {
+    shared: Arc<Shared>,
+}
+
+impl SyncService {
+    /// Opens the service on `store`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn open(
+        store: impl Store,
+        environment: SharedEnvironment,
+        options: ServiceOptions,
+    ) -> Result<Self, StoreError> {
+        let server_id = store.attach(Arc::clone(&environment)).await?;
+        let shared = Shared { store: Box::new(store), environment, options, server_id, hints: Arc::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// `POST /sync/events`: every event gets a receipt; effects, receipts, notes and audit row are one transaction.
+    ///
+    /// # Errors
+    /// `400 malformed_event | invalid_cursor | invalid_request`, `403 identity_mismatch`,
+    /// `404 scope_not_found`, `409 epoch_changed | device_forked`, `413 push_too_large`, and the store's troubles. Nothing
+    /// of the push was applied then.
+    pub async fn push(
+        &self,
+        principal: &Principal,
+        request: PushRequest<Box<RawValue>>,
+    ) -> Result<PushResponse, Problem> {
+        let PushRequest { scope, account, epoch, device_id, push_seq, cursor, seen, device_now: _, events } = request;
+        if account != principal.subject {
+            return Err(Problem::new(403, "identity_mismatch", "the replica belongs to another account"));
+        }
+        let scope = principal.scope_key(&scope)?;
+        check_device(&device_id)?;
+        if push_seq == 0 || push_seq > MAX_PUSH_SEQ {
+            return Err(Problem::new(400, "invalid_request", "`push_seq` counts from 1"));
+        }
+        let cursor = Token::decode_optional(cursor.as_ref(), &scope)?;
+        let seen = Token::decode_optional(seen.as_ref(), &scope)?;
+        let events = self.take_in(events).await?;
+        let push = Push {
+            scope: scope.clone(),
+            author: Author { user: account, device: device_id },
+            push_seq,
+            claims: Claims { epoch, cursor, seen },
+            events,
+            server_id: self.shared.server_id.clone(),
+        };
+        let environment = Arc::clone(&self.shared.environment);
+        let key = scope.clone();
+        let Pushed { answer, news } =
+            store::write(&*self.shared.store, scope, move |tx| push.run(tx, &*environment)).await?;
+        if news {
+            self.shared.hints.tell(&key);
+        }
+        answer
+    }
+
+    async fn take_in(&self, events: Vec<Box<RawValue>>) -> Result<Vec<super::intake::Intake>, Problem> {
+        if events.iter().map(|event| event.get().len()).sum::<usize>() < LARGE_PUSH_BYTES {
+            return take_in(&events);
+        }
+        run_blocking(&*self.shared.environment, move || take_in(&events))
+            .await
+            .unwrap_or_else(|| Err(StoreError::Internal("reading a push panicked".to_owned()).into()))
+    }
+
+    /// `GET /sync/changes`: validated before the first part is read.
+    ///
+    /// # Errors
+    /// `400 invalid_cursor | invalid_request`, `404 scope_not_found`, `409 epoch_changed`, `410 cursor_expired`, and the
+    /// store's troubles.
+    pub async fn changes(&self, principal: &Principal, request: ChangesRequest) -> Result<Feed, Problem> {
+        Feed::open(Arc::clone(&self.shared), principal, request).await
+    }
+
+    /// `GET /sync/status`; without a scope, about the private one.
+    ///
+    /// # Errors
+    /// `404 scope_not_found`, and the store's troubles.
+    pub async fn status(&self, principal: &Principal, scope: Option<Scope>) -> Result<StatusResponse, Problem> {
+        let key = principal.scope_key(&scope.unwrap_or(Scope::User))?;
+        let row = self.row(key).await?;
+        let user = self.row(principal.user_scope()).await?;
+        Ok(StatusResponse {
+            server_now: self.shared.environment.now_ms(),
+            server_id: self.shared.server_id.clone(),
+            account: principal.subject.clone(),
+            protocol: PROTOCOL,
+            revision: row.as_ref().map_or(0, |row| row.revision),
+            epoch: row.map(|row| row.epoch),
+            enabled: user.is_none_or(|user| user.sync_enabled),
+        })
+    }
+
+    async fn row(&self, key: store::ScopeKey) -> Result<Option<ScopeRow>, StoreError> {
+        store::read(&*self.shared.store, key, |reads| reads.scope()).await
+    }
+
+    /// `GET /sync/digest`.
+    ///
+    /// # Errors
+    /// `404 scope_not_found`, and the store's troubles.
+    pub async fn digest(&self, principal: &Principal, scope: Scope) -> Result<DigestResponse, Problem> {
+        let key = principal.scope_key(&scope)?;
+        let environment = Arc::clone(&self.shared.environment);
+        // An empty scope has a digest too, and with it a history.
+        if self.row(key.clone()).await?.is_none() {
+            store::write(&*self.shared.store, key.clone(), move |tx| {
+                enter(tx, &*environment, &Claims::default()).map(|_: Entry| (Verdict::Commit, ()))
+            })
+            .await?;
+        }
+        let name = key.clone();
+        let digest = store::read(&*self.shared.store, key, move |reads| {
+            let scope = reads.scope()?.ok_or_else(|| StoreError::Corrupt("a scope is gone".to_owned()))?;
+            let sums = reads.buckets(&(0..=u8::MAX).collect::<BTreeSet<_>>())?;
+            let token = Token {
+                epoch: scope.epoch.clone(),
+                at: Evidence { revision: scope.revision, nonce: nonce_at(reads, scope.revision)? },
+                bootstrap: None,
+                trail: trail_before(reads, scope.revision)?,
+            };
+            Ok(DigestResponse {
+                epoch: scope.epoch,
+                cursor: token.encode(&name),
+                revision: scope.revision,
+                total: scope.digest.to_string(),
+                buckets: (0..=u8::MAX)
+                    .take(DIGEST_BUCKETS)
+                    .map(|bucket| sums.get(&bucket).copied().unwrap_or_else(DigestSum::default).to_string())
+                    .collect(),
+            })
+        });
+        Ok(digest.await?)
+    }
+
+    /// `GET /sync/stats`.
+    ///
+    /// # Errors
+    /// `404 scope_not_found`, and the store's troubles.
+    pub async fn stats(&self, principal: &Principal, scope: Scope) -> Result<StatsResponse, Problem> {
+        let key = principal.scope_key(&scope)?;
+        let stats = store::read(&*self.shared.store, key, |reads| {
+            let devices = reads.devices()?;
+            let scope = reads.scope()?.unwrap_or_else(|| ScopeRow::new(String::new()));
+            Ok(StatsResponse {
+                records: scope.records,
+                tombstones: scope.tombstones,
+                bytes: scope.bytes,
+                // Every revision is one event of the log.
+                events: scope.revision,
+                conflicts: scope.conflicts,
+                devices,
+                revision: scope.revision,
+            })
+        });
+        Ok(stats.await?)
+    }
+
+    /// `POST /sync/enable` and `/sync/disable`: the account's switch, which its devices read. The server refuses no push
+    /// over it.
+    ///
+    /// # Errors
+    /// The store's troubles.
+    pub async fn set_enabled(&self, principal: &Principal, enabled: bool) -> Result<SyncSwitch, Problem> {
+        let (environment, user) = (Arc::clone(&self.shared.environment), principal.subject.clone());
+        store::write(&*self.shared.store, principal.user_scope(), move |tx| {
+            // No claims, no contradiction.
+            if let Entry::Open(scope) = enter(tx, &*environment, &Claims::default())? {
+                let audit = AuditRow {
+                    at_ms: environment.now_ms(),
+                    user,
+                    device: None,
+                    action: "switch",
+                    detail: json!({"enabled": enabled}),
+                };
+                let scope = ScopeRow { sync_enabled: enabled, ..scope };
+                tx.save(ScopeBatch { audit: vec![audit], ..ScopeBatch::new(scope) })?;
+            }
+            Ok((Verdict::Commit, ()))
+        })
+        .await?;
+        Ok(SyncSwitch { enabled, notified: self.shared.hints.tell_all(&principal.user_scope()) })
+    }
+
+    /// `POST /sync/now`: asks the account's connected devices to sync.
+    ///
+    /// # Errors
+    /// The store's troubles.
+    pub async fn sync_now(&self, principal: &Principal) -> Result<SyncSwitch, Problem> {
+        let row = self.row(principal.user_scope()).await?;
+        let notified = self.shared.hints.tell_all(&principal.user_scope());
+        Ok(SyncSwitch { enabled: row.is_none_or(|row| row.sync_enabled), notified })
+    }
+
+    /// Listens for hints that a scope of `principal` moved.
+    #[must_use]
+    pub fn listen(&self, principal: &Principal) -> HintReader {
+        self.shared.hints.listen(principal)
+    }
+
+    /// The environment that the service runs in.
+    pub(crate) fn environment(&self) -> &dyn Environment {
+        &*self.shared.environment
+    }
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// The store's troubles.
+    pub async fn ready(&self) -> Result<(), Problem> {
+        self.shared.store.scopes(None, 1).await?;
+        Ok(())
+    }
+
+    /// Drops what is older than its horizon: tombstones, and audit rows where the operator limits them.
+    ///
+    /// # Errors
+    /// The store's troubles; what was dropped until then stays dropped.
+    pub async fn collect_garbage(&self) -> Result<GarbageReport, Problem> {
+        Ok(garbage::collect(&self.shared).await?)
+    }
+
+    /// Finishes what is under way and closes the store. Idempotent; later calls fail with `503 shutting_down`.
+    pub async fn close(&self) {
+        self.shared.hints.close();
+        if let Err(error) = self.shared.store.close().await {
+            tracing::warn!(code = error.code(), %error, "closing the database");
+        }
+    }
+}

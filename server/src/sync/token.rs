@@ -1,0 +1,229 @@
+//! Cursor tokens: positions that prove which history they belong to.
+//!
+//! A token names an epoch, a revision, the nonce of the commit that made it, and a trail of earlier commits at exponentially
+//! growing distances. A server restored from an older copy does not know the newest of them, and the trail tells how far back
+//! the two histories are the same.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use unisono::model::Revision;
+use unisono::protocol::{Cursor, Problem};
+
+use crate::store::{ScopeKey, ScopeReads, StoreError};
+
+/// The form's version; another one is unreadable.
+const VERSION: u8 = 1;
+/// Bytes of the check sum, which also binds a token to its scope.
+const CHECK: usize = 4;
+/// Most entries of a trail; the last one is 4^11 revisions back.
+const MAX_TRAIL: usize = 12;
+/// Longest token that is looked at.
+const MAX_TOKEN_BYTES: usize = 1024;
+
+/// A commit that a token has evidence of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Evidence {
+    pub(super) revision: Revision,
+    /// Of the commit that made it.
+    pub(super) nonce: u64,
+}
+
+/// A readable cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) epoch: String,
+    pub(super) at: Evidence,
+    /// During a first sync, the head at its start: tombstones up to there are omitted, and not needed.
+    pub(super) bootstrap: Option<Revision>,
+    /// Earlier commits, newest first.
+    pub(super) trail: Vec<Evidence>,
+}
+
+impl Token {
+    /// The text form, for `scope` alone.
+    pub(super) fn encode(&self, scope: &ScopeKey) -> Cursor {
+        let mut bytes = vec![VERSION];
+        put_bytes(&mut bytes, self.epoch.as_bytes());
+        put_evidence(&mut bytes, self.at.revision, self.at.nonce);
+        put_number(&mut bytes, self.bootstrap.map_or(0, |head| head.saturating_add(1)));
+        put_number(&mut bytes, self.trail.len() as u64);
+        for entry in &self.trail {
+            put_evidence(&mut bytes, self.at.revision.saturating_sub(entry.revision), entry.nonce);
+        }
+        let check = check_sum(scope, &bytes);
+        bytes.extend(check);
+        Cursor(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Reads a text form made for `scope`.
+    ///
+    /// # Errors
+    /// `400 invalid_cursor`.
+    pub(super) fn decode(cursor: &Cursor, scope: &ScopeKey) -> Result<Self, Problem> {
+        decode(cursor, scope).ok_or_else(|| {
+            Problem::new(400, "invalid_cursor", "the cursor was not made by this server for this scope")
+        })
+    }
+
+    /// Reads an optional text form.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(super) fn decode_optional(cursor: Option<&Cursor>, scope: &ScopeKey) -> Result<Option<Self>, Problem> {
+        cursor.map(|cursor| Self::decode(cursor, scope)).transpose()
+    }
+}
+
+/// The nonce of the commit that made `revision`; 0 for the empty scope.
+pub(super) fn nonce_at(reads: &mut dyn ScopeReads, revision: Revision) -> Result<u64, StoreError> {
+    if revision == 0 {
+        return Ok(0);
+    }
+    let commit = reads.commit_at(revision)?;
+    commit.map(|commit| commit.nonce).ok_or_else(|| StoreError::Corrupt(format!("no commit made revision {revision}")))
+}
+
+/// The trail of a token at `revision`: the last commits at least 1, 4, 16, … revisions before it.
+pub(super) fn trail_before(reads: &mut dyn ScopeReads, revision: Revision) -> Result<Vec<Evidence>, StoreError> {
+    let mut trail: Vec<Evidence> = Vec::new();
+    for distance in (0..MAX_TRAIL).map(|exponent| 1 << (2 * exponent)) {
+        let Some(goal) = revision.checked_sub(distance).filter(|goal| *goal > 0) else { break };
+        // A long commit spans several distances.
+        if trail.last().is_some_and(|last| last.revision <= goal) {
+            continue;
+        }
+        let Some(commit) = reads.commit_before(goal)? else { break };
+        trail.push(Evidence { revision: commit.revision, nonce: commit.nonce });
+    }
+    Ok(trail)
+}
+
+fn decode(cursor: &Cursor, scope: &ScopeKey) -> Option<Token> {
+    if cursor.0.len() > MAX_TOKEN_BYTES {
+        return None;
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(&cursor.0).ok()?;
+    let (body, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK)?)?;
+    let mut rest = body.strip_prefix(&[VERSION])?;
+    if check_sum(scope, body) != check {
+        return None;
+    }
+    let epoch = String::from_utf8(take_bytes(&mut rest)?.to_vec()).ok()?;
+    let at = take_evidence(&mut rest)?;
+    let bootstrap = take_number(&mut rest)?.checked_sub(1);
+    let count = usize::try_from(take_number(&mut rest)?).ok().filter(|count| *count <= MAX_TRAIL)?;
+    let mut trail = Vec::with_capacity(count);
+    for _ in 0..count {
+        let Evidence { revision: distance, nonce } = take_evidence(&mut rest)?;
+        trail.push(Evidence { revision: at.revision.checked_sub(distance)?, nonce });
+    }
+    rest.is_empty().then_some(Token { epoch, at, bootstrap, trail })
+}
+
+fn check_sum(scope: &ScopeKey, body: &[u8]) -> [u8; CHECK] {
+    let mut hash = Sha256::new();
+    hash.update((body.len() as u64).to_be_bytes());
+    hash.update(body);
+    hash.update(scope.as_str());
+    let hash = hash.finalize();
+    std::array::from_fn(|index| hash[index])
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    out.extend(bytes);
+}
+
+fn put_evidence(out: &mut Vec<u8>, revision: u64, nonce: u64) {
+    put_number(out, revision);
+    out.extend(nonce.to_be_bytes());
+}
+
+/// LEB128: seven bits a byte, the lowest first.
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push((number & 0x7f) as u8);
+}
+
+fn take<'b>(rest: &mut &'b [u8], count: usize) -> Option<&'b [u8]> {
+    let (taken, left) = rest.split_at_checked(count)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn take_bytes<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
+    let count = usize::try_from(take_number(rest)?).ok()?;
+    take(rest, count)
+}
+
+fn take_evidence(rest: &mut &[u8]) -> Option<Evidence> {
+    let revision = take_number(rest)?;
+    let nonce = u64::from_be_bytes(take(rest, 8)?.try_into().ok()?);
+    Some(Evidence { revision, nonce })
+}
+
+fn take_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = take(rest, 1)?[0];
+        let bits = u64::from(byte & 0x7f);
+        number |= bits.checked_shl(shift).filter(|shifted| shifted >> shift == bits)?;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scope(key: &str) -> ScopeKey {
+        ScopeKey::new(key.to_owned())
+    }
+
+    fn tokens() -> impl Strategy<Value = Token> {
+        let trail = proptest::collection::vec((any::<u64>(), any::<u64>()), 0..=MAX_TRAIL);
+        ("[0-9a-f]{0,32}", any::<u64>(), any::<u64>(), proptest::option::of(0..u64::MAX), trail).prop_map(
+            |(epoch, revision, nonce, bootstrap, trail)| Token {
+                epoch,
+                at: Evidence { revision, nonce },
+                bootstrap,
+                trail: trail
+                    .into_iter()
+                    .map(|(back, nonce)| Evidence { revision: revision.saturating_sub(back), nonce })
+                    .collect(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_round_trips(token in tokens()) {
+            prop_assert_eq!(Token::decode(&token.encode(&scope("user:a")), &scope("user:a")).unwrap(), token);
+        }
+
+        #[test]
+        fn b14_a_token_of_another_scope_is_refused(token in tokens()) {
+            let cursor = token.encode(&scope("user:a"));
+            prop_assert_eq!(Token::decode(&cursor, &scope("user:b")).unwrap_err().code, "invalid_cursor");
+        }
+
+        #[test]
+        fn no_text_makes_the_decoder_panic(text in ".{0,80}", bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Token::decode(&Cursor(text), &scope("user:a"));
+            let mut body = vec![VERSION];
+            body.extend(bytes);
+            let check = check_sum(&scope("user:a"), &body);
+            body.extend(check);
+            let _ = Token::decode(&Cursor(URL_SAFE_NO_PAD.encode(body)), &scope("user:a"));
+        }
+    }
+}
