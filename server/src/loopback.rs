@@ -62,12 +62,7 @@ impl LoopbackTransport {
         }
     }
 
-    async fn dispatch(
-        &self,
-        principal: &Principal,
-        method: Method,
-        path: &str,
-    ) -> Result<Response, TransportError> {
+    async fn dispatch(&self, principal: &Principal, method: Method, path: &str) -> Result<Response, TransportError> {
         let service = &self.service;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         match (method, path) {

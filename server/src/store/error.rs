@@ -57,9 +57,7 @@ impl From<StoreError> for Problem {
     /// The operator reads the particulars in the log; the client learns only whether to come back.
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Corrupt(_) | StoreError::Internal(_) => {
-                Problem::new(500, error.code(), "the server failed")
-            }
+            StoreError::Corrupt(_) | StoreError::Internal(_) => Problem::new(500, error.code(), "the server failed"),
             StoreError::Closed => unavailable("shutting_down", "the server is shutting down"),
             _ => unavailable(error.code(), "the server's database is unavailable"),
         }

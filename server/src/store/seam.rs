@@ -10,7 +10,9 @@ use unisono::merge::LoggedWrite;
 use unisono::model::{Change, DeviceId, DigestSum, EventId, RecordKey, Revision};
 use unisono::platform::BoxFuture;
 
-use super::{ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, Settled, StoreError};
+use super::{
+    ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, Settled, StoreError,
+};
 
 /// Names a scope on the server. Made from a credential (or by the store, for its own housekeeping), never from a request
 /// alone; every query needs one.

@@ -221,10 +221,7 @@ impl<'t> Draft<'t> {
 }
 
 /// The present sums plus what changed.
-fn add_to_buckets(
-    tx: &mut dyn ScopeTx,
-    changed: BTreeMap<u8, DigestSum>,
-) -> Result<Vec<(u8, DigestSum)>, StoreError> {
+fn add_to_buckets(tx: &mut dyn ScopeTx, changed: BTreeMap<u8, DigestSum>) -> Result<Vec<(u8, DigestSum)>, StoreError> {
     let wanted: BTreeSet<u8> = changed.keys().copied().collect();
     let present = tx.buckets(&wanted)?;
     let sum = |(bucket, delta)| {

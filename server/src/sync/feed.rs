@@ -119,10 +119,13 @@ impl Shared {
         // Something is to be written; it is found out anew, since another request may have come first.
         let shared = Arc::clone(self);
         let entered = store::write(&*self.store, key.clone(), move |tx| {
-            Ok((Verdict::Commit, match enter(tx, &*shared.environment, &claims)? {
-                Entry::Open(scope) => Ok(scope),
-                Entry::Changed(problem) => Err(problem),
-            }))
+            Ok((
+                Verdict::Commit,
+                match enter(tx, &*shared.environment, &claims)? {
+                    Entry::Open(scope) => Ok(scope),
+                    Entry::Changed(problem) => Err(problem),
+                },
+            ))
         });
         entered.await?
     }
@@ -189,5 +192,9 @@ fn included(reads: &mut dyn ScopeReads, place: &Place) -> Result<u64, StoreError
 }
 
 fn expired() -> Problem {
-    Problem::new(410, "cursor_expired", "deletes that the replica has not heard of were dropped: it has to start afresh")
+    Problem::new(
+        410,
+        "cursor_expired",
+        "deletes that the replica has not heard of were dropped: it has to start afresh",
+    )
 }

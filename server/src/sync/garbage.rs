@@ -71,11 +71,8 @@ fn drop_tombstones(tx: &mut dyn ScopeTx, shared: &Shared, now_ms: u64) -> Result
     let Some(scope) = tx.scope()? else { return Ok(0) };
     let Some(commit) = tx.commit_by(limit_ms)? else { return Ok(0) };
     let Some((newest, count)) = tx.tombstones(commit.revision, STEP)? else { return Ok(0) };
-    let scope = ScopeRow {
-        horizon: scope.horizon.max(newest),
-        tombstones: scope.tombstones.saturating_sub(count),
-        ..scope
-    };
+    let scope =
+        ScopeRow { horizon: scope.horizon.max(newest), tombstones: scope.tombstones.saturating_sub(count), ..scope };
     let purge = PurgeRow { revision: scope.revision, up_to: newest };
     let audit = AuditRow {
         at_ms: now_ms,

@@ -31,11 +31,7 @@ pub(super) enum Standing {
 }
 
 /// Compares `claims` with the scope's history.
-pub(super) fn standing(
-    reads: &mut dyn ScopeReads,
-    scope: &ScopeRow,
-    claims: &Claims,
-) -> Result<Standing, StoreError> {
+pub(super) fn standing(reads: &mut dyn ScopeReads, scope: &ScopeRow, claims: &Claims) -> Result<Standing, StoreError> {
     let named = claims.epoch.as_deref().into_iter().chain(claims.cursor.as_ref().map(|token| token.epoch.as_str()));
     if let Some(other) = named.into_iter().find(|epoch| *epoch != scope.epoch) {
         let bound = shared_since(reads, other)?;
@@ -95,11 +91,7 @@ pub(super) enum Entry {
 }
 
 /// Finds the scope, makes it if it does not exist, and begins a new history if the claims prove a restore.
-pub(super) fn enter(
-    tx: &mut dyn ScopeTx,
-    environment: &dyn Environment,
-    claims: &Claims,
-) -> Result<Entry, StoreError> {
+pub(super) fn enter(tx: &mut dyn ScopeTx, environment: &dyn Environment, claims: &Claims) -> Result<Entry, StoreError> {
     let scope = match tx.scope()? {
         Some(scope) => scope,
         None => {

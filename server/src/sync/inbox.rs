@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use unisono::clock::Stamp;
 use unisono::merge::{CONFLICTS, Decision, StoredRecord, fold_note, note_id};
 use unisono::model::{
-    Author, CollectionName, DeviceId, EventId, Mode, OpKind, RecordId, RecordKey, Revision, SyncAction, SyncEvent, Value,
+    Author, CollectionName, DeviceId, EventId, Mode, OpKind, RecordId, RecordKey, Revision, SyncAction, SyncEvent,
+    Value,
 };
 
 use super::effect::SERVER;
@@ -98,8 +99,9 @@ fn resolves(event: &SyncEvent) -> bool {
     match event.action {
         SyncAction::Create => false,
         SyncAction::Delete => true,
-        SyncAction::Update => event.ops.iter().all(|op| {
-            op.path.as_str() == "/resolved" && matches!(op.kind, OpKind::Set { value: Value::Bool(true) })
-        }),
+        SyncAction::Update => event
+            .ops
+            .iter()
+            .all(|op| op.path.as_str() == "/resolved" && matches!(op.kind, OpKind::Set { value: Value::Bool(true) })),
     }
 }

@@ -194,10 +194,6 @@ fn broken_name(event: &Value) -> Option<unisono::Error> {
         .or_else(|| text("group").and_then(|name| GroupId::new(name).err()))
         .or_else(|| text("stamp").and_then(|stamp| stamp.parse::<Stamp>().err()))
         .or_else(|| list("depends_on").filter_map(Value::as_str).find_map(|id| EventId::new(id).err()))
-        .or_else(|| {
-            ops().filter_map(|op| op.get("path")?.as_str()).find_map(|path| Pointer::parse(path).err())
-        })
-        .or_else(|| {
-            ops().filter_map(|op| op.get("stamp")?.as_str()).find_map(|stamp| stamp.parse::<Stamp>().err())
-        })
+        .or_else(|| ops().filter_map(|op| op.get("path")?.as_str()).find_map(|path| Pointer::parse(path).err()))
+        .or_else(|| ops().filter_map(|op| op.get("stamp")?.as_str()).find_map(|stamp| stamp.parse::<Stamp>().err()))
 }

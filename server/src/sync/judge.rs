@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use unisono::clock::Stamp;
 use unisono::environment::Environment;
 use unisono::merge::{Decision, Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, apply_event, lift};
-use unisono::model::{
-    Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent,
-};
+use unisono::model::{Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent};
 
 use super::draft::Draft;
 use super::effect::{effect, highest_base, lowest_base, note_record};
@@ -65,7 +63,8 @@ impl<'j, 't> Judge<'j, 't> {
     pub(super) fn unit(&mut self, unit: Vec<Intake>, first: u32) -> Result<Vec<Receipt>, StoreError> {
         let mark = self.draft.mark();
         let (stamp, notes) = (self.stamp.clone(), self.notes);
-        let names: Vec<_> = unit.iter().map(|event| (event.id.clone(), event.hash.clone(), event.key.clone())).collect();
+        let names: Vec<_> =
+            unit.iter().map(|event| (event.id.clone(), event.hash.clone(), event.key.clone())).collect();
         let mut rulings = Vec::with_capacity(unit.len());
         for (position, event) in (first..).zip(unit) {
             let ruling = self.event(event, position)?;
@@ -75,7 +74,8 @@ impl<'j, 't> Judge<'j, 't> {
                 break;
             }
         }
-        let refused = rulings.last().map(|ruling| ruling.receipt.clone()).filter(|receipt| !receipt.status.is_settled());
+        let refused =
+            rulings.last().map(|ruling| ruling.receipt.clone()).filter(|receipt| !receipt.status.is_settled());
         let Some(refused) = refused else {
             let receipts: Vec<_> = rulings.into_iter().map(|ruling| ruling.receipt).collect();
             for ((id, hash, _), receipt) in names.into_iter().zip(&receipts) {
@@ -237,8 +237,7 @@ impl<'j, 't> Judge<'j, 't> {
                 None
             })
         };
-        let mut rules =
-            Lift { highest_at: &mut highest_at, previous: self.stamp.as_ref(), now_ms: self.now_ms };
+        let mut rules = Lift { highest_at: &mut highest_at, previous: self.stamp.as_ref(), now_ms: self.now_ms };
         let changed = lift(event, &mut rules);
         failure.map_or(Ok(changed), Err)
     }

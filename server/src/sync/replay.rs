@@ -48,11 +48,8 @@ fn redo(
     let key = logged.event.key();
     let history = histories.entry(key.clone()).or_default();
     let base = lowest_base(&logged.event);
-    let unseen: Vec<_> = history
-        .iter()
-        .filter(|other| other.revision > base && other.by.device != logged.by.device)
-        .cloned()
-        .collect();
+    let unseen: Vec<_> =
+        history.iter().filter(|other| other.revision > base && other.by.device != logged.by.device).cloned().collect();
     let write = Write {
         event: &logged.event,
         author: &logged.by,

@@ -61,9 +61,8 @@ impl Token {
     /// # Errors
     /// `400 invalid_cursor`.
     pub(super) fn decode(cursor: &Cursor, scope: &ScopeKey) -> Result<Self, Problem> {
-        decode(cursor, scope).ok_or_else(|| {
-            Problem::new(400, "invalid_cursor", "the cursor was not made by this server for this scope")
-        })
+        decode(cursor, scope)
+            .ok_or_else(|| Problem::new(400, "invalid_cursor", "the cursor was not made by this server for this scope"))
     }
 
     /// Reads an optional text form.

@@ -152,8 +152,7 @@ mod tests {
     fn fates(doc: Value, notes: &[Note], changes: &[Change]) -> Vec<Fate> {
         let before = BTreeMap::from([("r".to_owned(), Some(json!({"plays": 2})))]);
         let after = BTreeMap::from([("r".to_owned(), (!doc.is_null()).then_some(doc))]);
-        let edits: Vec<_> =
-            changes.iter().map(|change| Edit { record: "r".into(), change: change.clone() }).collect();
+        let edits: Vec<_> = changes.iter().map(|change| Edit { record: "r".into(), change: change.clone() }).collect();
         let judge = Judge::new(&before, &after, notes, &edits);
         changes.iter().map(|change| judge.fate("r", change)).collect()
     }

@@ -109,7 +109,8 @@ fn brief(value: &Value) -> String {
 
 /// What each device did, and what the server said to it.
 pub fn devices<'a>(rows: impl IntoIterator<Item = (&'a str, usize, Synced, Fates)>) {
-    let header = ["device", "written", "pushed", "pulled", "applied", "merged", "superseded", "folded", "pending", "parked"];
+    let header =
+        ["device", "written", "pushed", "pulled", "applied", "merged", "superseded", "folded", "pending", "parked"];
     let mut table = table(header);
     for (name, written, synced, fates) in rows {
         let Fates { applied, merged, superseded, folded, pending, parked, .. } = fates;
@@ -136,7 +137,12 @@ pub fn inbox(notes: &[Note], devices: &BTreeMap<String, String>) {
         println!("    kept       {} by {}", value(note.winner.value.as_ref()), name(&note.winner.by.device));
         for loser in &note.losers {
             let side = &loser.side;
-            println!("    set aside  {} by {}: {}", value(side.value.as_ref()), name(&side.by.device), reason(&loser.rule));
+            println!(
+                "    set aside  {} by {}: {}",
+                value(side.value.as_ref()),
+                name(&side.by.device),
+                reason(&loser.rule)
+            );
         }
     }
 }

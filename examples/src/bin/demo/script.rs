@@ -61,12 +61,7 @@ impl Script {
                 a: Change::Increment { path: "/plays".into(), by: 3 },
                 b: Change::Increment { path: "/plays".into(), by: 4 },
             },
-            Encounter {
-                title: "tags",
-                record: tags.id.clone(),
-                a: added(["808", "club"]),
-                b: added(["club", "dark"]),
-            },
+            Encounter { title: "tags", record: tags.id.clone(), a: added(["808", "club"]), b: added(["club", "dark"]) },
             Encounter {
                 title: "delete against edit",
                 record: delete.id.clone(),
@@ -82,10 +77,11 @@ impl Script {
         ];
         let met = |id: &str| encounters.iter().any(|encounter| encounter.record == id);
         let rest: Vec<_> = samples.iter().filter(|sample| !met(&sample.id)).collect();
-        let ratings = rest.iter().step_by(3).zip((1..=5).cycle()).map(|(sample, stars)| Edit {
-            record: sample.id.clone(),
-            change: set("/rating", json!(stars)),
-        });
+        let ratings = rest
+            .iter()
+            .step_by(3)
+            .zip((1..=5).cycle())
+            .map(|(sample, stars)| Edit { record: sample.id.clone(), change: set("/rating", json!(stars)) });
         let ratings = ratings.collect();
         let tags = rest.iter().step_by(4).map(|sample| Edit {
             record: sample.id.clone(),
@@ -113,7 +109,8 @@ fn added<'a>(tags: impl IntoIterator<Item = &'a str>) -> Change {
 }
 
 fn field_recording(mut own: Value) -> Value {
-    let common = json!({"category": "field", "kind": "one-shot", "format": "FLAC", "sample_rate": 48_000, "channels": 2});
+    let common =
+        json!({"category": "field", "kind": "one-shot", "format": "FLAC", "sample_rate": 48_000, "channels": 2});
     if let (Some(own), Some(common)) = (own.as_object_mut(), common.as_object()) {
         own.extend(common.clone());
     }

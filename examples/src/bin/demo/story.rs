@@ -101,7 +101,11 @@ pub async fn tell(setting: Setting<'_>) -> Result {
     chapter("What became of it");
     report::encounters(&script.encounters, &judge);
     let lost = edits.iter().filter(|edit| judge.fate(&edit.record, &edit.change) == Fate::Lost).count();
-    say(format_args!("{} offline edits: {} stand or are in the inbox, {lost} are lost", edits.len(), edits.len() - lost));
+    say(format_args!(
+        "{} offline edits: {} stand or are in the inbox, {lost} are lost",
+        edits.len(),
+        edits.len() - lost
+    ));
     if lost > 0 {
         broken.push(format!("{lost} offline edits are neither in their records nor in the inbox"));
     }
@@ -117,7 +121,8 @@ pub async fn tell(setting: Setting<'_>) -> Result {
 
     chapter("The conflict inbox, the same on every device");
     let names = [("A", &seen_by_a), ("B", &seen_by_b), ("C", &seen_by_c)];
-    let devices: BTreeMap<_, _> = names.iter().map(|(name, seen)| (seen.device.clone(), format!("device {name}"))).collect();
+    let devices: BTreeMap<_, _> =
+        names.iter().map(|(name, seen)| (seen.device.clone(), format!("device {name}"))).collect();
     report::inbox(&notes, &devices);
 
     chapter("In unison?");
@@ -147,7 +152,10 @@ fn everything(script: &Script) -> Vec<String> {
 async fn sync(device: &mut Device) -> Result {
     let stage = Stage::begin(format!("{} syncs", device.name()));
     let synced = device.sync(&stage).await?;
-    stage.done(format_args!("{} pushed, {} pulled, {} met concurrent writes", synced.pushed, synced.pulled, synced.conflicts));
+    stage.done(format_args!(
+        "{} pushed, {} pulled, {} met concurrent writes",
+        synced.pushed, synced.pulled, synced.conflicts
+    ));
     Ok(())
 }
 

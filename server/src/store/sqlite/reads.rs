@@ -126,7 +126,8 @@ fn digest(row: &Row<'_>, column: usize) -> Result<DigestSum, StoreError> {
     get(row, column).map(|bytes: [u8; 16]| DigestSum(u128::from_be_bytes(bytes)))
 }
 
-const RECORD: &str = "collection, record, revision, alive, doc, stamp, user, device, schema, group_id, floor, clocks, digest";
+const RECORD: &str =
+    "collection, record, revision, alive, doc, stamp, user, device, schema, group_id, floor, clocks, digest";
 
 fn key_columns(row: &Row<'_>) -> Result<RecordKey, StoreError> {
     Ok(RecordKey { collection: parsed(row, 0)?, record: parsed(row, 1)? })
@@ -351,9 +352,5 @@ impl ScopeReads for ScopeHandle<'_> {
 
 /// The receipt that says nothing but where: kept as two numbers, since most are.
 pub(super) fn plain_receipt(id: &EventId, revision: Revision, previous: Revision) -> Receipt {
-    Receipt {
-        revision: Some(revision),
-        previous: Some(previous),
-        ..Receipt::bare(id.clone(), ReceiptStatus::Applied)
-    }
+    Receipt { revision: Some(revision), previous: Some(previous), ..Receipt::bare(id.clone(), ReceiptStatus::Applied) }
 }

@@ -176,9 +176,8 @@ fn identity(connection: &Connection, environment: &SharedEnvironment) -> Result<
 
 fn list_scopes(connection: &Connection, after: &str, limit: usize) -> Result<Vec<ScopeKey>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut statement = connection
-        .prepare_cached("SELECT key FROM scope WHERE key > ?1 ORDER BY key LIMIT ?2")
-        .map_err(store_error)?;
+    let mut statement =
+        connection.prepare_cached("SELECT key FROM scope WHERE key > ?1 ORDER BY key LIMIT ?2").map_err(store_error)?;
     let keys = statement.query_map(params![after, limit], |row| row.get(0)).map_err(store_error)?;
     keys.map(|key| key.map(ScopeKey::new).map_err(store_error)).collect()
 }

@@ -141,10 +141,13 @@ fn run_job(connection: &Connection, scope: &ScopeKey, job: WriteJob) -> Result<V
 /// Answers everyone; `common` is the failure of the shared transaction, which is everyone's who had none of their own.
 fn settle(finished: Vec<(oneshot::Sender<Answer>, Answer)>, common: Option<&StoreError>) {
     for (waiter, outcome) in finished {
-        answer(waiter, match common {
-            Some(error) => outcome.and(Err(error.clone())),
-            None => outcome,
-        });
+        answer(
+            waiter,
+            match common {
+                Some(error) => outcome.and(Err(error.clone())),
+                None => outcome,
+            },
+        );
     }
 }
 
