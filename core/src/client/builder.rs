@@ -150,7 +150,7 @@ impl ClientBuilder {
                 }
                 other => other.map(drop),
             }?;
-            Ok(())
+            crate::query::build_indexes(&*storage, &indexes).await.map(drop)
         }
         .await;
         if let Err(error) = opened {

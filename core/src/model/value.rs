@@ -59,6 +59,17 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes that lower- or upper-case hex stands for; `None` if `text` is not hex.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
 /// Checks a value that is to become (part of) a document, and normalizes it.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ mod push;
 mod replay;
 mod service;
 mod token;
+mod verify;
 
 pub use feed::Feed;
 pub use garbage::GarbageReport;

@@ -22,6 +22,7 @@ use super::intake::take_in;
 use super::principal::Principal;
 use super::push::{Push, Pushed, check_device};
 use super::token::{Evidence, Token, nonce_at, trail_before};
+use super::verify::verify;
 use crate::store::{self, AuditRow, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -229,6 +230,17 @@ impl SyncService {
             })
         });
         Ok(stats.await?)
+    }
+
+    /// Replays a scope's log and compares the outcome with what is stored, totals and digests included. Returns what differs,
+    /// in words; nothing, if all is well. For tests, and for an operator who doubts the database: needs memory for the whole
+    /// scope.
+    ///
+    /// # Errors
+    /// `404 scope_not_found`, and the store's troubles.
+    pub async fn verify(&self, principal: &Principal, scope: Scope) -> Result<Vec<String>, Problem> {
+        let key = principal.scope_key(&scope)?;
+        Ok(store::read(&*self.shared.store, key, |reads| verify(reads)).await?)
     }
 
     /// `POST /sync/enable` and `/sync/disable`: the account's switch, which its devices read. The server refuses no push

@@ -7,4 +7,7 @@ mod store;
 mod writer;
 mod writes;
 
+#[cfg(test)]
+mod tests;
+
 pub use store::{SqliteOptions, SqliteStore};

@@ -1,0 +1,145 @@
+//! Horizons: what is dropped, and who has to start afresh for it (pitfall B16).
+
+use std::time::Duration;
+
+use serde_json::json;
+use unisono::model::{ReceiptStatus, Scope};
+use unisono::protocol::ChangesRequest;
+use unisono_server::{GarbageReport, ServiceOptions};
+
+use crate::world::{Device, World, changes, user};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn collect(world: &World) -> GarbageReport {
+    world.env.block_on(world.service.collect_garbage()).unwrap()
+}
+
+/// A deleted record, and a replica that last pulled before the delete.
+fn deleted(world: &World) -> (Device, Device) {
+    let anna = user("anna");
+    let (mut a, mut away) = (Device::new(&anna, "a"), Device::new(&anna, "away"));
+    for name in ["kick", "snare"] {
+        let event = a.create(world, name, json!({"bpm": 120}));
+        a.write(world, event);
+    }
+    away.pull(world).unwrap();
+    let event = a.delete(world, "kick", 2);
+    a.write(world, event);
+    a.pull(world).unwrap();
+    (a, away)
+}
+
+#[test]
+fn b16_whoever_may_have_missed_a_dropped_delete_starts_afresh() {
+    let world = World::new();
+    let (mut a, mut away) = deleted(&world);
+    world.env.advance(89 * DAY);
+    assert_eq!(collect(&world), GarbageReport { scopes: 1, ..GarbageReport::default() });
+    world.env.advance(2 * DAY);
+    assert_eq!(collect(&world), GarbageReport { scopes: 1, tombstones: 1, audit_rows: 0 });
+    assert_eq!(collect(&world).tombstones, 0);
+
+    let problem = away.pull(&world).unwrap_err();
+    assert_eq!((problem.status, problem.code.as_str()), (410, "cursor_expired"));
+    assert!(a.pull(&world).unwrap().is_empty(), "who has seen the delete goes on");
+    away.cursor = None;
+    let names: Vec<_> = away.pull(&world).unwrap().iter().map(|change| change.record.to_string()).collect();
+    assert_eq!(names, ["snare"]);
+    world.assert_sound(&a.principal);
+}
+
+#[test]
+fn b16_an_update_of_a_dropped_record_meets_the_delete() {
+    let world = World::new();
+    let (_, mut away) = deleted(&world);
+    world.env.advance(91 * DAY);
+    assert_eq!(collect(&world).tombstones, 1);
+    let event = away.set(&world, "kick", 2, "/bpm", 99);
+    let receipt = away.write(&world, event);
+    assert_eq!(receipt.status, ReceiptStatus::Superseded);
+    assert_eq!(world.doc(&away.principal, "kick"), None, "the delete does not come back");
+    world.assert_sound(&away.principal);
+}
+
+#[test]
+fn a_first_sync_that_was_cut_off_goes_on_after_a_collection() {
+    let world = World::new();
+    let (a, _) = deleted(&world);
+    let mut late = Device::new(&a.principal, "late");
+    let event = late.create(&world, "hat", json!({}));
+    late.write(&world, event);
+    let request = ChangesRequest { limit: Some(1), ..changes(Scope::User) };
+    let (_, trailer) = world.pull(&a.principal, request).unwrap();
+    assert!(trailer.more);
+    world.env.advance(91 * DAY);
+    assert_eq!(collect(&world).tombstones, 1);
+    // Its place is older than the dropped delete, but a first sync needs no delete of before its start.
+    let request = ChangesRequest { cursor: Some(trailer.cursor), ..changes(Scope::User) };
+    let (chunks, _) = world.pull(&a.principal, request).unwrap();
+    assert_eq!(chunks[0].changes[0].record.as_str(), "hat");
+}
+
+#[test]
+fn a_feed_that_is_overtaken_by_a_collection_ends_with_410() {
+    let world = World::new();
+    let (a, away) = deleted(&world);
+    let request = ChangesRequest { cursor: away.cursor.clone(), ..changes(Scope::User) };
+    let mut feed = world.env.block_on(world.service.changes(&a.principal, request)).unwrap();
+    world.env.advance(91 * DAY);
+    assert_eq!(collect(&world).tombstones, 1);
+    let problem = world.env.block_on(feed.next()).unwrap_err();
+    assert_eq!((problem.status, problem.code.as_str()), (410, "cursor_expired"));
+}
+
+#[test]
+fn many_tombstones_are_dropped_in_steps() {
+    let world = World::new();
+    let anna = user("anna");
+    let mut device = Device::new(&anna, "a");
+    let mut head = 0;
+    for round in 0..10 {
+        let events: Vec<_> =
+            (0..250).map(|number| device.create(&world, &format!("r{round}-{number}"), json!({}))).collect();
+        head = device.push(&world, &events).unwrap().receipts.last().unwrap().revision.unwrap();
+    }
+    for round in 0..10 {
+        let events: Vec<_> =
+            (0..250).map(|number| device.delete(&world, &format!("r{round}-{number}"), head)).collect();
+        device.push(&world, &events).unwrap();
+    }
+    world.env.advance(91 * DAY);
+    assert_eq!(collect(&world).tombstones, 2_500);
+    let stats = world.env.block_on(world.service.stats(&anna, Scope::User)).unwrap();
+    assert_eq!((stats.tombstones, stats.records, stats.events), (0, 0, 5_000), "the log is complete");
+    world.assert_sound(&anna);
+}
+
+#[test]
+fn audit_rows_go_after_their_retention_and_never_by_default() {
+    let world = World::with_options(ServiceOptions { audit_retention: Some(DAY), ..ServiceOptions::default() });
+    let mut device = Device::new(&user("anna"), "a");
+    let event = device.create(&world, "kick", json!({}));
+    device.write(&world, event);
+    world.env.advance(2 * DAY);
+    assert_eq!(collect(&world).audit_rows, 2, "the epoch's and the push's");
+}
+
+#[test]
+fn the_backup_revision_is_the_head_of_seven_days_ago() {
+    let world = World::new();
+    let anna = user("anna");
+    let mut device = Device::new(&anna, "a");
+    let backup = |device: &Device| world.pull(&device.principal, changes(Scope::User)).unwrap().1.backup_revision;
+    for day in 0..10 {
+        let event = device.create(&world, &format!("r{day}"), json!({}));
+        device.write(&world, event);
+        assert_eq!(backup(&device), if day < 7 { 0 } else { day - 6 });
+        world.env.advance(DAY);
+    }
+    // A clock that is set back makes nothing older look newer.
+    world.env.jump_wall(-30 * 86_400_000);
+    let event = device.create(&world, "later", json!({}));
+    device.write(&world, event);
+    assert_eq!(backup(&device), 0);
+}
