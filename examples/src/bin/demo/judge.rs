@@ -20,8 +20,9 @@ pub struct Note {
 /// A value that a note tells of.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Side {
+    /// Absent if this side removed it, or if it is kept by reference.
     pub value: Option<Value>,
-    pub by: Author,
+    pub device: String,
 }
 
 /// A value that lost.
@@ -30,11 +31,6 @@ pub struct Loser {
     #[serde(flatten)]
     pub side: Side,
     pub rule: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct Author {
-    pub device: String,
 }
 
 /// What became of one write.
@@ -143,8 +139,8 @@ mod tests {
 
     fn note(record: &str, path: Option<&str>, lost: Value) -> Note {
         let note = json!({
-            "record": record, "path": path, "winner": {"by": {"device": "b"}},
-            "losers": [{"value": lost, "by": {"device": "a"}, "rule": "stamp"}],
+            "record": record, "path": path, "winner": {"device": "b"},
+            "losers": [{"value": lost, "device": "a", "rule": "stamp"}],
         });
         serde_json::from_value(note).unwrap()
     }

@@ -65,7 +65,7 @@ fn words(fate: Fate) -> &'static str {
 
 fn described(change: &Change) -> String {
     match change {
-        Change::Create { doc } => format!("creates it: {}", brief(doc)),
+        Change::Create { doc } => format!("creates it, name: {}", brief(doc.get("name").unwrap_or(doc))),
         Change::Set { path, value } => format!("{} := {}", field(path), brief(value)),
         Change::Increment { path, by } => format!("{} + {by}", field(path)),
         Change::Add { path, values } => format!("{} gets {}", field(path), values.join(", ")),
@@ -91,7 +91,7 @@ fn touched(doc: &Value, changes: [&Change; 2]) -> String {
     // Of a whole record only its size and what is peculiar to it fits.
     match lines.len() {
         0..=3 => lines.join("\n"),
-        count => format!("one record with {count} fields\n{}", brief(doc.get("name").unwrap_or(doc))),
+        count => format!("one record, {count} fields\nname: {}", brief(doc.get("name").unwrap_or(doc))),
     }
 }
 
@@ -134,13 +134,13 @@ pub fn inbox(notes: &[Note], devices: &BTreeMap<String, String>) {
             None => format!("{}, the whole record", note.record),
         };
         println!("  {place}");
-        println!("    kept       {} by {}", value(note.winner.value.as_ref()), name(&note.winner.by.device));
+        println!("    kept       {} by {}", value(note.winner.value.as_ref()), name(&note.winner.device));
         for loser in &note.losers {
             let side = &loser.side;
             println!(
                 "    set aside  {} by {}: {}",
                 value(side.value.as_ref()),
-                name(&side.by.device),
+                name(&side.device),
                 reason(&loser.rule)
             );
         }
