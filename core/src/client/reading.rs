@@ -91,8 +91,16 @@ impl Reading {
         let query = self.to_query()?;
         let (scope, _) = self.collection.place()?;
         let replica = self.collection.client.reader();
-        let generation = replica.generation(scope).await?;
-        Reader::new(&**replica.storage(), scope, generation, replica.indexes()).run(&query).await
+        let mut generation = replica.generation(scope).await?;
+        loop {
+            let page = Reader::new(&**replica.storage(), scope, generation, replica.indexes()).run(&query).await;
+            // A re-bootstrap may have swapped the generation, and cleared this one, meanwhile.
+            let now = replica.generation(scope).await?;
+            if now == generation {
+                return page;
+            }
+            generation = now;
+        }
     }
 
     /// How the query will be answered: by which index, and whether it has to sort.
