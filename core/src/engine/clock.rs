@@ -13,6 +13,9 @@ use crate::transport::{Method, TransportError};
 /// Changes of the offset below this are noise and not worth a commit, in milliseconds.
 const OFFSET_NOISE_MS: u64 = 250;
 
+/// A request that took longer does not measure the offset, in milliseconds.
+const LONGEST_MEASURE_MS: u64 = 2_000;
+
 /// Entries that are read at a time while re-stamping.
 const PAGE: usize = 512;
 
@@ -79,6 +82,10 @@ impl Engine {
             return Ok(());
         }
         let known = self.reader().replica().await?.clock;
+        if known.offset_ms.is_some() && after - before > LONGEST_MEASURE_MS {
+            // The answer may be from any moment of a long request.
+            return Ok(());
+        }
         let mut probe = HybridClock::new(known);
         let fall_back = probe.learn_offset(server_now, before, after);
         let moved = match (known.offset_ms, probe.state().offset_ms) {

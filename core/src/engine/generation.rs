@@ -202,10 +202,12 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         for (position, entry) in page {
             lanes.entry(entry.event.key()).or_default().push(position);
             let absorbed = entry.settled.is_some() || entry.sent.is_some_and(|sent| sent <= included);
-            if absorbed != entry.absorbed
-                && let Some(entry) = txn.entry_mut(scope, position).await?
-            {
+            if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
+                // What was written while the generation was built has the old history's bases.
+                if let Some(shared) = building.shared_revision {
+                    lower(&mut entry.event, shared);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::model::{
     EventId, GroupId, Op, Pointer, RecordKey, Revision, Scope, SyncAction, SyncEvent, Value, ops_of_patch, value,
 };
 use crate::replica::keys::Generation;
-use crate::replica::rows::{Before, Outcome, OutcomeRow, QueueEntry};
+use crate::replica::rows::{Before, Outcome, OutcomeRow, QueueEntry, ScopeRow};
 use crate::replica::{Notice, Txn};
 
 /// Accepts all of `drafts`, or none: one event each, of one group if there are several. Returns one id per draft.
@@ -28,11 +28,15 @@ pub(super) async fn accept(
             format!("a transaction has 1 to {MAX_GROUP_EVENTS} writes, not {}", drafts.len()),
         ));
     }
-    let row = txn.scope_mut(scope).await?;
+    let row = txn.scope(scope).await?;
     if row.lost {
         return Err(Error::ScopeLost(scope.to_string()));
     }
     let (generation, known) = (row.generation, row.known_revision);
+    if *row == ScopeRow::default() {
+        // The first write makes the scope known, so that it will be synced.
+        txn.scope_mut(scope).await?;
+    }
     let records: Vec<_> = drafts.iter().map(|draft| draft.key.clone()).collect();
     txn.load_records(scope, generation, &records).await?;
     let mut parts = Vec::with_capacity(drafts.len());

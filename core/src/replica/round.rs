@@ -221,7 +221,7 @@ impl Shared {
                     continue 'again;
                 }
             }
-            let (batch, cache, notices) = txn.into_batch();
+            let (batch, cache, notices) = txn.into_batch(self.notices.observed());
             match self.storage.apply(batch).await {
                 Ok(()) => {
                     *lock(&self.snapshot) = cache.replica.clone();

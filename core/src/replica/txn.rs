@@ -325,8 +325,8 @@ impl Txn {
         }
     }
 
-    /// The batch, what to keep in memory once it is committed, and what to tell observers.
-    pub(super) fn into_batch(self) -> (Batch, Cache, Vec<Notice>) {
+    /// The batch, what to keep in memory once it is committed, and what to tell observers, if there are any.
+    pub(super) fn into_batch(self, observed: bool) -> (Batch, Cache, Vec<Notice>) {
         let mut batch = Batch { clear: self.clear, ..Batch::default() };
         let mut notices = self.notices;
         let mut cache = self.cache;
@@ -350,7 +350,8 @@ impl Txn {
             let view = slot.row.view();
             if original.as_ref() != view {
                 self.indexes.diff(&slot.scope, slot.generation, &slot.key, original.as_ref(), view).add_to(&mut batch);
-                if cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation) {
+                let read = cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation);
+                if observed && read {
                     let view = view.cloned();
                     notices.push(Notice::Record { scope: slot.scope, key: slot.key, before: original, after: view });
                 }
