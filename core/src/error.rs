@@ -145,6 +145,8 @@ pub enum InvalidCode {
     Pointer,
     /// A pointer leads into an array.
     PointerIntoArray,
+    /// An object key is too long.
+    Key,
     /// Not JSON.
     Json,
     /// A number that no backend can hold: NaN, infinite, or an integer beyond 64 bits.
@@ -186,6 +188,7 @@ impl InvalidCode {
             Self::ReservedName => "reserved_name",
             Self::Pointer => "invalid_pointer",
             Self::PointerIntoArray => "pointer_into_array",
+            Self::Key => "invalid_key",
             Self::Json => "invalid_json",
             Self::Number => "invalid_number",
             Self::LoneSurrogate => "lone_surrogate",

@@ -60,6 +60,8 @@ pub enum ClientEvent {
         /// The digest bucket.
         bucket: u8,
     },
+    /// The client was closed; nothing follows.
+    Closed,
     /// Events were lost because the app did not keep up; what interests it must be read anew.
     Lagged,
 }
@@ -71,6 +73,7 @@ impl From<&Notice> for ClientEvent {
             Notice::Reset { scope } => Self::Reset { scope },
             Notice::Event { scope, id, key, outcome } => Self::Event { scope, id, key, outcome },
             Notice::Repaired { scope, bucket } => Self::Repaired { scope, bucket },
+            Notice::Closed => Self::Closed,
         }
     }
 }

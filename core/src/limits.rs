@@ -9,8 +9,10 @@ pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// Longest collection name, record id, device id, group id or event id, in UTF-8 bytes.
 pub const MAX_ID_BYTES: usize = 256;
-/// Longest JSON Pointer, in UTF-8 bytes.
-pub const MAX_POINTER_BYTES: usize = 4096;
+/// Longest object key, in UTF-8 bytes.
+pub const MAX_KEY_BYTES: usize = 256;
+/// Longest JSON Pointer, in UTF-8 bytes: every field of an admissible document has one that fits.
+pub const MAX_POINTER_BYTES: usize = MAX_DEPTH * (2 * MAX_KEY_BYTES + 1);
 /// Most field operations in one event.
 pub const MAX_OPS_PER_EVENT: usize = 10_000;
 

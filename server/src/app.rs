@@ -53,19 +53,29 @@ pub(crate) struct AppState {
     pub(crate) metrics: Arc<Metrics>,
 }
 
+impl AppState {
+    pub(crate) fn new(service: SyncService, options: AppOptions) -> Self {
+        let AppOptions { authenticator, environment, body, origins: _ } = options;
+        Self { service, authenticator, environment, body: Arc::new(body), metrics: Arc::default() }
+    }
+}
+
 /// The server as a service: all routes, with everything around them but the network.
 pub fn app(service: SyncService, options: AppOptions) -> Router {
-    let AppOptions { authenticator, environment, body, origins } = options;
-    let state =
-        AppState { service, authenticator, environment, body: Arc::new(body), metrics: Arc::new(Metrics::default()) };
+    let origins = options.origins.clone();
+    let state = AppState::new(service, options);
     let mut router = Router::new();
     for route in routes::table() {
         let handler =
             if route.speaks_protocol() { route.handler.layer(from_fn(routes::negotiate)) } else { route.handler };
         router = router.route(&route.path, handler);
     }
-    // From the inside out: CORS answers preflights for every path, the observer turns all that failed within into
-    // documents, compression sees the bodies as they leave.
+    enclose(router, state, origins)
+}
+
+/// The layers that hold for every route. From the inside out: CORS answers preflights for every path, the observer turns
+/// all that failed within into documents, compression sees the bodies as they leave.
+pub(crate) fn enclose(router: Router<AppState>, state: AppState, origins: Vec<HeaderValue>) -> Router {
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)

@@ -14,9 +14,13 @@ pub fn demo(release: bool, args: &[String]) -> Result {
     hand_over(demo.args(profile).arg("--").args(args))
 }
 
-/// Builds and runs the benchmarks.
+/// Builds the server and the benchmarks, then runs the benchmarks.
 pub fn bench(args: &[String]) -> Result {
-    hand_over(cargo(["run", "--release", "--locked", "-p", "unisono-tests", "--bin", "bench", "--"]).args(args))
+    let mut build = cargo(["build", "--release", "--locked", "-p", "unisono-server", "-p", "unisono-tests"]);
+    run(build.args(["--bin", "unisono-server", "--bin", "bench"]))?;
+    // The benchmarks start the server that lies beside them.
+    let mut bench = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "bench"]);
+    hand_over(bench.arg("--").args(args))
 }
 
 /// Runs a program for the user: its exit code becomes ours.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::client::Client;
+use super::handle::Client;
 use super::identity::{Identity, subject_of};
 use crate::engine::{Credentials, Engine, EngineOptions, TokenReason, Tokens};
 use crate::environment::SharedEnvironment;
@@ -150,7 +150,7 @@ impl ClientBuilder {
                 }
                 other => other.map(drop),
             }?;
-            Ok(())
+            crate::query::build_indexes(&*storage, &indexes).await.map(drop)
         }
         .await;
         if let Err(error) = opened {

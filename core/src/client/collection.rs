@@ -1,7 +1,7 @@
 //! A collection: the calls that an app makes most.
 
-use super::client::{Client, app_collection};
 use super::edit::Edit;
+use super::handle::{Client, app_collection};
 use super::reading::Reading;
 use crate::error::{Error, InvalidCode, Result};
 use crate::model::{CollectionName, EventId, Mode, Policy, RecordId, RecordKey, Scope, Value};

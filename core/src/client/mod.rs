@@ -1,19 +1,21 @@
 //! The client: a replica, its queue and its engine, as the app uses them.
 
 mod builder;
-mod client;
 mod collection;
 mod edit;
+mod handle;
 mod identity;
 mod observe;
 mod reading;
 mod transaction;
+mod watch;
 
 pub use builder::ClientBuilder;
-pub use client::{Client, Workspace};
 pub use collection::{Collection, RecordState, WriteOptions};
 pub use edit::Edit;
+pub use handle::{Client, Workspace};
 pub use identity::SignedOut;
 pub use observe::Events;
 pub use reading::Reading;
 pub use transaction::Transaction;
+pub use watch::{Watch, WatchUpdate};

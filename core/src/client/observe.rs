@@ -25,11 +25,16 @@ impl Events {
         Self { engine, commits, ready: VecDeque::new() }
     }
 
-    /// The next event; `None` once the client is gone. Cancelling loses nothing.
+    /// The next event; `None` once the client is closed. Cancelling loses nothing.
     pub async fn next(&mut self) -> Option<ClientEvent> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
+            match self.ready.pop_front() {
+                Some(ClientEvent::Closed) => {
+                    self.ready = VecDeque::from([ClientEvent::Closed]);
+                    return None;
+                }
+                Some(event) => return Some(event),
+                None => {}
             }
             // `select` polls commits first: what a sync changed is told before its end.
             let (commits, engine) = (std::pin::pin!(self.commits.recv()), std::pin::pin!(self.engine.recv()));

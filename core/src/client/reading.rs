@@ -1,6 +1,7 @@
 //! Queries on a collection, run on the replica.
 
 use super::collection::Collection;
+use super::watch::Watch;
 use crate::error::Result;
 use crate::model::CollectionName;
 use crate::query::{Continuation, Filter, Plan, Query, QueryPage, Reader, Record};
@@ -91,8 +92,27 @@ impl Reading {
         let query = self.to_query()?;
         let (scope, _) = self.collection.place()?;
         let replica = self.collection.client.reader();
-        let generation = replica.generation(scope).await?;
-        Reader::new(&**replica.storage(), scope, generation, replica.indexes()).run(&query).await
+        let mut generation = replica.generation(scope).await?;
+        loop {
+            let page = Reader::new(&**replica.storage(), scope, generation, replica.indexes()).run(&query).await;
+            // A re-bootstrap may have swapped the generation, and cleared this one, meanwhile.
+            let now = replica.generation(scope).await?;
+            if now == generation {
+                return page;
+            }
+            generation = now;
+        }
+    }
+
+    /// Follows the query's answer: first as it is, then whenever it changes.
+    ///
+    /// # Errors
+    /// `invalid_query`.
+    pub fn watch(&self) -> Result<Watch> {
+        self.collection.client.check_open()?;
+        let query = self.to_query()?;
+        query.check()?;
+        Ok(Watch::new(self.clone(), self.collection.place()?.0.clone(), query, self.collection.client.commits()))
     }
 
     /// How the query will be answered: by which index, and whether it has to sort.

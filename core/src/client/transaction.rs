@@ -1,8 +1,8 @@
 //! Transactions: writes that are applied entirely or not at all, here and on the server.
 
-use super::client::Client;
 use super::collection::Collection;
 use super::edit::Edit;
+use super::handle::Client;
 use crate::error::{Error, InvalidCode, Result};
 use crate::model::{EventId, OpKind, Pointer, Scope, Value};
 use crate::queue::{Draft, Mutation};

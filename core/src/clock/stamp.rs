@@ -90,3 +90,50 @@ impl TryFrom<String> for Stamp {
         text.parse()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stamps() -> impl Strategy<Value = Stamp> {
+        (0..=MAX_MS, any::<u16>(), "[a-c-]{1,4}").prop_map(|(ms, counter, device)| Stamp {
+            ms,
+            counter,
+            device: DeviceId::new(device).unwrap(),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_sorts_like_the_value_and_reads_back(a in stamps(), b in stamps()) {
+            prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
+            prop_assert_eq!(a.to_string().parse::<Stamp>().unwrap(), a);
+        }
+
+        #[test]
+        fn above_is_the_next_instant(ms in 0..MAX_MS, counter in any::<u16>()) {
+            let device = DeviceId::new("d").unwrap();
+            let next = Stamp::above(ms, counter, device);
+            prop_assert!(next.instant() > (ms, counter));
+        }
+    }
+
+    #[test]
+    fn malformed_stamps_are_refused() {
+        for text in [
+            "",
+            "-",
+            "000000000001-0001",
+            "000000000001-0001-",
+            "00000000001-0001-d",
+            "00000000000A-0001-d",
+            "000000000001-001-d",
+            "+00000000001-0001-d",
+            "000000000001_0001_d",
+        ] {
+            assert_eq!(text.parse::<Stamp>().unwrap_err().code(), "invalid_stamp", "{text:?}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use crate::environment::timeout;
 use crate::error::{Error, Result};
 use crate::limits::DIGEST_BUCKETS;
 use crate::model::{Change, DigestSum, RecordKey, Scope, bucket_of};
-use crate::protocol::{ChangesRequest, DigestResponse};
+use crate::protocol::{ChangesRequest, DigestResponse, Trailer};
 use crate::queue::{confirm, finish_settled};
 use crate::replica::rows::{DigestRow, RecordRow};
 use crate::replica::{Notice, Txn, decode, keys};
@@ -88,7 +88,7 @@ impl Engine {
 
     /// Pulls one bucket anew and makes the replica equal to it.
     async fn repair(&self, scope: &Scope, bucket: u8, now: u64) -> Result<()> {
-        let request = ChangesRequest {
+        let mut request = ChangesRequest {
             scope: scope.clone(),
             cursor: None,
             seen: None,
@@ -96,24 +96,13 @@ impl Engine {
             device: None,
             bucket: Some(bucket),
         };
-        let mut feed = self
-            .call(|context| {
-                let request = &request;
-                async move { self.transport.changes(&context, request).await }
-            })
-            .await?;
         let mut changes = Vec::new();
         loop {
-            let next = timeout(&*self.environment, self.options.deadline, feed.next()).await;
-            match next.unwrap_or_else(|| Err(TransportError::Unreachable("the feed stands still".into())))? {
-                Some(chunk) => {
-                    changes.extend(chunk.changes);
-                    if chunk.trailer.is_some() {
-                        break;
-                    }
-                }
-                None => return Err(Error::Protocol("the feed ended without a trailer".into())),
+            let trailer = self.read_bucket(&request, &mut changes).await?;
+            if !trailer.more {
+                break;
             }
+            request.cursor = Some(trailer.cursor);
         }
         let scope = scope.clone();
         let changes = Arc::new(changes);
@@ -123,6 +112,25 @@ impl Engine {
                 Box::pin(async move { replace_bucket(txn, &scope, bucket, &changes, now).await })
             })
             .await
+    }
+}
+
+impl Engine {
+    /// One request of a bucket's feed.
+    async fn read_bucket(&self, request: &ChangesRequest, changes: &mut Vec<Change>) -> Result<Trailer> {
+        let mut feed = self.call(|context| async move { self.transport.changes(&context, request).await }).await?;
+        loop {
+            let next = timeout(&*self.environment, self.options.deadline, feed.next()).await;
+            match next.unwrap_or_else(|| Err(TransportError::Unreachable("the feed stands still".into())))? {
+                Some(chunk) => {
+                    changes.extend(chunk.changes);
+                    if let Some(trailer) = chunk.trailer {
+                        return Ok(trailer);
+                    }
+                }
+                None => return Err(Error::Protocol("the feed ended without a trailer".into())),
+            }
+        }
     }
 }
 

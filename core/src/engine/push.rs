@@ -101,7 +101,10 @@ impl Refusal {
         match (problem.status, problem.code.as_str()) {
             (408 | 429 | 500..=599, _) => Self::Ambiguous,
             (_, "epoch_changed" | "device_forked" | "cursor_expired" | "invalid_cursor") => Self::OfReplica,
-            (400 | 409 | 413 | 422, _) => Self::OfRequest,
+            // A proxy's limit; other bare statuses come from something that is not our server, and judge no event.
+            (413, _) => Self::OfRequest,
+            (_, code) if code.starts_with("http_") => Self::OfReplica,
+            (400 | 409 | 422, _) => Self::OfRequest,
             _ => Self::OfReplica,
         }
     }

@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, StoredRecord};
-use crate::model::{Author, Pointer, ReceiptStatus, Revision, SyncEvent, TextEdit};
+use super::clocks::{LeafClock, LeafClocks};
+use super::fields::Fields;
+use super::notes::{Decision, Rule, Side};
+use super::record::StoredRecord;
+use crate::model::{
+    Author, Mode, Op, OpKind, Pointer, Policy, ReceiptStatus, Revision, SyncAction, SyncEvent, TextEdit, Value,
+    leaves_of,
+};
 
 /// An event on its way into a record: admitted, lifted, with its writer.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +89,326 @@ pub enum Refusal {
 /// # Errors
 /// A [`Refusal`], with nothing changed.
 pub fn merge(record: Option<&StoredRecord>, unseen: &[LoggedWrite], write: &Write<'_>) -> Result<Merged, Refusal> {
-    let _ = (record, unseen, write);
-    Err(Refusal::Conflict)
+    let foreign: Vec<&LoggedWrite> = unseen.iter().filter(|logged| logged.by.device != write.author.device).collect();
+    if write.event.mode == Mode::Strict && strict_conflict(record, &foreign, write) {
+        return Err(Refusal::Conflict);
+    }
+    let meeting = Meeting { foreign: &foreign, write };
+    let mut merged = match write.event.action {
+        SyncAction::Create => meeting.create(record)?,
+        SyncAction::Update => meeting.update(record)?,
+        SyncAction::Delete => meeting.delete(record),
+    };
+    if write.event.collection.is_reserved() {
+        merged.decisions.clear();
+    }
+    Ok(merged)
+}
+
+impl Write<'_> {
+    /// The clock that a part of this write with `op`'s stamp leaves behind.
+    pub(super) fn clock(&self, op: Option<&Op>) -> LeafClock {
+        LeafClock {
+            revision: self.revision,
+            stamp: op.map_or(&self.event.stamp, |op| self.event.stamp_of(op)).clone(),
+            user: self.author.user.clone(),
+            device: self.author.device.clone(),
+            push_seq: self.push_seq,
+            position: self.position,
+        }
+    }
+
+    /// Whether the writer had seen the write that left `clock`: it is in its base, or it is its own earlier write.
+    pub(super) fn has_seen(&self, clock: &LeafClock, base: Revision) -> bool {
+        clock.revision <= base
+            || (clock.device == self.author.device
+                && (clock.push_seq, clock.position) <= (self.push_seq, self.position))
+    }
+
+    fn side(&self, value: Option<Value>) -> Side {
+        Side { value, stamp: self.event.stamp.clone(), by: self.author.clone(), revision: self.revision }
+    }
+}
+
+impl LeafClock {
+    pub(super) fn side(&self, value: Option<Value>) -> Side {
+        Side {
+            value,
+            stamp: self.stamp.clone(),
+            by: Author { user: self.user.clone(), device: self.device.clone() },
+            revision: self.revision,
+        }
+    }
+}
+
+/// Whether something that a strict event touches was changed after its base by another writer.
+fn strict_conflict(record: Option<&StoredRecord>, foreign: &[&LoggedWrite], write: &Write<'_>) -> bool {
+    let event = write.event;
+    let touches = |logged: &LoggedWrite| match (event.action, logged.event.action) {
+        (SyncAction::Update, SyncAction::Update) => event.ops.iter().any(|op| {
+            logged.revision > event.base_of(op) && logged.event.ops.iter().any(|other| other.path.overlaps(&op.path))
+        }),
+        _ => logged.revision > event.base,
+    };
+    let gone = match (record, event.action) {
+        (None, action) => action != SyncAction::Create,
+        (Some(record), SyncAction::Create) => record.alive,
+        (Some(record), _) => !record.alive,
+    };
+    gone || foreign.iter().any(|logged| touches(logged))
+}
+
+/// A write and what its writer had not seen.
+struct Meeting<'a> {
+    foreign: &'a [&'a LoggedWrite],
+    write: &'a Write<'a>,
+}
+
+impl Meeting<'_> {
+    /// The lowest base in the event.
+    fn base(&self) -> Revision {
+        let event = self.write.event;
+        event.ops.iter().map(|op| event.base_of(op)).fold(event.base, Revision::min)
+    }
+
+    /// The record's last delete, if the writer had not seen it.
+    fn unseen_delete<'r>(&self, record: &'r StoredRecord) -> Option<&'r LeafClock> {
+        record.floor_clock.as_ref().filter(|delete| !self.write.has_seen(delete, self.base()))
+    }
+
+    fn create(&self, record: Option<&StoredRecord>) -> Result<Merged, Refusal> {
+        let event = self.write.event;
+        let doc = event.doc.clone().unwrap_or_default();
+        let Some(record) = record else { return self.fresh(doc, None) };
+        if let Some(delete) = self.unseen_delete(record) {
+            if !self.survives(record) {
+                return Ok(self.met_delete(Some(record), delete.side(None)));
+            }
+        } else if !record.alive {
+            // Revived, with its own fields only.
+            return self.fresh(doc, Some(record));
+        }
+        let mut fields = Fields::new(record, self.foreign, self.write, Rule::Create);
+        let clock = self.write.clock(None);
+        for (path, value) in leaves_of(&doc) {
+            fields.assign(&path, Some(value), &clock, event.base)?;
+        }
+        self.finish(record, fields)
+    }
+
+    fn fresh(&self, doc: Value, former: Option<&StoredRecord>) -> Result<Merged, Refusal> {
+        let record = StoredRecord {
+            doc,
+            alive: true,
+            revision: self.write.revision,
+            floor: former.map_or(0, |record| record.floor),
+            floor_clock: former.and_then(|record| record.floor_clock.clone()),
+            floor_yields: former.is_some_and(|record| record.floor_yields),
+            clocks: LeafClocks { common: Some(self.write.clock(None)), ..LeafClocks::default() },
+            stamp: self.write.event.stamp.clone(),
+            by: self.write.author.clone(),
+            schema: self.write.event.schema,
+            group: self.write.event.group.clone(),
+        };
+        let fields = Fields::new(&record, self.foreign, self.write, Rule::Stamp);
+        self.finish(&record, fields)
+    }
+
+    fn update(&self, record: Option<&StoredRecord>) -> Result<Merged, Refusal> {
+        let Some(record) = record else {
+            // Deleted so long ago that nothing is known of it, or never there.
+            let nobody = Side {
+                value: None,
+                by: Author { user: String::new(), ..self.write.author.clone() },
+                ..self.write.side(None)
+            };
+            return Ok(self.met_delete(None, Side { revision: 0, ..nobody }));
+        };
+        let delete = self.unseen_delete(record);
+        let meets_delete = delete.is_some() || !record.alive;
+        if meets_delete && !self.survives(record) {
+            let winner = record.floor_clock.as_ref().map_or_else(|| record_side(record), |delete| delete.side(None));
+            return Ok(self.met_delete(Some(record), winner));
+        }
+        let mut fields = Fields::new(record, self.foreign, self.write, Rule::Stamp);
+        if meets_delete {
+            let winner = self.write.side(Some(record.doc.clone()));
+            let loser = delete.map_or_else(|| record_side(record), |delete| delete.side(None));
+            fields.note(Decision { path: None, winner, loser, rule: Rule::Delete, base: None });
+        }
+        self.finish(record, fields)
+    }
+
+    /// Whether the record outlives the delete that this write had not seen: `update_wins` on either side.
+    fn survives(&self, record: &StoredRecord) -> bool {
+        self.write.event.policy() == Policy::UpdateWins || (record.floor_yields && record.floor > self.base())
+    }
+
+    /// Applies the event's operations and sums up.
+    fn finish(&self, record: &StoredRecord, mut fields: Fields<'_>) -> Result<Merged, Refusal> {
+        let event = self.write.event;
+        for op in &event.ops {
+            let (clock, base) = (self.write.clock(Some(op)), event.base_of(op));
+            match &op.kind {
+                OpKind::Set { value } => fields.assign(&op.path, Some(value.clone()), &clock, base)?,
+                OpKind::Unset => fields.assign(&op.path, None, &clock, base)?,
+                OpKind::Inc { by } => fields.increment(&op.path, *by, &clock, base)?,
+                OpKind::Add { values } => fields.elements(&op.path, values, true, &clock, base)?,
+                OpKind::Remove { values } => fields.elements(&op.path, values, false, &clock, base)?,
+                OpKind::Text { edit } => fields.text(&op.path, edit, &clock, base)?,
+            }
+        }
+        let outcome = fields.finish();
+        let took_effect = outcome.took_effect || outcome.lost == 0;
+        let status = match (took_effect, outcome.concurrent || !outcome.decisions.is_empty()) {
+            (false, _) => ReceiptStatus::Superseded,
+            (true, true) => ReceiptStatus::Merged,
+            (true, false) => ReceiptStatus::Applied,
+        };
+        let mut next = StoredRecord { revision: self.write.revision, alive: true, ..record.clone() };
+        if status != ReceiptStatus::Superseded {
+            (next.doc, next.clocks) = (outcome.doc, outcome.clocks);
+            self.sign(&mut next);
+        }
+        Ok(Merged {
+            status,
+            record: next,
+            decisions: outcome.decisions,
+            rebase: BTreeMap::new(),
+            applied_edits: BTreeMap::new(),
+        })
+    }
+
+    /// The record's present state is this event's.
+    fn sign(&self, record: &mut StoredRecord) {
+        record.stamp = self.write.event.stamp.clone();
+        record.by = self.write.author.clone();
+        record.schema = self.write.event.schema;
+        record.group = self.write.event.group.clone();
+    }
+
+    /// The write changes nothing, because its record is deleted; its values are noted.
+    fn met_delete(&self, record: Option<&StoredRecord>, winner: Side) -> Merged {
+        let event = self.write.event;
+        let lost = |path: Option<Pointer>, value: Option<Value>, stamp| Decision {
+            base: match (&path, record) {
+                (Some(path), Some(record)) => path.find(&record.doc).cloned(),
+                _ => None,
+            },
+            path,
+            winner: winner.clone(),
+            loser: Side { stamp, ..self.write.side(value) },
+            rule: Rule::Delete,
+        };
+        let mut decisions: Vec<_> =
+            event.doc.iter().map(|doc| lost(None, Some(doc.clone()), event.stamp.clone())).collect();
+        decisions.extend(
+            event.ops.iter().map(|op| lost(Some(op.path.clone()), value_of(&op.kind), event.stamp_of(op).clone())),
+        );
+        let next = match record {
+            Some(record) => StoredRecord { revision: self.write.revision, ..record.clone() },
+            None => StoredRecord {
+                doc: Value::Object(serde_json::Map::new()),
+                alive: false,
+                revision: self.write.revision,
+                floor: 0,
+                floor_clock: None,
+                floor_yields: false,
+                clocks: LeafClocks::default(),
+                stamp: event.stamp.clone(),
+                by: self.write.author.clone(),
+                schema: event.schema,
+                group: event.group.clone(),
+            },
+        };
+        Merged {
+            status: ReceiptStatus::Superseded,
+            record: next,
+            decisions,
+            rebase: BTreeMap::new(),
+            applied_edits: BTreeMap::new(),
+        }
+    }
+
+    fn delete(&self, record: Option<&StoredRecord>) -> Merged {
+        let clock = self.write.clock(None);
+        let yields = self.write.event.policy() == Policy::UpdateWins;
+        let base = self.write.event.base;
+        // Writes that the deleting user had not seen, of the record's present life.
+        let met: Vec<_> = self
+            .foreign
+            .iter()
+            .filter(|logged| logged.revision > base && logged.event.action != SyncAction::Delete)
+            .filter(|logged| record.is_some_and(|record| record.alive && logged.revision > record.floor))
+            .collect();
+        let kept = met.iter().any(|logged| yields || logged.event.policy() == Policy::UpdateWins);
+        let mut decisions = Vec::new();
+        let mut next = match record {
+            Some(record) => StoredRecord { revision: self.write.revision, ..record.clone() },
+            None => StoredRecord { floor_yields: yields, ..self.met_delete(None, self.write.side(None)).record },
+        };
+        let doc = next.doc.clone();
+        for logged in &met {
+            let side = |value| Side {
+                value,
+                stamp: logged.event.stamp.clone(),
+                by: logged.by.clone(),
+                revision: logged.revision,
+            };
+            if kept {
+                decisions.push(Decision {
+                    path: None,
+                    winner: side(Some(doc.clone())),
+                    loser: self.write.side(None),
+                    rule: Rule::Delete,
+                    base: None,
+                });
+                break;
+            }
+            let lost = |path: Option<Pointer>, value| Decision {
+                path,
+                winner: self.write.side(None),
+                loser: side(value),
+                rule: Rule::Delete,
+                base: None,
+            };
+            if logged.event.action == SyncAction::Create {
+                decisions.push(lost(None, Some(doc.clone())));
+            }
+            for op in &logged.event.ops {
+                // What the leaf had come to; an increment or an element says little by itself.
+                let value = op.path.find(&doc).cloned().or_else(|| value_of(&op.kind));
+                decisions.push(lost(Some(op.path.clone()), value));
+            }
+        }
+        let status = match (kept, met.is_empty()) {
+            (true, _) => ReceiptStatus::Superseded,
+            (false, true) => ReceiptStatus::Applied,
+            (false, false) => ReceiptStatus::Merged,
+        };
+        if !kept {
+            next.alive = false;
+            next.floor = self.write.revision;
+            next.floor_clock = Some(clock);
+            next.floor_yields = yields;
+            self.sign(&mut next);
+        }
+        Merged { status, record: next, decisions, rebase: BTreeMap::new(), applied_edits: BTreeMap::new() }
+    }
+}
+
+fn record_side(record: &StoredRecord) -> Side {
+    Side { value: None, stamp: record.stamp.clone(), by: record.by.clone(), revision: record.revision }
+}
+
+/// What an operation would have written, for the inbox.
+pub(super) fn value_of(kind: &OpKind) -> Option<Value> {
+    match kind {
+        OpKind::Set { value } => Some(value.clone()),
+        OpKind::Unset => None,
+        OpKind::Inc { by } => Some(serde_json::json!({"inc": by})),
+        OpKind::Add { values } => Some(serde_json::json!({"add": values})),
+        OpKind::Remove { values } => Some(serde_json::json!({"remove": values})),
+        OpKind::Text { edit } => Some(serde_json::json!({"text": edit})),
+    }
 }

@@ -7,14 +7,17 @@
 mod apply;
 mod clocks;
 mod decide;
+mod fields;
 mod lift;
 mod notes;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{Skipped, apply, apply_event};
-pub use clocks::{LeafClock, LeafClocks};
+pub use clocks::{ElementClock, LeafClock, LeafClocks};
 pub use decide::{LoggedWrite, Merged, Refusal, Write, merge};
-pub use lift::{Lift, lift};
+pub use lift::{Lift, lift, newest_stamp};
 pub use notes::{Decision, Rule, Side, fold_note, note_id};
 pub use record::StoredRecord;
 

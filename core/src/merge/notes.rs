@@ -1,9 +1,12 @@
 //! Conflict notes: what lost, kept where the user can find it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::clock::Stamp;
-use crate::model::{Author, Pointer, RecordId, RecordKey, Revision, Value};
+use crate::limits::{MAX_NOTE_BYTES, MAX_NOTE_LOSERS, MAX_NOTE_VALUE_BYTES};
+use crate::model::{Author, Pointer, RecordId, RecordKey, Revision, Value, value};
 
 /// Why one side lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,16 +58,150 @@ pub struct Decision {
 /// The id of the open note on a leaf: a hash of collection, record, path and floor.
 #[must_use]
 pub fn note_id(key: &RecordKey, path: Option<&Pointer>, floor: Revision) -> RecordId {
-    let _ = (path, floor);
-    key.record.clone()
+    let mut hasher = Sha256::new();
+    for part in [key.collection.as_str(), key.record.as_str(), path.map_or("", Pointer::as_str)] {
+        // Names and pointers hold no U+0000, so it separates them.
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.update(floor.to_be_bytes());
+    RecordId::new(value::hex(&hasher.finalize()[..16])).expect("hex digits are a name")
 }
 
 /// The note's document after `decision`, on top of the open note if there is one. Bounded: the newest
-/// [`MAX_NOTE_LOSERS`](crate::limits::MAX_NOTE_LOSERS) losers, values above
-/// [`MAX_NOTE_VALUE_BYTES`](crate::limits::MAX_NOTE_VALUE_BYTES) by reference, at most
-/// [`MAX_NOTE_BYTES`](crate::limits::MAX_NOTE_BYTES) in all.
+/// [`MAX_NOTE_LOSERS`] losers, values above [`MAX_NOTE_VALUE_BYTES`] by reference (`{"sha256", "bytes"}` in `value_ref`), at
+/// most [`MAX_NOTE_BYTES`] in all.
+///
+/// Fields: `collection`, `record`, `path` (absent for the record as a whole), `floor`, `winner` and each of `losers`
+/// (`value` or `value_ref`, absent if that side removed it; `stamp`, `user`, `device`, `revision`; losers also `rule`),
+/// `base` where known, `resolved`, `dropped` (losers that had to make room).
 #[must_use]
 pub fn fold_note(open: Option<&Value>, key: &RecordKey, floor: Revision, decision: &Decision) -> Value {
-    let _ = (key, floor, decision);
-    open.cloned().unwrap_or_default()
+    let mut losers: Vec<Value> = open.and_then(|note| note.get("losers")?.as_array().cloned()).unwrap_or_default();
+    let mut dropped = open.and_then(|note| note.get("dropped")?.as_u64()).unwrap_or(0);
+    let mut loser = side(&decision.loser);
+    loser["rule"] = serde_json::to_value(decision.rule).expect("a rule serializes");
+    losers.retain(|known| known.get("revision") != loser.get("revision") || known.get("stamp") != loser.get("stamp"));
+    losers.push(loser);
+    // The text of stamps sorts like the stamps: the newest last.
+    losers.sort_by(|a, b| a["stamp"].as_str().cmp(&b["stamp"].as_str()));
+
+    let mut note = json!({
+        "collection": key.collection,
+        "record": key.record,
+        "floor": floor,
+        "winner": side(&decision.winner),
+        "resolved": false,
+    });
+    if let Some(path) = &decision.path {
+        note["path"] = json!(path);
+    }
+    // The first decision of a note knew the value before all of them.
+    match open.and_then(|note| note.get("base")).or(decision.base.as_ref()) {
+        Some(base) if value::canonical_len(base) <= MAX_NOTE_VALUE_BYTES => note["base"] = base.clone(),
+        _ => {}
+    }
+    loop {
+        note["losers"] = Value::Array(losers.clone());
+        note["dropped"] = json!(dropped);
+        if losers.len() <= MAX_NOTE_LOSERS && (losers.len() == 1 || value::canonical_len(&note) <= MAX_NOTE_BYTES) {
+            return note;
+        }
+        losers.remove(0);
+        dropped += 1;
+    }
+}
+
+fn side(side: &Side) -> Value {
+    let mut told = json!({
+        "stamp": side.stamp,
+        "user": side.by.user,
+        "device": side.by.device,
+        "revision": side.revision,
+    });
+    if let Some(value) = &side.value {
+        let bytes = value::canonical_len(value);
+        if bytes > MAX_NOTE_VALUE_BYTES {
+            told["value_ref"] = json!({"sha256": value::hash_hex(value), "bytes": bytes});
+        } else {
+            told["value"] = value.clone();
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CollectionName, DeviceId};
+
+    fn key() -> RecordKey {
+        RecordKey { collection: CollectionName::new("samples").unwrap(), record: RecordId::new("a").unwrap() }
+    }
+
+    fn made(ms: u64, value: Option<Value>) -> Side {
+        let device = DeviceId::new("d").unwrap();
+        Side {
+            value,
+            stamp: Stamp { ms, counter: 0, device: device.clone() },
+            by: Author { user: "alice".into(), device },
+            revision: ms,
+        }
+    }
+
+    fn lost(ms: u64, value: Value) -> Decision {
+        Decision {
+            path: Some(Pointer::top("bpm")),
+            winner: made(99, Some(json!(1))),
+            loser: made(ms, Some(value)),
+            rule: Rule::Stamp,
+            base: Some(json!(0)),
+        }
+    }
+
+    #[test]
+    fn a_note_keeps_the_newest_losers_and_counts_the_rest() {
+        let mut note = None;
+        for ms in [3, 12, 1, 2, 4, 5, 6, 7, 8, 9] {
+            note = Some(fold_note(note.as_ref(), &key(), 0, &lost(ms, json!(ms))));
+        }
+        let note = note.unwrap();
+        let kept: Vec<_> = note["losers"].as_array().unwrap().iter().map(|loser| loser["value"].clone()).collect();
+        assert_eq!(kept, [3, 4, 5, 6, 7, 8, 9, 12].map(|ms| json!(ms)));
+        assert_eq!((&note["dropped"], &note["base"], &note["path"]), (&json!(2), &json!(0), &json!("/bpm")));
+    }
+
+    #[test]
+    fn large_values_are_kept_by_reference_and_a_note_stays_within_bounds() {
+        let large = json!("x".repeat(MAX_NOTE_VALUE_BYTES));
+        let note = fold_note(None, &key(), 0, &lost(1, large.clone()));
+        assert_eq!(note["losers"][0]["value_ref"]["sha256"], json!(value::hash_hex(&large)));
+        let mut note = None;
+        for ms in 1..=8 {
+            note = Some(fold_note(note.as_ref(), &key(), 0, &lost(ms, json!("x".repeat(16_000)))));
+        }
+        let mut note = note.unwrap();
+        assert!(value::canonical_len(&note) <= MAX_NOTE_BYTES);
+        assert!(note["dropped"].as_u64().unwrap() >= 4);
+        value::admit_document(&mut note).unwrap();
+    }
+
+    #[test]
+    fn the_same_loser_is_noted_once() {
+        let once = fold_note(None, &key(), 0, &lost(1, json!(5)));
+        assert_eq!(fold_note(Some(&once), &key(), 0, &lost(1, json!(5))), once);
+    }
+
+    #[test]
+    fn each_leaf_and_each_life_of_a_record_has_a_note_of_its_own() {
+        let (bpm, name) = (Pointer::top("bpm"), Pointer::top("name"));
+        let ids = [
+            note_id(&key(), Some(&bpm), 0),
+            note_id(&key(), Some(&name), 0),
+            note_id(&key(), Some(&bpm), 4),
+            note_id(&key(), None, 0),
+        ];
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        assert_eq!(note_id(&key(), Some(&bpm), 0), ids[0]);
+    }
 }

@@ -20,6 +20,9 @@ pub struct StoredRecord {
     /// Who made the last delete, when; decides whether a later event of the same device had seen it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor_clock: Option<super::LeafClock>,
+    /// The last delete yields to updates that its writer had not seen (`update_wins`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub floor_yields: bool,
     /// The leaves' clocks.
     pub clocks: LeafClocks,
     /// The effective stamp of the event that made this state.

@@ -254,10 +254,12 @@ impl SyncEvent {
             value::admit_document(doc)?;
         }
         for op in &mut self.ops {
+            // Whatever events meet in a document, none is deeper than the limit.
+            let depth = op.path.keys().count();
             match &mut op.kind {
-                OpKind::Set { value } => value::admit(value)?,
+                OpKind::Set { value } => value::admit_at(value, depth)?,
                 OpKind::Add { values } | OpKind::Remove { values } => {
-                    values.iter_mut().try_for_each(value::admit)?;
+                    values.iter_mut().try_for_each(|value| value::admit_at(value, depth + 1))?;
                 }
                 OpKind::Text { edit } => edit.validate()?,
                 OpKind::Unset | OpKind::Inc { .. } => {}

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, InvalidCode};
-use crate::limits::{MAX_DEPTH, MAX_POINTER_BYTES};
+use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES};
 use crate::model::Value;
 
 /// A JSON Pointer to a field. Never empty: operations name fields, not the whole record.
@@ -29,7 +29,7 @@ impl Pointer {
             return fail("must begin with `/`");
         }
         if text.len() > MAX_POINTER_BYTES {
-            return fail("is longer than 4096 bytes");
+            return fail("is too long");
         }
         if text.contains('\0') {
             return fail("contains U+0000");
@@ -43,6 +43,9 @@ impl Pointer {
                 return fail("has a `~` that is not `~0` or `~1`");
             }
             rest = &rest[at + 2..];
+        }
+        if text.split('/').skip(1).any(|key| unescape(key).len() > MAX_KEY_BYTES) {
+            return fail("names a key of more than 256 bytes");
         }
         if text.split('/').skip(1).any(|key| key.starts_with('$')) {
             return fail("names a key that begins with `$`, which is reserved");
@@ -163,7 +166,9 @@ mod tests {
             assert_eq!(Pointer::parse(text).unwrap_err().code(), "invalid_pointer", "{text:?}");
         }
         assert!(Pointer::parse(&"/a".repeat(65)).is_err());
-        assert!(Pointer::parse(&format!("/{}", "a".repeat(4096))).is_err());
+        assert!(Pointer::parse(&format!("/{}", "a".repeat(256))).is_ok());
+        assert!(Pointer::parse(&format!("/{}", "a".repeat(257))).is_err());
+        assert!(Pointer::parse(&format!("/{}", "~0".repeat(256)).repeat(64)).is_ok());
     }
 
     #[test]

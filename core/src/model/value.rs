@@ -8,7 +8,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, InvalidCode};
-use crate::limits::{MAX_DEPTH, MAX_DOCUMENT_BYTES};
+use crate::limits::{MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_KEY_BYTES};
 
 pub use serde_json::Value;
 
@@ -38,8 +38,31 @@ pub fn normalize(value: &mut Value) {
 /// The canonical bytes of a normalized value.
 #[must_use]
 pub fn canonical(value: &Value) -> Vec<u8> {
-    // serde_json's map is sorted by the keys' bytes, and its numbers print in shortest form.
-    serde_json::to_vec(value).expect("a JSON value serializes")
+    let mut bytes = Vec::new();
+    write_canonical(value, &mut bytes);
+    bytes
+}
+
+fn write_canonical(value: &Value, out: impl std::io::Write) {
+    // serde_json's map is sorted by the keys' bytes. Its layout of doubles has changed between versions, so that is ours.
+    let mut serializer = serde_json::Serializer::with_formatter(out, CanonicalNumbers);
+    serde::Serialize::serialize(value, &mut serializer).expect("a JSON value serializes into memory");
+}
+
+/// Compact JSON whose doubles have one layout for ever: shortest digits, plain (with a fraction) for magnitudes from 1e-5 up
+/// to 1e16, else with one digit before the point and an exponent without `+`.
+struct CanonicalNumbers;
+
+impl serde_json::ser::Formatter for CanonicalNumbers {
+    fn write_f64<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, value: f64) -> std::io::Result<()> {
+        let magnitude = value.abs();
+        if (1e-5..1e16).contains(&magnitude) {
+            let point = if value.fract() == 0.0 { ".0" } else { "" };
+            write!(writer, "{value}{point}")
+        } else {
+            write!(writer, "{value:e}")
+        }
+    }
 }
 
 /// SHA-256 of the canonical bytes, as lower-case hex.
@@ -59,12 +82,32 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes that lower- or upper-case hex stands for; `None` if `text` is not hex.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
 /// Checks a value that is to become (part of) a document, and normalizes it.
 ///
 /// # Errors
-/// `nesting_too_deep`, `nul_character`, `reserved_name` (an object key that begins with `$`), `document_too_large`.
+/// `nesting_too_deep`, `nul_character`, `invalid_key` (too long), `reserved_name` (an object key that begins with `$`),
+/// `document_too_large`.
 pub fn admit(value: &mut Value) -> Result<(), Error> {
-    check(value, 0)?;
+    admit_at(value, 0)
+}
+
+/// [`admit`] for a value that stands `depth` levels deep in its document.
+///
+/// # Errors
+/// Those of [`admit`].
+pub fn admit_at(value: &mut Value, depth: usize) -> Result<(), Error> {
+    check(value, depth)?;
     normalize(value);
     let size = canonical_len(value);
     if size > MAX_DOCUMENT_BYTES {
@@ -103,6 +146,9 @@ fn check(value: &Value, depth: usize) -> Result<(), Error> {
         Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
         Value::Object(fields) => fields.iter().try_for_each(|(key, field)| {
             nul(key)?;
+            if key.len() > MAX_KEY_BYTES {
+                return Err(Error::invalid(InvalidCode::Key, "an object key has at most 256 bytes"));
+            }
             if key.starts_with('$') {
                 return Err(Error::invalid(InvalidCode::ReservedName, "object keys that begin with `$` are reserved"));
             }
@@ -126,6 +172,6 @@ pub fn canonical_len(value: &Value) -> usize {
         }
     }
     let mut count = Count(0);
-    serde_json::to_writer(&mut count, value).expect("counting does not fail");
+    write_canonical(value, &mut count);
     count.0
 }

@@ -43,13 +43,13 @@ pub(super) fn filter() -> impl Strategy<Value = Filter> {
         (path(), small_value()).prop_map(move |(path, value)| make(path, value))
     };
     let condition = prop_oneof![
-        5 => on(|path, value| eq(path, value)),
-        1 => on(|path, value| ne(path, value)),
-        2 => on(|path, value| lt(path, value)),
-        2 => on(|path, value| le(path, value)),
-        2 => on(|path, value| gt(path, value)),
-        2 => on(|path, value| ge(path, value)),
-        1 => on(|path, value| contains(path, value)),
+        5 => on(eq),
+        1 => on(ne),
+        2 => on(lt),
+        2 => on(le),
+        2 => on(gt),
+        2 => on(ge),
+        1 => on(contains),
         3 => (path(), prop::collection::vec(small_value(), 0..4)).prop_map(|(path, values)| is_in(path, values)),
         2 => (path(), prop_oneof!["[ab]{0,2}", Just("x".repeat(299))]).prop_map(|(path, text)| prefix(path, text)),
         1 => path().prop_map(exists),

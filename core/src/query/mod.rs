@@ -4,13 +4,32 @@
 //! index, on the backend or on the platform: values have one order (see [`compare`]), the record id breaks every tie, and
 //! each record is checked against the filter itself before it is returned.
 
+mod build;
+mod collect;
 mod encoding;
+mod execute;
 mod filter;
 mod filter_json;
+mod index;
+mod options;
 mod order;
+mod plan;
+#[expect(clippy::module_inception, reason = "a query is what this module is about")]
+mod query;
+mod watch;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod tests;
 
+pub use build::{
+    BuiltIndexes, PendingBuilds, build_indexes, build_step, built_indexes, pending_builds, ready_indexes, register,
+};
+pub use execute::Reader;
 pub use filter::{Filter, and, contains, eq, exists, ge, gt, is_in, le, lt, ne, not, or, prefix};
+pub use index::{IndexChange, IndexDefinition, IndexSet};
 pub use order::compare;
+pub use plan::Plan;
+pub use query::{Continuation, Query, QueryPage, Record};
+pub use watch::{Change, Watched, diff, patch};

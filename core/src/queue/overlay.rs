@@ -33,7 +33,7 @@ fn view_of(row: &RecordRow, events: &[SyncEvent]) -> Option<Option<Value>> {
         None if first.action == SyncAction::Update => row.ghost.clone(),
         doc => doc.clone(),
     };
-    Some(events.iter().fold(start, |doc, event| apply_event(doc, event)))
+    Some(events.iter().fold(start, apply_event))
 }
 
 /// Takes the event at `position` out of its record's view.

@@ -10,6 +10,9 @@ pub struct PolicyTable {
     rules: Vec<(CollectionName, Option<Pointer>, Policy)>,
 }
 
+/// Field operations.
+type Edits = Vec<(Pointer, OpKind)>;
+
 impl PolicyTable {
     /// Adds a rule for a collection, or for a field of its records and all below.
     pub fn set(&mut self, collection: CollectionName, path: Option<Pointer>, policy: Policy) {
@@ -50,7 +53,7 @@ impl PolicyTable {
                 return Ok(vec![Draft { policy, ..draft.clone() }]);
             }
         };
-        let mut by_policy: Vec<(Option<Policy>, Vec<(Pointer, OpKind)>)> = Vec::new();
+        let mut by_policy: Vec<(Option<Policy>, Edits)> = Vec::new();
         for (path, kind) in edits {
             let policy = self.of(&draft.key.collection, Some(&path));
             match by_policy.iter_mut().find(|(of, _)| *of == policy) {

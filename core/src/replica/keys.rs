@@ -52,6 +52,15 @@ pub fn record_key_of(key: &[u8], generation_prefix: &[u8]) -> Option<RecordKey> 
     Some(RecordKey { collection: CollectionName::new(collection).ok()?, record: RecordId::new(record).ok()? })
 }
 
+/// The scope and generation at the beginning of a record row's or an index entry's key.
+#[must_use]
+pub fn generation_of(key: &[u8]) -> Option<(Scope, Generation)> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    let scope = std::str::from_utf8(&key[..end]).ok()?.parse().ok()?;
+    let generation = key.get(end + 1..end + 5)?.try_into().ok()?;
+    Some((scope, Generation::from_be_bytes(generation)))
+}
+
 /// All entries of one index: `scope 0 generation collection 0 name 0`, then the encoded values, then the record id.
 #[must_use]
 pub fn index_prefix(scope: &Scope, generation: Generation, collection: &CollectionName, name: &str) -> Vec<u8> {

@@ -37,6 +37,8 @@ pub enum Notice {
         /// What became of it.
         outcome: Outcome,
     },
+    /// The client was closed; nothing follows.
+    Closed,
     /// A digest bucket differed from the server's and was repaired.
     Repaired {
         /// The scope.
@@ -66,6 +68,11 @@ impl Notices {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Notice>>> {
         self.sender.subscribe()
+    }
+
+    /// Tells observers that nothing follows.
+    pub fn close(&self) {
+        self.publish(vec![Notice::Closed]);
     }
 
     pub(super) fn publish(&self, notices: Vec<Notice>) {

@@ -12,7 +12,6 @@ use crate::model::{
     Value,
 };
 use crate::protocol::Cursor;
-use crate::storage::StorageError;
 
 /// The replica as a whole. Every commit expects this row's version and puts it anew, so that it guards all others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -152,14 +151,6 @@ pub struct RecordRow {
 }
 
 impl RecordRow {
-    /// Reads a row's value.
-    ///
-    /// # Errors
-    /// `Corrupt` if it is not a record row.
-    pub fn decode(value: &[u8]) -> Result<Self, StorageError> {
-        serde_json::from_slice(value).map_err(|error| StorageError::Corrupt(format!("a record's row: {error}")))
-    }
-
     /// What the app sees: confirmed state plus unsettled events; `None` if there is no such record.
     #[must_use]
     pub fn view(&self) -> Option<&Value> {

@@ -199,6 +199,41 @@ impl TransportError {
     }
 }
 
+impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
+    fn push<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: &'a PushRequest,
+    ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
+        (**self).push(context, request)
+    }
+
+    fn changes<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: &'a ChangesRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeReader>, TransportError>> {
+        (**self).changes(context, request)
+    }
+
+    fn request<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        method: Method,
+        path: &'a str,
+        body: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Response, TransportError>> {
+        (**self).request(context, method, path, body)
+    }
+
+    fn live<'a>(
+        &'a self,
+        context: &'a RequestContext,
+    ) -> BoxFuture<'a, Result<Option<Box<dyn LiveReader>>, TransportError>> {
+        (**self).live(context)
+    }
+}
+
 /// The transport of a client that has none: no server can be reached.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoTransport;

@@ -174,6 +174,7 @@ mod tests {
     fn trailer() -> Trailer {
         Trailer {
             cursor: Cursor("end".into()),
+            revision: 0,
             more: false,
             epoch: "e1".into(),
             included: 7,

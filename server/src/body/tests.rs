@@ -143,6 +143,7 @@ async fn nesting_is_refused_before_the_parser_recurses() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "paused time: nothing really sleeps")]
 async fn a_body_that_drips_meets_the_deadline() {
     let dripping = stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -48,8 +48,23 @@ pub(super) async fn changes(
     }
     let form = Form::of(&headers);
     let feed = state.service.changes(&principal, request).await?;
-    let body = Body::from_stream(stream::try_unfold(Writer { feed, form, begun: false, ended: false }, Writer::next));
+    let body = Body::from_stream(stream::try_unfold((feed, Some(Writer::new(form))), next));
     Ok(([(CONTENT_TYPE, form.media())], body).into_response())
+}
+
+/// The next part of the body; the writer is gone once the trailer is written.
+async fn next((mut feed, writer): (Feed, Option<Writer>)) -> Result<Option<(Bytes, (Feed, Option<Writer>))>, Broken> {
+    let Some(mut writer) = writer else {
+        return Ok(None);
+    };
+    let chunk = match feed.next().await {
+        Ok(Some(chunk)) => chunk,
+        Ok(None) => return Err(broken("no_trailer")),
+        Err(problem) => return Err(broken(&problem.code)),
+    };
+    let goes_on = chunk.trailer.is_none();
+    let bytes = writer.write(chunk)?;
+    Ok(Some((Bytes::from(bytes), (feed, goes_on.then_some(writer)))))
 }
 
 /// How the feed is written.
@@ -81,11 +96,12 @@ impl Form {
 }
 
 /// Turns a feed into bytes, a chunk at a time.
+#[derive(Debug)]
 struct Writer {
-    feed: Feed,
     form: Form,
+    /// What stands before the next change of a page.
+    before: &'static [u8],
     begun: bool,
-    ended: bool,
 }
 
 /// Why a feed was broken off. The client sees a cut; the log has the code.
@@ -94,40 +110,30 @@ struct Writer {
 struct Broken(String);
 
 impl Writer {
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Broken> {
-        if self.ended {
-            return Ok(None);
+    fn new(form: Form) -> Self {
+        Self { form, before: b"", begun: false }
+    }
+
+    fn write(&mut self, chunk: Chunk) -> Result<Vec<u8>, Broken> {
+        match self.form {
+            Form::Lines => Ok(lines(chunk)),
+            Form::Page => self.part_of_page(chunk).map_err(|error| broken(&error.to_string())),
         }
-        let chunk = match self.feed.next().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => return Err(broken("no_trailer")),
-            Err(problem) => return Err(broken(&problem.code)),
-        };
-        self.ended = chunk.trailer.is_some();
-        let bytes = match self.form {
-            Form::Lines => lines(chunk),
-            Form::Page => self.part_of_page(chunk)?,
-        };
-        self.begun = true;
-        Ok(Some((Bytes::from(bytes), self)))
     }
 
     /// `{"changes":[…` from the first chunk on, `…],…trailer}` with the last.
-    fn part_of_page(&self, chunk: Chunk) -> Result<Vec<u8>, Broken> {
-        let failed = |error: serde_json::Error| broken(&error.to_string());
+    fn part_of_page(&mut self, chunk: Chunk) -> Result<Vec<u8>, serde_json::Error> {
         let mut out = Vec::new();
-        let mut separator: &[u8] = if self.begun { b"," } else { b"{\"changes\":[" };
-        if chunk.changes.is_empty() && !self.begun {
-            out.extend_from_slice(separator);
+        if !std::mem::replace(&mut self.begun, true) {
+            out.extend_from_slice(b"{\"changes\":[");
         }
         for change in &chunk.changes {
-            out.extend_from_slice(separator);
-            serde_json::to_writer(&mut out, change).map_err(failed)?;
-            separator = b",";
+            out.extend_from_slice(std::mem::replace(&mut self.before, b","));
+            serde_json::to_writer(&mut out, change)?;
         }
         if let Some(trailer) = chunk.trailer {
             out.extend_from_slice(b"],");
-            let trailer = serde_json::to_vec(&trailer).map_err(failed)?;
+            let trailer = serde_json::to_vec(&trailer)?;
             // An object's text without its opening brace continues the page.
             out.extend_from_slice(trailer.strip_prefix(b"{").unwrap_or(&trailer));
         }
@@ -149,4 +155,91 @@ fn lines(chunk: Chunk) -> Vec<u8> {
 fn broken(code: &str) -> Broken {
     tracing::warn!(code, "a change feed was broken off");
     Broken(code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use unisono::model::Change;
+    use unisono::protocol::{Cursor, Trailer};
+    use unisono::transport::ndjson::{FeedDecoder, FeedLimits};
+
+    fn change(revision: u64) -> Change {
+        serde_json::from_value(json!({
+            "kind": "put", "collection": "samples", "record": format!("r{revision}"), "revision": revision,
+            "doc": {"bpm": 120.5}, "stamp": "019a3f2c11d0-0003-d1", "by": {"user": "alice", "device": "d1"}, "schema": 1,
+        }))
+        .unwrap()
+    }
+
+    fn trailer() -> Trailer {
+        serde_json::from_value(json!({
+            "cursor": "end", "revision": 9, "more": false, "epoch": "e", "included": 2, "backup_revision": 0, "server_now": 1,
+            "server_id": "s", "total": 3,
+        }))
+        .unwrap()
+    }
+
+    /// Feeds whose chunks hold so many changes each.
+    fn feeds() -> Vec<Vec<Chunk>> {
+        let shapes: [&[u64]; 6] = [&[0], &[1], &[3], &[2, 0, 1], &[0, 0, 2], &[2, 0]];
+        let feed = |shape: &[u64]| {
+            let mut revision = 0;
+            let chunk = |(index, changes): (usize, &u64)| {
+                let changes: Vec<_> = (0..*changes).map(|at| change(revision + at + 1)).collect();
+                revision += changes.len() as u64;
+                let trailer = (index + 1 == shape.len()).then(trailer);
+                let cursor = trailer.as_ref().map_or(Cursor(format!("c{index}")), |trailer| trailer.cursor.clone());
+                Chunk { changes, cursor, included: 2, trailer }
+            };
+            shape.iter().enumerate().map(chunk).collect()
+        };
+        shapes.into_iter().map(feed).collect()
+    }
+
+    fn written(form: Form, feed: &[Chunk]) -> Vec<u8> {
+        let mut writer = Writer::new(form);
+        feed.iter().flat_map(|chunk| writer.write(chunk.clone()).unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_read_back_as_the_same_chunks() {
+        for feed in feeds() {
+            let mut decoder = FeedDecoder::new(FeedLimits::default());
+            decoder.push(&written(Form::Lines, &feed));
+            for chunk in feed {
+                assert_eq!(decoder.next_chunk(), Ok(Some(chunk)));
+            }
+            assert_eq!(decoder.finish(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_page_reads_back_as_the_same_changes_and_trailer() {
+        for feed in feeds() {
+            let page: Page = serde_json::from_slice(&written(Form::Page, &feed)).unwrap();
+            let changes: Vec<_> = feed.into_iter().flat_map(|chunk| chunk.changes).collect();
+            assert_eq!(page, Page { changes, trailer: trailer() });
+        }
+    }
+
+    #[test]
+    fn lines_are_the_default_and_json_has_to_be_asked_for() {
+        for (accept, form) in [
+            (&[][..], Form::Lines),
+            (&["*/*"], Form::Lines),
+            (&["application/x-ndjson"], Form::Lines),
+            (&["application/x-ndjson, application/json;q=0.5"], Form::Lines),
+            (&["application/json"], Form::Page),
+            (&["text/html, Application/JSON;q=0.9"], Form::Page),
+            (&["text/html", "application/json"], Form::Page),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in accept {
+                headers.append(ACCEPT, HeaderValue::from_static(value));
+            }
+            assert_eq!(Form::of(&headers), form, "{accept:?}");
+        }
+    }
 }

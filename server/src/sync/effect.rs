@@ -51,6 +51,7 @@ pub(super) fn note_record(record: Option<&StoredRecord>, write: &Write<'_>) -> S
     let clock = LeafClock {
         revision: write.revision,
         stamp: write.event.stamp.clone(),
+        user: write.author.user.clone(),
         device: write.author.device.clone(),
         push_seq: write.push_seq,
         position: write.position,
@@ -61,7 +62,8 @@ pub(super) fn note_record(record: Option<&StoredRecord>, write: &Write<'_>) -> S
         revision: write.revision,
         floor: record.map_or(0, |record| record.floor),
         floor_clock: record.and_then(|record| record.floor_clock.clone()),
-        clocks: LeafClocks { common: Some(clock), leaves: BTreeMap::new() },
+        floor_yields: record.is_some_and(|record| record.floor_yields),
+        clocks: LeafClocks { common: Some(clock), ..LeafClocks::default() },
         stamp: write.event.stamp.clone(),
         by: write.author.clone(),
         schema: write.event.schema,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use unisono::clock::Stamp;
 use unisono::environment::Environment;
-use unisono::merge::{Decision, Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, apply_event, lift};
+use unisono::merge::{
+    Decision, Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, apply_event, lift, newest_stamp,
+};
 use unisono::model::{Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent, value};
 
 use super::draft::Draft;
@@ -214,7 +216,7 @@ impl<'j, 't> Judge<'j, 't> {
             rebase: Some(rebase).filter(|rebase| !rebase.is_empty()),
             ..Receipt::bare(event.id.clone(), status)
         };
-        self.stamp = Some(event.stamp.clone());
+        self.stamp = Some(newest_stamp(&event).clone());
         let floor = record.floor;
         let write = LoggedWrite {
             by: self.author.clone(),
@@ -288,7 +290,7 @@ impl<'j, 't> Judge<'j, 't> {
         payload_hash: String,
         receipt: Receipt,
     ) {
-        let highest = write.event.stamp.clone();
+        let highest = newest_stamp(&write.event).clone();
         self.draft.stage(key, record, LogRow { write, payload_hash, receipt, highest });
     }
 }

@@ -146,3 +146,145 @@ impl Drop for Right {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::storage::{RowKey, Table};
+
+    fn batch(n: u8) -> Batch {
+        Batch { delete: vec![RowKey { table: Table::Record, key: vec![n] }], ..Batch::default() }
+    }
+
+    fn numbers(batches: &[Batch]) -> Vec<u8> {
+        batches.iter().map(|batch| batch.delete[0].key[0]).collect()
+    }
+
+    fn first(queue: &Arc<CommitQueue>, n: u8) -> Turn {
+        match queue.submit(batch(n)) {
+            Place::First(turn) => turn,
+            Place::InLine(_) => panic!("nobody has the turn"),
+        }
+    }
+
+    fn in_line(queue: &Arc<CommitQueue>, n: u8) -> oneshot::Receiver<Answer> {
+        match queue.submit(batch(n)) {
+            Place::First(_) => panic!("somebody has the turn"),
+            Place::InLine(answer) => answer,
+        }
+    }
+
+    fn turn(mut answer: oneshot::Receiver<Answer>) -> Turn {
+        match answer.try_recv() {
+            Ok(Answer::Yours(turn)) => turn,
+            other => panic!("expected the turn, not {other:?}"),
+        }
+    }
+
+    fn outcome(mut answer: oneshot::Receiver<Answer>) -> Outcome {
+        match answer.try_recv() {
+            Ok(Answer::Done(outcome)) => outcome,
+            other => panic!("expected an outcome, not {other:?}"),
+        }
+    }
+
+    /// All pass.
+    fn pass(batches: &[Batch]) -> Vec<Outcome> {
+        vec![Ok(()); batches.len()]
+    }
+
+    #[test]
+    fn one_commit_takes_all_who_came_before_it_and_tells_each_its_own_outcome() {
+        let queue = Arc::default();
+        let turn = first(&queue, 1);
+        let (second, third) = (in_line(&queue, 2), in_line(&queue, 3));
+        let own = turn.take(|batches| {
+            assert_eq!(numbers(batches), [1, 2, 3]);
+            vec![Ok(()), Err(StorageError::Stale), Ok(())]
+        });
+        assert_eq!((own, outcome(second), outcome(third)), (Ok(()), Err(StorageError::Stale), Ok(())));
+        assert_eq!(first(&queue, 4).take(pass), Ok(()), "the line is empty again");
+    }
+
+    #[test]
+    fn who_comes_during_a_commit_writes_the_next_one() {
+        let queue = Arc::default();
+        let mut late = Vec::new();
+        let own = first(&queue, 1).take(|batches| {
+            late = vec![in_line(&queue, 2), in_line(&queue, 3)];
+            pass(batches)
+        });
+        assert_eq!(own, Ok(()));
+        let third = late.pop().unwrap();
+        let next = turn(late.pop().unwrap()).take(|batches| {
+            assert_eq!(numbers(batches), [2, 3]);
+            pass(batches)
+        });
+        assert_eq!((next, outcome(third)), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn b54_a_caller_cancelled_in_line_is_skipped_and_its_batch_never_happens() {
+        let queue = Arc::default();
+        let turn_of_first = first(&queue, 1);
+        drop(turn_of_first.take(|batches| {
+            drop(in_line(&queue, 2));
+            drop(in_line(&queue, 3));
+            pass(batches)
+        }));
+        assert_eq!(first(&queue, 4).take(pass), Ok(()), "nobody is left with the turn");
+    }
+
+    #[test]
+    fn b54_a_caller_cancelled_with_the_turn_in_its_mailbox_passes_it_on() {
+        let queue = Arc::default();
+        let mut late = Vec::new();
+        drop(first(&queue, 1).take(|batches| {
+            late = vec![in_line(&queue, 2), in_line(&queue, 3), in_line(&queue, 4)];
+            pass(batches)
+        }));
+        let (fourth, third, second) = (late.pop().unwrap(), late.pop().unwrap(), late.pop().unwrap());
+        drop(second);
+        drop(turn(third));
+        let own = turn(fourth).take(|batches| {
+            assert_eq!(numbers(batches), [4]);
+            pass(batches)
+        });
+        assert_eq!(own, Ok(()));
+        assert_eq!(first(&queue, 5).take(pass), Ok(()));
+    }
+
+    #[test]
+    fn b10_a_commit_that_panics_does_not_stop_the_line() {
+        let queue = Arc::default();
+        let turn_of_first = first(&queue, 1);
+        let mut shared = in_line(&queue, 2);
+        let mut late = None;
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            drop(turn_of_first.take(|_| {
+                late = Some(in_line(&queue, 3));
+                panic!("a defect")
+            }));
+        }));
+        assert!(panicked.is_err());
+        assert!(shared.try_recv().is_err(), "its outcome is unknown, and it is told so by the closed channel");
+        assert_eq!(turn(late.unwrap()).take(pass), Ok(()));
+    }
+
+    #[test]
+    fn a_commit_is_bounded() {
+        let queue = Arc::default();
+        let turn_of_first = first(&queue, 0);
+        let mut line: VecDeque<_> = (0..MAX_SHARED).map(|n| in_line(&queue, n as u8)).collect();
+        let own = turn_of_first.take(|batches| {
+            assert_eq!(batches.len(), MAX_SHARED);
+            pass(batches)
+        });
+        assert_eq!(own, Ok(()));
+        let last = line.pop_back().unwrap();
+        assert!(line.into_iter().all(|answer| outcome(answer) == Ok(())));
+        assert_eq!(turn(last).take(pass), Ok(()));
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::ops::Bound;
 
-use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::sql::{self, PerTable, Transaction, unsigned};
@@ -44,8 +43,7 @@ pub(super) fn scan(connection: &Connection, scan: Scan) -> Result<Vec<Row>> {
 }
 
 fn blob(row: &rusqlite::Row<'_>, column: usize) -> Result<Vec<u8>> {
-    let bytes = row.get_ref(column)?.as_blob().map_err(FromSqlError::from)?;
-    Ok(bytes.to_vec())
+    Ok(row.get_ref(column)?.as_blob()?.to_vec())
 }
 
 /// `lower` as an included bound: every key is at or above the empty one, and nothing lies between a key and the key with a

@@ -6,8 +6,8 @@
 use rusqlite::Connection;
 
 use super::error::typed;
-use super::sql::Transaction;
-use crate::storage::StorageError;
+use super::sql::{self, Transaction};
+use crate::storage::{StorageError, Table};
 
 /// Marks a file as a Unisono replica: "UniR" in SQLite's application id.
 pub(super) const APPLICATION_ID: i32 = 0x556e_6952;
@@ -48,9 +48,10 @@ pub(super) fn recognise(connection: &Connection, steps: &[&str]) -> Result<Found
         };
     }
     match usize::try_from(version) {
+        // The stamps of a program and of a version are written together.
+        Ok(0) | Err(_) => Err(StorageError::Corrupt(format!("schema version {version}"))),
         Ok(behind) if behind <= steps.len() => Ok(Found::Replica(behind)),
         Ok(_) => Err(StorageError::NewerSchema { found: version, known: steps.len() as i64 }),
-        Err(_) => Err(StorageError::Corrupt(format!("schema version {version}"))),
     }
 }
 
@@ -71,4 +72,16 @@ pub(super) fn migrate(connection: &Connection, found: &Found, steps: &[&str]) ->
         transaction.commit()
     };
     all().map_err(typed)
+}
+
+/// Refuses a file whose tables are not those of its version.
+pub(super) fn verify(connection: &Connection) -> Result<(), StorageError> {
+    for table in Table::ALL {
+        connection.prepare_cached(&sql::of(table).get).map(drop).map_err(|error| match typed(error) {
+            // "No such table" is an error of a statement for SQLite; here it is damage.
+            StorageError::Io(message) => StorageError::Corrupt(message),
+            error => error,
+        })?;
+    }
+    Ok(())
 }

@@ -19,11 +19,15 @@ use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
 /// Pages in the write-ahead log from which on each commit tries to move them into the database file (8 MiB).
 const CHECKPOINT_PAGES: i64 = 2_000;
 /// The log's file is cut back to this size when it starts anew, in bytes.
-const LOG_KEPT_BYTES: i64 = 16 << 20;
+pub(super) const LOG_KEPT_BYTES: i64 = 16 << 20;
 /// A larger log could never start anew because somebody was always reading; readers are held back once, then.
-const LOG_MAX_BYTES: u64 = 32 << 20;
+pub(super) const LOG_MAX_BYTES: u64 = 32 << 20;
 /// Commits between two looks at the log's size.
-const COMMITS_PER_LOOK: u32 = 64;
+pub(super) const COMMITS_PER_LOOK: u32 = 64;
+/// Pages that the writer keeps in memory, in KiB: enough for the inner pages and the recent leaves of a large replica.
+const WRITER_CACHE_KIB: i64 = 16 << 10;
+/// The same for each reader.
+const READER_CACHE_KIB: i64 = 4 << 10;
 /// How long to wait for another program that looks into the file; nobody else writes.
 const BUSY: Duration = Duration::from_secs(2);
 const PAGE_BYTES: u32 = 4096;
@@ -77,11 +81,14 @@ impl Session {
         }
         set_limit(&connection, options).map_err(typed)?;
         schema::migrate(&connection, &found, options.steps)?;
+        schema::verify(&connection)?;
         // After the first commit, so that the file itself says whose it is before anything lies in a log only.
         set_durability(&connection, options.durability).map_err(typed)?;
+        set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
         keep_log(false)?;
         let reader = || {
             let reader = connect(path, OpenFlags::empty())?;
+            set_cache(&reader, READER_CACHE_KIB).map_err(typed)?;
             reader.pragma_update(None, "query_only", true).map_err(typed)?;
             Ok(Handle::Own(Mutex::new(reader)))
         };
@@ -178,7 +185,12 @@ impl Session {
     fn empty_log(&self, connection: &Connection) {
         let (Handle::Own(quick), Handle::Own(bulk)) = (&self.quick, &self.bulk) else { return };
         let _readers = (lock(quick), lock(bulk));
-        if let Err(error) = checkpoint(connection) {
+        // Another program that reads is not waited for.
+        let emptied = connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| checkpoint(connection))
+            .and_then(|()| connection.busy_timeout(BUSY));
+        if let Err(error) = emptied {
             tracing::warn!(%error, "the write-ahead log could not be emptied");
         }
     }
@@ -210,6 +222,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Opens a connection; asks nothing of it that would make SQLite read the file.
 fn connect(path: &Path, extra: OpenFlags) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
     let connection = Connection::open_with_flags(path, flags).map_err(typed)?;
@@ -243,6 +256,11 @@ fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))
+}
+
+fn set_cache(connection: &Connection, kib: i64) -> rusqlite::Result<()> {
+    // Negative: in KiB, not in pages.
+    connection.pragma_update(None, "cache_size", -kib)
 }
 
 /// Moves the log into the file and empties it.

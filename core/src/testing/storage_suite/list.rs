@@ -6,7 +6,7 @@
 /// it once. `run` names a function that runs a future to its end, [`block_on`](crate::testing::block_on) unless given;
 /// with `async` and a test attribute, the cases become async tests instead.
 ///
-/// ```ignore
+/// ```text
 /// unisono::storage_suite!(memory, MemoryStorage::new());
 /// unisono::storage_suite!(in_tokio, MyReplica::new(), run = on_tokio);
 /// unisono::storage_suite!(in_browser, MyReplica::new(), async wasm_bindgen_test);

@@ -150,7 +150,8 @@ pub async fn clear_comes_before_delete_and_delete_before_put(replica: impl Repli
 
 /// The neighbours of a prefix stay, also at the end of the key space.
 pub async fn clear_takes_exactly_the_rows_of_its_prefix(replica: impl Replica) {
-    let cases: [(&[u8], &[&[u8]], &[&[u8]]); 4] = [
+    type Case<'a> = (&'a [u8], &'a [&'a [u8]], &'a [&'a [u8]]);
+    let cases: [Case<'_>; 4] = [
         (b"a", &[b"a", b"a\x00", b"ab", b"a\xff\xff"], &[b"", b"A", b"`\xff", b"b", b"\xff"]),
         (b"a\x00", &[b"a\x00", b"a\x00\x00", b"a\x00\xff"], &[b"a", b"a\x01", b"b"]),
         (b"a\xff", &[b"a\xff", b"a\xff\x00", b"a\xff\xff"], &[b"a", b"a\xfe\xff", b"b", b"b\x00"]),

@@ -125,7 +125,7 @@ fn push_request(events: usize) -> PushRequest {
 
 const PUSHED: &str = r#"{"server_now":1,"server_id":"s","epoch":"e","head":"h","receipts":[{"id":"e0","status":"applied","revision":1,"previous":0}]}"#;
 const CHANGE: &str = r#"{"kind":"put","collection":"samples","record":"a","revision":1,"doc":{"bpm":120},"stamp":"019a3f2c11d0-0003-d1","by":{"user":"alice","device":"d1"}}"#;
-const TRAILER: &str = r#"{"kind":"trailer","cursor":"c2","more":false,"epoch":"e","included":1,"backup_revision":0,"server_now":1,"server_id":"s"}"#;
+const TRAILER: &str = r#"{"kind":"trailer","cursor":"c2","revision":2,"more":false,"epoch":"e","included":1,"backup_revision":0,"server_now":1,"server_id":"s"}"#;
 const FEED_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// One HTTP chunk.

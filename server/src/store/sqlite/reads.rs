@@ -35,6 +35,8 @@ pub(super) struct ClockColumn {
     pub(super) clocks: LeafClocks,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub(super) floor_clock: Option<LeafClock>,
+    #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) floor_yields: bool,
 }
 
 impl<'c> ScopeHandle<'c> {
@@ -143,6 +145,7 @@ fn record_row(row: &Row<'_>) -> Result<RecordRow, StoreError> {
             revision: number(row, 2)?,
             floor: number(row, 10)?,
             floor_clock: clocks.floor_clock,
+            floor_yields: clocks.floor_yields,
             clocks: clocks.clocks,
             stamp: parsed(row, 5)?,
             by: Author { user: get(row, 6)?, device: parsed(row, 7)? },

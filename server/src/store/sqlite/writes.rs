@@ -66,7 +66,19 @@ impl ScopeHandle<'_> {
 
     fn save_record(&self, id: i64, row: RecordRow) -> Result<(), StoreError> {
         let RecordRow { key, record, canonical, digest } = row;
-        let StoredRecord { doc: _, alive, revision, floor, floor_clock, clocks, stamp, by, schema, group } = record;
+        let StoredRecord {
+            doc: _,
+            alive,
+            revision,
+            floor,
+            floor_clock,
+            floor_yields,
+            clocks,
+            stamp,
+            by,
+            schema,
+            group,
+        } = record;
         self.run(
             "INSERT OR REPLACE INTO record (scope, revision, collection, record, alive, bucket, doc, stamp, user, device, \
              schema, group_id, floor, clocks, digest) \
@@ -85,7 +97,7 @@ impl ScopeHandle<'_> {
                 schema,
                 group.as_ref().map(|group| group.as_str()),
                 signed(floor),
-                json(&ClockColumn { clocks, floor_clock })?,
+                json(&ClockColumn { clocks, floor_clock, floor_yields })?,
                 digest.0.to_be_bytes(),
             ],
         )

@@ -1,4 +1,5 @@
 //! The conformance suite: inline, on one Tokio thread (where commits are shared), on several, and under a property test.
+#![expect(clippy::disallowed_methods, reason = "the tasks of these tests are part of what they test")]
 
 use proptest::prelude::*;
 use tokio::runtime::Builder;

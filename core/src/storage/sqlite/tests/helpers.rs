@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -77,7 +78,20 @@ pub(super) fn value(storage: &SqliteStorage, key: &str) -> Option<Vec<u8>> {
     block_on(storage.get(vec![row(key)])).expect("a row can be read").pop().flatten().map(|row| row.value)
 }
 
-/// Every file of the replica but the lock, with its bytes.
-pub(super) fn bytes_of(path: &Path) -> Vec<u8> {
-    std::fs::read(path).expect("the file can be read")
+/// Names, in a child process, the replica that it is to work on.
+const CHILD_REPLICA: &str = "UNISONO_TEST_CHILD_REPLICA";
+
+/// A command that runs `test` (its full path, with the crate's name) again in another process, where [`child_role`] gives
+/// it `replica`.
+pub(super) fn child(test: &str, replica: &Path) -> Command {
+    let (_crate, name) = test.split_once("::").expect("a full path");
+    let mut command = Command::new(std::env::current_exe().expect("this program has a file"));
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD_REPLICA, replica);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+}
+
+/// The replica to work on, if this process is a child made by [`child`].
+pub(super) fn child_role() -> Option<PathBuf> {
+    std::env::var_os(CHILD_REPLICA).map(PathBuf::from)
 }

@@ -323,7 +323,9 @@ impl Client {
             return Ok(());
         }
         self.inner.engine.stop().await;
-        Ok(self.reader().storage().close().await?)
+        let closed = self.reader().storage().close().await;
+        self.inner.queue.writer().notices().close();
+        Ok(closed?)
     }
 
     /// The replica beneath: raw rows, for tools and tests.
@@ -334,6 +336,10 @@ impl Client {
 
     pub(super) fn reader(&self) -> Replica {
         self.inner.queue.writer().reader()
+    }
+
+    pub(super) fn commits(&self) -> tokio::sync::broadcast::Receiver<Arc<Vec<crate::replica::Notice>>> {
+        self.inner.queue.writer().notices().subscribe()
     }
 
     pub(super) fn check_open(&self) -> Result<()> {

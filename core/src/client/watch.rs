@@ -1,0 +1,111 @@
+//! Watches: a query's answer, told anew whenever it changes.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
+
+use super::reading::Reading;
+use crate::error::Result;
+use crate::model::Scope;
+use crate::query::{Change, Query, Record, Watched, diff};
+use crate::replica::Notice;
+
+/// Follows a query. The subscription began before the first answer was read, so no change falls between the two; changes
+/// that come faster than the app asks are told together. Dropping it ends it.
+#[derive(Debug)]
+pub struct Watch {
+    reading: Reading,
+    scope: Scope,
+    query: Query,
+    commits: broadcast::Receiver<Arc<Vec<Notice>>>,
+    present: Option<(Watched, Vec<Record>)>,
+    /// Something happened since the answer was read.
+    stale: bool,
+    closed: bool,
+}
+
+/// An answer, and how it differs from the one before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchUpdate {
+    /// The records now.
+    pub records: Vec<Record>,
+    /// What changed since the last update; empty in the first.
+    pub changes: Vec<Change>,
+}
+
+impl Watch {
+    pub(super) fn new(
+        reading: Reading,
+        scope: Scope,
+        query: Query,
+        commits: broadcast::Receiver<Arc<Vec<Notice>>>,
+    ) -> Self {
+        Self { reading, scope, query, commits, present: None, stale: true, closed: false }
+    }
+
+    /// The next update; `None` once the client is closed. The first comes at once. Cancelling loses nothing.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn next(&mut self) -> Result<Option<WatchUpdate>> {
+        loop {
+            while !self.stale && !self.closed {
+                let commit = self.commits.recv().await;
+                self.consider(commit);
+            }
+            // What is known already goes into the same answer.
+            loop {
+                match self.commits.try_recv() {
+                    Ok(notices) => self.consider(Ok(notices)),
+                    Err(TryRecvError::Lagged(missed)) => self.consider(Err(RecvError::Lagged(missed))),
+                    Err(TryRecvError::Closed) => self.closed = true,
+                    Err(TryRecvError::Empty) => break,
+                }
+                if self.closed {
+                    break;
+                }
+            }
+            if self.closed {
+                return Ok(None);
+            }
+            let page = self.reading.page().await?;
+            self.stale = false;
+            let first = self.present.is_none();
+            let before = self.present.take().map(|(_, records)| records).unwrap_or_default();
+            let changes = if first { Vec::new() } else { diff(&before, &page.records) };
+            self.present = Some((Watched::new(self.query.clone(), &page), page.records.clone()));
+            if first || !changes.is_empty() {
+                return Ok(Some(WatchUpdate { records: page.records, changes }));
+            }
+        }
+    }
+
+    fn consider(&mut self, commit: Result<Arc<Vec<Notice>>, RecvError>) {
+        match commit {
+            Ok(notices) => {
+                self.closed |= notices.contains(&Notice::Closed);
+                self.stale |= notices.iter().any(|notice| self.concerns(notice));
+            }
+            Err(RecvError::Lagged(_)) => self.stale = true,
+            Err(RecvError::Closed) => self.closed = true,
+        }
+    }
+
+    fn concerns(&self, notice: &Notice) -> bool {
+        let Some((watched, records)) = &self.present else { return true };
+        match notice {
+            Notice::Record { scope, key, before, after } => {
+                *scope == self.scope
+                    && watched.is_affected(&key.collection, &key.record, before.as_ref(), after.as_ref())
+            }
+            // A receipt changes a record's revision and state, even where its fields stay.
+            Notice::Event { scope, key, .. } => {
+                *scope == self.scope
+                    && key.collection == *self.query.collection()
+                    && records.iter().any(|record| record.id == key.record)
+            }
+            Notice::Reset { scope } => *scope == self.scope,
+            Notice::Repaired { .. } | Notice::Closed => false,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! No room left.
+
+use super::helpers::{InFolder, apply, put, row, value};
+use crate::storage::{Batch, Scan, SqliteStorage, Storage, StorageError, Table};
+use crate::testing::block_on;
+
+const ROOM: u64 = 256 << 10;
+
+fn small_replica() -> (InFolder, SqliteStorage) {
+    let mut folder = InFolder::new();
+    folder.options = folder.options.max_bytes(ROOM);
+    let storage = folder.opened();
+    (folder, storage)
+}
+
+/// Puts rows until there is no room; says how many there are.
+fn fill(storage: &SqliteStorage) -> usize {
+    for n in 0.. {
+        match apply(storage, put(&format!("fill-{n:06}"), [1; 3000])) {
+            Ok(()) => {}
+            Err(StorageError::Full(_)) => return n,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    unreachable!("the room is bounded")
+}
+
+#[test]
+fn b36_a_full_disk_is_full_writes_nothing_and_the_same_store_works_again() {
+    let (folder, storage) = small_replica();
+    for _ in 0..3 {
+        let rows = fill(&storage);
+        assert!(rows > 20, "{rows}");
+        let all = || block_on(storage.scan(Scan::prefix(Table::Record, b"fill"))).unwrap();
+        assert_eq!(all().len(), rows);
+        // A batch whose first rows still find room leaves nothing either.
+        let both = Batch { put: vec![(row("small"), vec![1]), (row("large"), vec![2; 100_000])], ..Batch::default() };
+        assert!(matches!(apply(&storage, both), Err(StorageError::Full(_))));
+        assert_eq!(value(&storage, "small"), None);
+        assert_eq!(all().len(), rows);
+        apply(&storage, Batch { clear: vec![row("fill")], ..Batch::default() }).unwrap();
+        apply(&storage, put("small", "again")).unwrap();
+        assert_eq!(value(&storage, "small").unwrap(), b"again");
+        apply(&storage, Batch { delete: vec![row("small")], ..Batch::default() }).unwrap();
+    }
+    block_on(storage.close()).unwrap();
+    assert!(std::fs::metadata(folder.path()).unwrap().len() <= ROOM);
+}
+
+#[test]
+fn b7_in_a_shared_commit_only_the_batch_that_finds_no_room_fails() {
+    let (folder, storage) = small_replica();
+    apply(&storage, put("guard", "1")).unwrap();
+    let guarded = |version, batch: Batch| Batch { expect: vec![(row("guard"), version)], ..batch };
+    let batches = [
+        guarded(1, put("first", "1")),
+        guarded(1, put("large", vec![0; 2 * ROOM as usize])),
+        guarded(7, put("stale", "3")),
+        guarded(1, put("guard", "2")),
+        guarded(2, put("last", "5")),
+    ];
+    let outcomes = storage.with_session(|session| session.commit(Some(&folder.path()), &batches)).unwrap();
+    assert_eq!(outcomes[0], Ok(()));
+    assert!(matches!(outcomes[1], Err(StorageError::Full(_))), "{outcomes:?}");
+    assert_eq!(outcomes[2..], [Err(StorageError::Stale), Ok(()), Ok(())]);
+    let kept = ["first", "large", "stale", "guard", "last"].map(|key| value(&storage, key).is_some());
+    assert_eq!(kept, [true, false, false, true, true]);
+}
+
+#[test]
+fn b36_a_replica_in_memory_can_be_limited_too() {
+    let storage = SqliteStorage::options().max_bytes(ROOM).open_in_memory().unwrap();
+    assert!(fill(&storage) > 20);
+    apply(&storage, Batch { clear: vec![row("fill")], ..put("key", "value") }).unwrap();
+    assert_eq!(value(&storage, "key").unwrap(), b"value");
+}
+
+#[test]
+fn a_limit_below_the_empty_replica_is_full_at_open() {
+    let mut folder = InFolder::new();
+    folder.options = folder.options.max_bytes(4096);
+    assert!(matches!(folder.try_open(), Err(StorageError::Full(_))));
+    folder.options = folder.options.max_bytes(ROOM);
+    apply(&folder.opened(), put("key", "value")).unwrap();
+}
