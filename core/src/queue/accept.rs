@@ -130,9 +130,7 @@ async fn accept_one(
         Some((position, mut earlier, Fold::Into(merged))) => {
             let replaced = std::mem::replace(&mut earlier.event, *merged);
             settle_outcome(txn, scope, &replaced.id, &key, Outcome::ReplacedBy { id: id.clone() });
-            for (path, value) in before.leaves {
-                earlier.before.leaves.entry(path).or_insert(value);
-            }
+            earlier.before.extend(before);
             let length = encoded_len(&earlier.event);
             let replica = txn.replica_mut();
             replica.queued_bytes = (replica.queued_bytes + length).saturating_sub(earlier.bytes);
@@ -270,12 +268,18 @@ async fn inherit_bases(txn: &mut Txn, scope: &Scope, pending: &[u64], event: &mu
 
 /// The confirmed values that the event touches.
 fn before(doc: Option<&Value>, event: &SyncEvent) -> Before {
-    match (event.action, doc) {
-        (SyncAction::Delete, doc) => Before { doc: doc.cloned(), ..Before::default() },
-        (SyncAction::Update, Some(doc)) => Before {
-            leaves: event.ops.iter().map(|op| (op.path.clone(), op.path.find(doc).cloned())).collect(),
-            doc: None,
-        },
-        _ => Before::default(),
+    let mut before = Before::default();
+    match event.action {
+        SyncAction::Create => {}
+        SyncAction::Delete => before.doc = doc.cloned(),
+        SyncAction::Update => {
+            for op in &event.ops {
+                match doc.and_then(|doc| op.path.find(doc)) {
+                    Some(value) => drop(before.leaves.insert(op.path.clone(), value.clone())),
+                    None => drop(before.absent.insert(op.path.clone())),
+                }
+            }
+        }
     }
+    before
 }
