@@ -204,10 +204,6 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
             let absorbed = entry.settled.is_some() || entry.sent.is_some_and(|sent| sent <= included);
             if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
-                // What was written while the generation was built has the old history's bases.
-                if let Some(shared) = building.shared_revision {
-                    lower(&mut entry.event, shared);
-                }
             }
         }
     }
