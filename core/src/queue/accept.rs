@@ -33,6 +33,9 @@ pub(super) async fn accept(
         return Err(Error::ScopeLost(scope.to_string()));
     }
     let (generation, known) = (row.generation, row.known_revision);
+    // While a new history is adopted, the generation that is read still tells revisions of the old one.
+    let shared = row.building.as_ref().and_then(|building| building.shared_revision).unwrap_or(Revision::MAX);
+    let seen = Seen { generation, known, shared };
     let records: Vec<_> = drafts.iter().map(|draft| draft.key.clone()).collect();
     txn.load_records(scope, generation, &records).await?;
     let mut parts = Vec::with_capacity(drafts.len());
@@ -49,7 +52,7 @@ pub(super) async fn accept(
         // A write that had to be split is known by its last part.
         let mut last = None;
         for draft in parts {
-            let (id, bytes) = accept_one(txn, scope, (generation, known), &draft, group.clone(), limits).await?;
+            let (id, bytes) = accept_one(txn, scope, seen, &draft, group.clone(), limits).await?;
             group_bytes += bytes;
             last = Some(id);
         }
@@ -64,10 +67,21 @@ pub(super) async fn accept(
     Ok(ids)
 }
 
+/// What a writer sees: the base of its writes.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// The generation that is read.
+    generation: Generation,
+    /// The base for records that it does not know.
+    known: Revision,
+    /// Revisions above this mean nothing to the server.
+    shared: Revision,
+}
+
 async fn accept_one(
     txn: &mut Txn,
     scope: &Scope,
-    (generation, known): (Generation, Revision),
+    Seen { generation, known, shared }: Seen,
     draft: &Draft,
     group: Option<GroupId>,
     limits: QueueLimits,
@@ -92,7 +106,7 @@ async fn accept_one(
         action,
         ops,
         doc: new_doc,
-        base: if revision == 0 { known } else { revision },
+        base: if revision == 0 { known } else { revision }.min(shared),
         stamp: txn.tick(),
         group,
         depends_on: draft.depends_on.clone(),
