@@ -275,8 +275,7 @@ impl Client {
     /// Replaces the source of tokens.
     pub fn set_credentials(&self, credentials: Arc<dyn Credentials>) {
         self.inner.engine.tokens().replace(credentials);
-        // Wakes every scope.
-        self.inner.engine.resume();
+        self.inner.engine.wake_all(Cause::Request);
     }
 
     /// Gives an anonymous replica, with all that was written in it, to an account. Possible once.
@@ -286,7 +285,7 @@ impl Client {
     pub async fn claim(&self, account: impl Into<String>) -> Result<()> {
         self.check_open()?;
         Identity::open(self.inner.queue.writer(), Some(account.into()), true).await?;
-        self.inner.engine.resume();
+        self.inner.engine.wake_all(Cause::Request);
         Ok(())
     }
 
