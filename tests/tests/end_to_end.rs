@@ -72,7 +72,7 @@ fn token(user: &str, seconds: i64) -> SecretString {
 fn builder(folder: &Path, name: &str, address: &str) -> ClientBuilder {
     Client::builder()
         .storage(SqliteStorage::open(folder.join(name)).unwrap())
-        .transport(HttpTransport::new(&format!("http://{address}")).unwrap())
+        .transport(HttpTransport::new(format!("http://{address}")).unwrap())
         .index("samples", ["/category", "/name"])
 }
 

@@ -61,7 +61,7 @@ fn b03_one_refused_event_among_thirty_holds_up_its_own_record_only() {
     for _ in 0..3 {
         a.synced(&world);
         books.check_with_server(&world, &[&a, &b]);
-        assert_eq!(a.parked(&world), [poison.clone()]);
+        assert_eq!(a.parked(&world), std::slice::from_ref(&poison));
         assert_eq!(why(&world, &a)[0].code, "type_mismatch");
         assert!(matches!(outcome(&world, &a, &behind), Outcome::Pending { .. }), "the rest of the lane waits");
         assert_eq!(a.client.status().pending, 1, "all others have arrived");
@@ -80,7 +80,7 @@ fn b04_a_refused_event_is_applied_by_a_retry_once_its_cause_is_gone() {
     let Poisoned { world, a, b, books, poison, behind } = poisoned(2);
     world.run(a.client.retry(&poison)).unwrap();
     a.synced(&world);
-    assert_eq!(a.parked(&world), [poison.clone()], "the cause is still there");
+    assert_eq!(a.parked(&world), std::slice::from_ref(&poison), "the cause is still there");
     let fixed = world.run(b.samples().update("kick", json!({"plays": 10}))).unwrap();
     b.synced(&world);
     world.run(a.client.retry(&poison)).unwrap();
@@ -152,7 +152,7 @@ fn a_strict_event_that_meets_a_conflict_is_parked_and_stays_in_view() {
     books.count(&world, &a, 1);
     let report = a.synced(&world);
     assert_eq!(report.parked, 1);
-    assert_eq!((a.parked(&world), why(&world, &a)[0].code.as_str()), (vec![met.clone()], "conflict"));
+    assert_eq!((a.parked(&world), why(&world, &a)[0].code.as_str()), (vec!std::slice::from_ref(&met), "conflict"));
     assert_eq!(a.get(&world, "kick"), Some(json!({"bpm": 99, "key": "D"})), "its writer sees it until a decision");
     assert_eq!(b.get(&world, "kick"), Some(json!({"bpm": 121, "key": "C"})), "nobody else does");
     books.check_with_server(&world, &[&a, &b]);
