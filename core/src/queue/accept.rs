@@ -193,7 +193,7 @@ async fn accept_one(
 
 /// Records an outcome and tells observers.
 pub(super) fn settle_outcome(txn: &mut Txn, scope: &Scope, id: &EventId, key: &RecordKey, outcome: Outcome) {
-    txn.notify(Notice::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: outcome.clone() });
+    txn.notify(|| Notice::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: outcome.clone() });
     txn.set_outcome(id, OutcomeRow { scope: scope.clone(), key: key.clone(), state: outcome });
 }
 

@@ -221,7 +221,7 @@ impl Shared {
                     continue 'again;
                 }
             }
-            let (batch, cache, notices) = txn.into_batch(self.notices.observed());
+            let (batch, cache, notices) = txn.into_batch();
             match self.storage.apply(batch).await {
                 Ok(()) => {
                     *lock(&self.snapshot) = cache.replica.clone();
@@ -253,7 +253,13 @@ impl Shared {
             Some(cache) => cache,
             None => load(&*self.storage, &self.environment).await?,
         };
-        Ok(Txn::new(self.storage.clone(), self.environment.clone(), self.indexes.clone(), cache))
+        Ok(Txn::new(
+            self.storage.clone(),
+            self.environment.clone(),
+            self.indexes.clone(),
+            cache,
+            self.notices.observed(),
+        ))
     }
 }
 
