@@ -101,9 +101,9 @@ async fn tell(args: Tell) -> Result {
         interrupted = interrupted() => return interrupted.map_err(doing("waiting for Ctrl-C")).and(Err(Failure::Interrupted)),
         told = story => told?,
     }
-    println!("\nYes: every device and the server hold the same, and nothing was lost.");
+    screen::chapter("Yes: every device and the server hold the same, and nothing was lost.");
     if temporary.is_none() {
-        println!("The files are in {}.", folder.display());
+        screen::say(format_args!("The files are in {}.", folder.display()));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use crate::judge::{Fate, Judge, Note};
+use crate::screen::say;
 use crate::script::Encounter;
 use crate::wire::{Change, Fates, Synced};
 
@@ -38,7 +39,7 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 
 fn show(table: &Table) {
     for line in table.lines() {
-        println!("  {line}");
+        say(line);
     }
 }
 
@@ -124,7 +125,7 @@ pub fn devices<'a>(rows: impl IntoIterator<Item = (&'a str, usize, Synced, Fates
 /// The conflict inbox, a sentence for each value that was set aside.
 pub fn inbox(notes: &[Note], devices: &BTreeMap<String, String>) {
     if notes.is_empty() {
-        println!("  It is empty.");
+        say("It is empty.");
     }
     let name = |device: &String| devices.get(device).unwrap_or(device).clone();
     let value = |value: Option<&Value>| value.map_or("a delete".to_owned(), brief);
@@ -133,16 +134,12 @@ pub fn inbox(notes: &[Note], devices: &BTreeMap<String, String>) {
             Some(path) => format!("{}, field {}", note.record, field(path)),
             None => format!("{}, the whole record", note.record),
         };
-        println!("  {place}");
-        println!("    kept       {} by {}", value(note.winner.value.as_ref()), name(&note.winner.device));
+        say(place);
+        say(format_args!("  kept       {} by {}", value(note.winner.value.as_ref()), name(&note.winner.device)));
         for loser in &note.losers {
             let side = &loser.side;
-            println!(
-                "    set aside  {} by {}: {}",
-                value(side.value.as_ref()),
-                name(&side.device),
-                reason(&loser.rule)
-            );
+            let (value, name, reason) = (value(side.value.as_ref()), name(&side.device), reason(&loser.rule));
+            say(format_args!("  set aside  {value} by {name}: {reason}"));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Bars are drawn on stderr and only if that is a terminal; what is done goes to stdout. So a pipe gets the lines alone.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,12 +20,17 @@ pub struct Stage {
 
 /// Announces a part of the story.
 pub fn chapter(title: impl Display) {
-    println!("\n{title}");
+    print(format_args!("\n{title}"));
 }
 
 /// Says one thing, within a chapter.
 pub fn say(line: impl Display) {
-    println!("  {line}");
+    print(format_args!("  {line}"));
+}
+
+fn print(line: impl Display) {
+    // If nobody reads any more (`demo | head`), the story goes on all the same: its exit code is the verdict.
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 impl Stage {
