@@ -159,18 +159,3 @@ pub(super) async fn scopes(txn: &mut Txn) -> Result<Vec<Scope>> {
     let rows = txn.scan_stored(Scan::prefix(Table::Meta, keys::SCOPES)).await?;
     Ok(rows.iter().filter_map(|row| keys::scope_of(&row.key)).collect())
 }
-
-/// RFC 3986 percent-encoding of everything but unreserved characters.
-pub(super) fn percent_encode(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            _ => {
-                // Writing to a string cannot fail.
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-        encoded
-    })
-}

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::clock::percent_encode;
 use super::runtime::{Engine, ScopeRuntime};
 use super::session::SyncReport;
 use crate::clock::HybridClock;
@@ -16,6 +15,7 @@ use crate::queue::{confirm, finish_settled};
 use crate::replica::rows::{DigestRow, RecordRow};
 use crate::replica::{Notice, Txn, decode, keys};
 use crate::storage::{Scan, Table};
+use crate::transport::wire::percent_encode;
 use crate::transport::{Method, TransportError};
 
 /// A bucket is repaired at most this often, in milliseconds: a fault that a repair does not mend must not become a load.
@@ -55,7 +55,8 @@ impl Engine {
     }
 
     async fn fetch_digest(&self, scope: &Scope) -> Result<DigestResponse> {
-        let path = format!("/sync/digest?scope={}", percent_encode(&scope.to_string()));
+        let mut path = "/sync/digest?scope=".to_owned();
+        percent_encode(&scope.to_string(), &mut path);
         let response = self
             .call(|context| {
                 let path = &path;
