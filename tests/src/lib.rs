@@ -1,8 +1,15 @@
 //! What the tests across crates share: a world of virtual time with one server and any number of devices.
 //!
 //! The server is the real service on SQLite; a device is the real client; between them stands the loopback, whose faults
-//! the test scripts. Nothing here waits: [`TestEnvironment`] advances time when nobody can run.
+//! the test scripts. Nothing here waits: [`TestEnvironment`](unisono::testing::TestEnvironment) advances time when nobody
+//! can run. [`Books`] hold what the devices were promised against what became of it.
 
+mod books;
+mod device;
+mod server;
 mod world;
 
-pub use world::{Device, World, canonical_state};
+pub use books::Books;
+pub use device::{Customize, Device, Network, canonical_state};
+pub use server::{Access, Backup, Link, Server};
+pub use world::World;

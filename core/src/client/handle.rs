@@ -275,8 +275,7 @@ impl Client {
     /// Replaces the source of tokens.
     pub fn set_credentials(&self, credentials: Arc<dyn Credentials>) {
         self.inner.engine.tokens().replace(credentials);
-        // Wakes every scope.
-        self.inner.engine.resume();
+        self.inner.engine.wake_all(Cause::Request);
     }
 
     /// Gives an anonymous replica, with all that was written in it, to an account. Possible once.
@@ -286,7 +285,7 @@ impl Client {
     pub async fn claim(&self, account: impl Into<String>) -> Result<()> {
         self.check_open()?;
         Identity::open(self.inner.queue.writer(), Some(account.into()), true).await?;
-        self.inner.engine.resume();
+        self.inner.engine.wake_all(Cause::Request);
         Ok(())
     }
 
@@ -368,6 +367,28 @@ pub struct Workspace {
 }
 
 impl Workspace {
+    /// Makes the workspace one of those that are synced. A write to it does the same; an app that only reads asks for it
+    /// once.
+    ///
+    /// # Errors
+    /// `invalid_id`; the storage's.
+    pub async fn subscribe(&self) -> Result<()> {
+        self.client.check_writable()?;
+        let scope = self.scope.clone().map_err(|message| Error::invalid(crate::error::InvalidCode::Id, message))?;
+        let known = scope.clone();
+        self.client
+            .inner
+            .queue
+            .writer()
+            .run(move |txn| {
+                let scope = scope.clone();
+                Box::pin(async move { txn.scope_mut(&scope).await.map(drop) })
+            })
+            .await?;
+        self.client.inner.engine.wake(&known, Cause::Request);
+        Ok(())
+    }
+
     /// A collection of the workspace.
     #[must_use]
     pub fn collection(&self, name: impl Into<String>) -> Collection {

@@ -159,7 +159,7 @@ async fn replace_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, changes: &[Cha
         finish_settled(txn, scope, generation, &key, change.revision).await?;
     }
     txn.scope_mut(scope).await?.repaired.insert(bucket, now);
-    txn.notify(Notice::Repaired { scope: scope.clone(), bucket });
+    txn.notify(|| Notice::Repaired { scope: scope.clone(), bucket });
     Ok(())
 }
 

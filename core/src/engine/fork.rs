@@ -4,7 +4,11 @@
 use super::clock::{restamp, scopes};
 use super::runtime::Engine;
 use crate::error::Result;
-use crate::model::DeviceId;
+use crate::model::{DeviceId, Scope};
+use crate::replica::Txn;
+
+/// Entries that are read at a time.
+const PAGE: usize = 512;
 
 impl Engine {
     /// Takes a new device id. Events that may have been sent keep their content and ids (the original may have sent them
@@ -16,14 +20,8 @@ impl Engine {
                     for scope in scopes(txn).await? {
                         let row = txn.scope_mut(&scope).await?;
                         row.push_seq = 0;
-                        let in_flight = row.in_flight.take();
-                        for position in in_flight.map(|push| push.positions).unwrap_or_default() {
-                            if let Some(entry) = txn.entry_mut(&scope, position).await? {
-                                entry.frozen = true;
-                                // Numbers of the former device say nothing about the new one's pushes.
-                                entry.sent = None;
-                            }
-                        }
+                        let in_flight = row.in_flight.take().map(|push| push.positions).unwrap_or_default();
+                        disown(txn, &scope, &in_flight).await?;
                     }
                     let device = DeviceId::generate(&**txn.environment());
                     txn.replica_mut().device = device;
@@ -31,5 +29,25 @@ impl Engine {
                 })
             })
             .await
+    }
+}
+
+/// Forgets which pushes carried the queue's events: the former device's numbers say nothing about the new one's pushes. Those
+/// `in_flight` may have been sent.
+async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<()> {
+    let mut from = 0;
+    loop {
+        let page = txn.entries_from(scope, from, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        from = last + 1;
+        for (position, entry) in page {
+            let sent = in_flight.contains(&position);
+            if (sent || entry.sent.is_some())
+                && let Some(entry) = txn.entry_mut(scope, position).await?
+            {
+                entry.frozen |= sent;
+                entry.sent = None;
+            }
+        }
     }
 }

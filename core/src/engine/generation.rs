@@ -173,7 +173,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 pending.insert(at, position);
             }
             let state = Outcome::Pending { position };
-            txn.notify(Notice::Event {
+            txn.notify(|| Notice::Event {
                 scope: scope.clone(),
                 id: id.clone(),
                 key: key.clone(),
@@ -202,9 +202,7 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         for (position, entry) in page {
             lanes.entry(entry.event.key()).or_default().push(position);
             let absorbed = entry.settled.is_some() || entry.sent.is_some_and(|sent| sent <= included);
-            if absorbed != entry.absorbed
-                && let Some(entry) = txn.entry_mut(scope, position).await?
-            {
+            if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
             }
         }
@@ -213,7 +211,7 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         txn.record_mut(scope, building.generation, &key).await?.pending = positions;
         finish_settled(txn, scope, building.generation, &key, Revision::MAX).await?;
     }
-    txn.notify(Notice::Reset { scope: scope.clone() });
+    txn.notify(|| Notice::Reset { scope: scope.clone() });
     Ok(())
 }
 

@@ -52,6 +52,8 @@ pub struct Engine {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) environment: SharedEnvironment,
     pub(super) tokens: Tokens,
+    /// The number of the token that the server has said to be the replica's account's; 0 for none.
+    pub(super) vouched: AtomicU64,
     pub(super) options: EngineOptions,
     pub(super) scopes: Mutex<BTreeMap<Scope, Arc<ScopeRuntime>>>,
     pub(super) events: broadcast::Sender<ClientEvent>,
@@ -129,6 +131,7 @@ impl Engine {
             transport,
             environment,
             tokens,
+            vouched: AtomicU64::new(0),
             options,
             scopes: Mutex::default(),
             events: broadcast::channel(1024).0,

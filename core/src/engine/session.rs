@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
+use super::credentials::Numbered;
 use super::push::Pushed;
 use super::runtime::{Engine, ScopeRuntime};
 use super::status::{Progress, SyncState};
@@ -102,7 +103,6 @@ impl Engine {
 
     /// Pushes and pulls until nothing is left.
     async fn exchange(&self, scope: &Scope, runtime: &ScopeRuntime, report: &mut SyncReport) -> Result<()> {
-        self.introduce(scope).await?;
         self.clear_retired(scope).await?;
         loop {
             // A generation that is being rebuilt has no revisions to base a push on: it is completed first.
@@ -145,7 +145,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Calls the server: with a token, renewed once if it is refused, and with a deadline.
+    /// Calls the server: with a token of the replica's account, renewed once if it is refused, and with a deadline.
     pub(super) async fn call<T, F>(&self, request: impl Fn(RequestContext) -> F) -> Result<T>
     where
         F: Future<Output = Result<T, TransportError>>,
@@ -153,20 +153,31 @@ impl Engine {
         let mut token = self.tokens.current(&*self.environment).await?;
         let mut renewed = false;
         loop {
-            let context = RequestContext { token: Some(token.token.clone()), deadline: Some(self.options.deadline) };
-            let answer = timeout(&*self.environment, self.options.deadline, request(context)).await;
-            match answer.unwrap_or_else(|| Err(TransportError::Unreachable("the deadline passed".into()))) {
-                Ok(answer) => return Ok(answer),
-                Err(TransportError::Problem(problem)) if problem.status == 401 => {
+            let answer = match self.vouch(&token).await {
+                Ok(()) => self.ask(&token, &request).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Err(Error::Transport(TransportError::Problem(problem))) if problem.status == 401 => {
                     if renewed {
                         return Err(Error::Auth(words(&problem)));
                     }
                     renewed = true;
                     token = self.tokens.refresh(Some(token.number), &*self.environment).await?;
                 }
-                Err(error) => return Err(error.into()),
+                answer => return answer,
             }
         }
+    }
+
+    /// Makes one request, with this token and a deadline.
+    pub(super) async fn ask<T, F>(&self, token: &Numbered, request: impl Fn(RequestContext) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, TransportError>>,
+    {
+        let context = RequestContext { token: Some(token.token.clone()), deadline: Some(self.options.deadline) };
+        let answer = timeout(&*self.environment, self.options.deadline, request(context)).await;
+        Ok(answer.unwrap_or_else(|| Err(TransportError::Unreachable("the deadline passed".into())))?)
     }
 
     /// Does what the server's verdict on the replica as a whole asks for.

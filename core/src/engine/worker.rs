@@ -95,10 +95,13 @@ impl Engine {
             if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
                 return Some(rest);
             }
-            // A burst of writes goes in one push; whatever is urgent cuts the wait short.
-            let urgent = select(Box::pin(runtime.wake.notified()), self.environment.sleep(self.options.debounce)).await;
-            if let Either::Left(_) = urgent {
-                runtime.urgent.store(false, Ordering::Release);
+            // A burst of writes goes in one push. Whatever is urgent cuts the wait short: the next turn sees what it is.
+            let mut burst = self.environment.sleep(self.options.debounce);
+            while let Either::Left(((), rest)) = select(Box::pin(runtime.wake.notified()), burst).await {
+                if runtime.urgent.load(Ordering::Acquire) {
+                    return Some(Duration::ZERO);
+                }
+                burst = rest;
             }
         }
         let result = self.sync_scope(scope).await;
@@ -160,7 +163,8 @@ impl Engine {
         self.wake_all(Cause::Request);
     }
 
-    fn wake_all(self: &Arc<Self>, cause: Cause) {
+    /// Wakes the worker of every scope.
+    pub(crate) fn wake_all(self: &Arc<Self>, cause: Cause) {
         let scopes: Vec<_> = lock(&self.scopes).keys().cloned().collect();
         scopes.iter().for_each(|scope| self.wake(scope, cause));
     }

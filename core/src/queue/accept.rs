@@ -11,7 +11,7 @@ use crate::model::{
     EventId, GroupId, Op, Pointer, RecordKey, Revision, Scope, SyncAction, SyncEvent, Value, ops_of_patch, value,
 };
 use crate::replica::keys::Generation;
-use crate::replica::rows::{Before, Outcome, OutcomeRow, QueueEntry};
+use crate::replica::rows::{Before, Outcome, OutcomeRow, QueueEntry, ScopeRow};
 use crate::replica::{Notice, Txn};
 
 /// Accepts all of `drafts`, or none: one event each, of one group if there are several. Returns one id per draft.
@@ -28,11 +28,18 @@ pub(super) async fn accept(
             format!("a transaction has 1 to {MAX_GROUP_EVENTS} writes, not {}", drafts.len()),
         ));
     }
-    let row = txn.scope_mut(scope).await?;
+    let row = txn.scope(scope).await?;
     if row.lost {
         return Err(Error::ScopeLost(scope.to_string()));
     }
     let (generation, known) = (row.generation, row.known_revision);
+    // While a new history is adopted, the generation that is read still tells revisions of the old one.
+    let shared = row.building.as_ref().and_then(|building| building.shared_revision).unwrap_or(Revision::MAX);
+    let seen = Seen { generation, known, shared };
+    if *row == ScopeRow::default() {
+        // The first write makes the scope known, so that it will be synced.
+        txn.scope_mut(scope).await?;
+    }
     let records: Vec<_> = drafts.iter().map(|draft| draft.key.clone()).collect();
     txn.load_records(scope, generation, &records).await?;
     let mut parts = Vec::with_capacity(drafts.len());
@@ -49,7 +56,7 @@ pub(super) async fn accept(
         // A write that had to be split is known by its last part.
         let mut last = None;
         for draft in parts {
-            let (id, bytes) = accept_one(txn, scope, (generation, known), &draft, group.clone(), limits).await?;
+            let (id, bytes) = accept_one(txn, scope, seen, &draft, group.clone(), limits).await?;
             group_bytes += bytes;
             last = Some(id);
         }
@@ -64,10 +71,21 @@ pub(super) async fn accept(
     Ok(ids)
 }
 
+/// What a writer sees: the base of its writes.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// The generation that is read.
+    generation: Generation,
+    /// The base for records that it does not know.
+    known: Revision,
+    /// Revisions above this mean nothing to the server.
+    shared: Revision,
+}
+
 async fn accept_one(
     txn: &mut Txn,
     scope: &Scope,
-    (generation, known): (Generation, Revision),
+    Seen { generation, known, shared }: Seen,
     draft: &Draft,
     group: Option<GroupId>,
     limits: QueueLimits,
@@ -92,7 +110,7 @@ async fn accept_one(
         action,
         ops,
         doc: new_doc,
-        base: if revision == 0 { known } else { revision },
+        base: if revision == 0 { known } else { revision }.min(shared),
         stamp: txn.tick(),
         group,
         depends_on: draft.depends_on.clone(),
@@ -126,9 +144,7 @@ async fn accept_one(
         Some((position, mut earlier, Fold::Into(merged))) => {
             let replaced = std::mem::replace(&mut earlier.event, *merged);
             settle_outcome(txn, scope, &replaced.id, &key, Outcome::ReplacedBy { id: id.clone() });
-            for (path, value) in before.leaves {
-                earlier.before.leaves.entry(path).or_insert(value);
-            }
+            earlier.before.extend(before);
             let length = encoded_len(&earlier.event);
             let replica = txn.replica_mut();
             replica.queued_bytes = (replica.queued_bytes + length).saturating_sub(earlier.bytes);
@@ -177,7 +193,7 @@ async fn accept_one(
 
 /// Records an outcome and tells observers.
 pub(super) fn settle_outcome(txn: &mut Txn, scope: &Scope, id: &EventId, key: &RecordKey, outcome: Outcome) {
-    txn.notify(Notice::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: outcome.clone() });
+    txn.notify(|| Notice::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: outcome.clone() });
     txn.set_outcome(id, OutcomeRow { scope: scope.clone(), key: key.clone(), state: outcome });
 }
 
@@ -266,12 +282,18 @@ async fn inherit_bases(txn: &mut Txn, scope: &Scope, pending: &[u64], event: &mu
 
 /// The confirmed values that the event touches.
 fn before(doc: Option<&Value>, event: &SyncEvent) -> Before {
-    match (event.action, doc) {
-        (SyncAction::Delete, doc) => Before { doc: doc.cloned(), ..Before::default() },
-        (SyncAction::Update, Some(doc)) => Before {
-            leaves: event.ops.iter().map(|op| (op.path.clone(), op.path.find(doc).cloned())).collect(),
-            doc: None,
-        },
-        _ => Before::default(),
+    let mut before = Before::default();
+    match event.action {
+        SyncAction::Create => {}
+        SyncAction::Delete => before.doc = doc.cloned(),
+        SyncAction::Update => {
+            for op in &event.ops {
+                match doc.and_then(|doc| op.path.find(doc)) {
+                    Some(value) => drop(before.leaves.insert(op.path.clone(), value.clone())),
+                    None => drop(before.absent.insert(op.path.clone())),
+                }
+            }
+        }
     }
+    before
 }

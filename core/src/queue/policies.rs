@@ -1,5 +1,7 @@
 //! Policies per collection and field: set on the client, carried by the events.
 
+use std::borrow::Cow;
+
 use super::draft::{Draft, Mutation};
 use crate::error::Result;
 use crate::model::{CollectionName, OpKind, Pointer, Policy, Value, ops_of_patch, value};
@@ -36,9 +38,9 @@ impl PolicyTable {
     }
 
     /// Gives a draft its policy. An update whose fields have different ones becomes several drafts, which go as a group.
-    pub(super) fn split(&self, draft: &Draft, view: Option<&Value>) -> Result<Vec<Draft>> {
+    pub(super) fn split<'d>(&self, draft: &'d Draft, view: Option<&Value>) -> Result<Vec<Cow<'d, Draft>>> {
         if draft.policy.is_some() || !self.rules.iter().any(|(of, _, _)| *of == draft.key.collection) {
-            return Ok(vec![draft.clone()]);
+            return Ok(vec![Cow::Borrowed(draft)]);
         }
         let edits = match &draft.mutation {
             Mutation::Edit(edits) => edits.clone(),
@@ -50,7 +52,7 @@ impl PolicyTable {
             }
             Mutation::Create(_) | Mutation::Delete => {
                 let policy = self.of(&draft.key.collection, None);
-                return Ok(vec![Draft { policy, ..draft.clone() }]);
+                return Ok(vec![Cow::Owned(Draft { policy, ..draft.clone() })]);
             }
         };
         let mut by_policy: Vec<(Option<Policy>, Edits)> = Vec::new();
@@ -63,7 +65,7 @@ impl PolicyTable {
         }
         Ok(by_policy
             .into_iter()
-            .map(|(policy, edits)| Draft { policy, mutation: Mutation::Edit(edits), ..draft.clone() })
+            .map(|(policy, edits)| Cow::Owned(Draft { policy, mutation: Mutation::Edit(edits), ..draft.clone() }))
             .collect())
     }
 }

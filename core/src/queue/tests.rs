@@ -193,6 +193,22 @@ fn unsent_updates_fold_and_every_operation_keeps_its_stamp() {
 }
 
 #[test]
+fn a_pending_event_knows_the_confirmed_values_that_it_touches() {
+    let mut bench = Bench::new();
+    let created = bench.write(create("a", json!({"n": 1, "z": null})));
+    bench.push().unwrap();
+    bench.settle(vec![applied(&created, 0, 1)]);
+    bench.write(update("a", json!({"n": 2, "z": 1, "new": true})));
+    bench.write(update("a", json!({"n": 3, "new": false})));
+    bench.restart();
+    let pending = bench.environment.block_on(bench.queue.pending(&Scope::User, 9)).unwrap();
+    let before = &pending[0].before;
+    let path = |text| Pointer::parse(text).unwrap();
+    assert_eq!(before.leaves, [(path("/n"), json!(1)), (path("/z"), json!(null))].into());
+    assert_eq!(before.absent, [path("/new")].into());
+}
+
+#[test]
 fn an_update_folds_into_an_unsent_create_with_its_own_stamp() {
     let bench = Bench::new();
     let created = bench.write(create("a", json!({"n": 1})));

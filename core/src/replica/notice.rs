@@ -56,6 +56,22 @@ pub struct Notices {
 
 /// Commits that an observer may lag behind.
 const CAPACITY: usize = 1024;
+/// More notices than this from one commit (a page of a first sync) are told as a reset of their scopes: what an observer
+/// may lag behind stays bounded.
+const MAX_NOTICES: usize = 1024;
+
+fn condense(notices: Vec<Notice>) -> Vec<Notice> {
+    let mut scopes = std::collections::BTreeSet::new();
+    let mut kept = Vec::new();
+    for notice in notices {
+        match notice {
+            Notice::Record { scope, .. } => drop(scopes.insert(scope)),
+            other => kept.push(other),
+        }
+    }
+    kept.extend(scopes.into_iter().map(|scope| Notice::Reset { scope }));
+    kept
+}
 
 impl Default for Notices {
     fn default() -> Self {
@@ -75,7 +91,16 @@ impl Notices {
         self.publish(vec![Notice::Closed]);
     }
 
-    pub(super) fn publish(&self, notices: Vec<Notice>) {
+    /// Whether anybody follows.
+    #[must_use]
+    pub fn observed(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    pub(super) fn publish(&self, mut notices: Vec<Notice>) {
+        if notices.len() > MAX_NOTICES {
+            notices = condense(notices);
+        }
         if !notices.is_empty() {
             // No observer is no error.
             drop(self.sender.send(Arc::new(notices)));

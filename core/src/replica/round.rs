@@ -253,7 +253,13 @@ impl Shared {
             Some(cache) => cache,
             None => load(&*self.storage, &self.environment).await?,
         };
-        Ok(Txn::new(self.storage.clone(), self.environment.clone(), self.indexes.clone(), cache))
+        Ok(Txn::new(
+            self.storage.clone(),
+            self.environment.clone(),
+            self.indexes.clone(),
+            cache,
+            self.notices.observed(),
+        ))
     }
 }
 

@@ -1,5 +1,5 @@
 //! Rows: what is persisted, as JSON. Every type here is part of the file format: fields are only ever added, with defaults,
-//! and a snapshot test holds each form.
+//! and a test holds each form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -222,9 +222,12 @@ impl QueueEntry {
 /// Confirmed values before an event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Before {
-    /// Per touched leaf; absent values were not there. Updates only.
+    /// Per touched leaf that was there. Updates only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub leaves: BTreeMap<Pointer, Option<Value>>,
+    pub leaves: BTreeMap<Pointer, Value>,
+    /// Touched leaves that were not there. Updates only.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub absent: BTreeSet<Pointer>,
     /// The whole document; deletes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<Value>,
@@ -232,7 +235,17 @@ pub struct Before {
 
 impl Before {
     fn is_empty(&self) -> bool {
-        self.leaves.is_empty() && self.doc.is_none()
+        self.leaves.is_empty() && self.absent.is_empty() && self.doc.is_none()
+    }
+
+    /// Adds what a later event touched for the first time: the earlier one knew the values before both.
+    pub(crate) fn extend(&mut self, later: Before) {
+        for (path, value) in later.leaves {
+            if !self.absent.contains(&path) {
+                self.leaves.entry(path).or_insert(value);
+            }
+        }
+        self.absent.extend(later.absent.into_iter().filter(|path| !self.leaves.contains_key(path)));
     }
 }
 
@@ -384,5 +397,88 @@ mod nullable {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Value>>, D::Error> {
         Option::deserialize(deserializer).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The stored form as it was first released: what it says must be read for ever, and is written the same today.
+    fn form<T: Serialize + DeserializeOwned>(stored: Value) -> T {
+        let row: T = serde_json::from_value(stored.clone()).expect("a stored row is read");
+        assert_eq!(serde_json::to_value(&row).expect("a row is written"), stored);
+        row
+    }
+
+    fn event() -> Value {
+        json!({
+            "id": "0193-e", "collection": "samples", "record": "kick", "action": "update", "base": 4,
+            "stamp": "019a3f2c11d0-0003-dev-a", "schema": 2, "mode": "strict", "policy": "client_wins", "group": "g",
+            "depends_on": ["0193-d"],
+            "ops": [
+                {"op": "set", "path": "/bpm", "value": 128, "base": 3, "stamp": "019a3f2c11cf-0000-dev-a"},
+                {"op": "unset", "path": "/note"}, {"op": "inc", "path": "/plays", "by": -1},
+                {"op": "add", "path": "/tags", "values": ["x"]}, {"op": "remove", "path": "/tags", "values": [1]},
+                {"op": "text", "path": "/notes", "edit": [5, "new", {"d": 3}]},
+            ],
+        })
+    }
+
+    #[test]
+    fn every_stored_form_is_kept() {
+        let replica: ReplicaRow = form(json!({
+            "device": "dev-a", "account": "alice", "server_id": "srv", "sealed": false, "disabled": true,
+            "clock": {"ms": 7, "counter": 1, "received": [6, 2], "offset_ms": -5},
+            "next_position": 9, "queued_events": 3, "queued_bytes": 300, "parked_events": 1,
+        }));
+        assert_eq!(replica.clock.received, (6, 2));
+        form::<ScopeRow>(json!({
+            "epoch": "e1", "cursor": "c", "seen": "s", "generation": 2,
+            "building": {"generation": 3, "cursor": "b", "shared_revision": 5}, "retired": [1], "push_seq": 8,
+            "in_flight": {"push_seq": 8, "positions": [4, 5]}, "consistent": true, "complete": true,
+            "known_revision": 44, "lost": false, "backup_revision": 40, "repaired": {"17": 1000},
+        }));
+        form::<RecordRow>(json!({
+            "r": 4, "d": {"bpm": 1}, "b": ["019a3f2c11d0-0003-dev-a", {"user": "alice", "device": "dev-a"}],
+            "v": {"bpm": 2}, "p": [4],
+        }));
+        let deleted: RecordRow = form(json!({"r": 0, "v": null, "p": [4], "g": {"bpm": 1}}));
+        assert_eq!((deleted.overlay.as_ref(), deleted.view()), (Some(&None), None));
+        let confirmed: RecordRow = form(json!({"r": 4, "d": {"bpm": 1}}));
+        assert_eq!(confirmed.view(), Some(&json!({"bpm": 1})));
+        form::<QueueEntry>(json!({
+            "event": event(), "bytes": 99, "frozen": true, "sent": 8, "absorbed": true,
+            "settled": {"id": "0193-e", "status": "applied", "revision": 5, "previous": 4},
+            "parked": {"code": "quota", "message": "full", "because": "0193-d"},
+            "before": {"leaves": {"/bpm": 120, "/note": null}, "absent": ["/x"], "doc": {"bpm": 1}},
+        }));
+        form::<SettledRow>(json!({"position": 4, "event": event()}));
+        let key = json!({"collection": "samples", "record": "kick"});
+        for state in [
+            json!({"state": "pending", "position": 4}),
+            json!({"state": "parked", "position": 4}),
+            json!({"state": "applied", "receipt": {"id": "0193-e", "status": "merged", "revision": 5, "previous": 4}}),
+            json!({"state": "discarded"}),
+            json!({"state": "replaced_by", "id": "0193-f"}),
+            json!({"state": "cancelled"}),
+        ] {
+            let mut stored = json!({"scope": "workspace:band", "key": key});
+            stored.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+            form::<OutcomeRow>(stored);
+        }
+    }
+
+    #[test]
+    fn a_digest_row_is_4096_bytes_or_nothing() {
+        let mut row = DigestRow::default();
+        row.0[3] = DigestSum(u128::MAX);
+        row.0[4] = DigestSum(2);
+        assert_eq!(row.total(), DigestSum(1));
+        assert_eq!(DigestRow::from_bytes(&row.to_bytes()), Some(row));
+        assert_eq!(DigestRow::from_bytes(&[0; 4095]), None);
     }
 }

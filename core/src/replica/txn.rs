@@ -42,7 +42,8 @@ pub struct Txn {
     outcomes: BTreeMap<EventId, Slot<OutcomeRow>>,
     raw: BTreeMap<RowKey, Option<Vec<u8>>>,
     clear: Vec<RowKey>,
-    notices: Vec<Notice>,
+    /// Told after the commit; `None` if nobody listens.
+    notices: Option<Vec<Notice>>,
 }
 
 struct Slot<T> {
@@ -67,6 +68,7 @@ impl Txn {
         environment: SharedEnvironment,
         indexes: Arc<IndexSet>,
         cache: Cache,
+        observed: bool,
     ) -> Self {
         Self {
             storage,
@@ -80,7 +82,7 @@ impl Txn {
             outcomes: BTreeMap::new(),
             raw: BTreeMap::new(),
             clear: Vec::new(),
-            notices: Vec::new(),
+            notices: observed.then(Vec::new),
         }
     }
 
@@ -310,8 +312,10 @@ impl Txn {
     }
 
     /// Tells observers, once the work is committed.
-    pub fn notify(&mut self, notice: Notice) {
-        self.notices.push(notice);
+    pub fn notify(&mut self, notice: impl FnOnce() -> Notice) {
+        if let Some(notices) = &mut self.notices {
+            notices.push(notice());
+        }
     }
 
     async fn get_rows(&self, rows: Vec<RowKey>) -> Result<Vec<Option<Row>>> {
@@ -325,7 +329,7 @@ impl Txn {
         }
     }
 
-    /// The batch, what to keep in memory once it is committed, and what to tell observers.
+    /// The batch, what to keep in memory once it is committed, and what to tell observers, if there are any.
     pub(super) fn into_batch(self) -> (Batch, Cache, Vec<Notice>) {
         let mut batch = Batch { clear: self.clear, ..Batch::default() };
         let mut notices = self.notices;
@@ -350,7 +354,8 @@ impl Txn {
             let view = slot.row.view();
             if original.as_ref() != view {
                 self.indexes.diff(&slot.scope, slot.generation, &slot.key, original.as_ref(), view).add_to(&mut batch);
-                if cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation) {
+                let read = cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation);
+                if let Some(notices) = notices.as_mut().filter(|_| read) {
                     let view = view.cloned();
                     notices.push(Notice::Record { scope: slot.scope, key: slot.key, before: original, after: view });
                 }
@@ -368,7 +373,7 @@ impl Txn {
                 None => batch.delete.push(row),
             }
         }
-        (batch, cache, notices)
+        (batch, cache, notices.unwrap_or_default())
     }
 }
 

@@ -40,6 +40,15 @@ impl MemoryStorage {
         self.clone()
     }
 
+    /// A copy of the content that goes its own way from now on, as when a device's file is copied to another device.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn deep_copy(&self) -> Self {
+        let state = self.lock();
+        let (tables, fence) = (state.tables.clone(), state.fence);
+        Self { state: Arc::new(Mutex::new(State { tables, fence, suspended: false, closed: false })) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic inside cannot leave a batch half applied: writes happen after every check.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

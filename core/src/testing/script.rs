@@ -8,13 +8,13 @@ use crate::transport::{Method, RequestContext};
 /// The kinds of calls; each has a script of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CallKind {
-    /// [`Transport::push`].
+    /// [`Transport::push`](crate::transport::Transport::push).
     Push,
-    /// [`Transport::changes`].
+    /// [`Transport::changes`](crate::transport::Transport::changes).
     Changes,
-    /// [`Transport::request`].
+    /// [`Transport::request`](crate::transport::Transport::request).
     Request,
-    /// [`Transport::live`].
+    /// [`Transport::live`](crate::transport::Transport::live).
     Live,
 }
 
@@ -32,11 +32,11 @@ pub struct Call {
 /// What a call asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
-    /// [`Transport::push`].
+    /// [`Transport::push`](crate::transport::Transport::push).
     Push(PushRequest),
-    /// [`Transport::changes`].
+    /// [`Transport::changes`](crate::transport::Transport::changes).
     Changes(ChangesRequest),
-    /// [`Transport::request`].
+    /// [`Transport::request`](crate::transport::Transport::request).
     Request {
         /// The method.
         method: Method,
@@ -45,7 +45,7 @@ pub enum Asked {
         /// The body.
         body: Option<Vec<u8>>,
     },
-    /// [`Transport::live`].
+    /// [`Transport::live`](crate::transport::Transport::live).
     Live,
 }
 

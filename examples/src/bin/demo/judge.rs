@@ -192,7 +192,10 @@ mod tests {
     fn a_create_may_stand_in_part() {
         let create = Change::Create { doc: json!({"name": "one", "place": "shed"}) };
         let notes = [note("r", Some("/name"), json!("one"))];
-        assert_eq!(fates(json!({"name": "two", "place": "shed"}), &notes, &[create.clone()]), [Fate::Partly]);
+        assert_eq!(
+            fates(json!({"name": "two", "place": "shed"}), &notes, std::slice::from_ref(&create)),
+            [Fate::Partly]
+        );
         assert_eq!(fates(json!({"name": "two", "place": "shed"}), &[], &[create]), [Fate::Lost]);
     }
 }

@@ -31,7 +31,9 @@ pub fn write(path: &Path, durability: Durability, documents: &[Document], togeth
             let doc = doc.to_string();
             let event = json!({"action": "create", "collection": "samples", "record": id}).to_string();
             connection
-                .prepare_cached("INSERT INTO record (id, doc) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc")?
+                .prepare_cached(
+                    "INSERT INTO record (id, doc) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc",
+                )?
                 .execute(params![id, doc])?;
             connection.prepare_cached("INSERT INTO outbox (event) VALUES (?1 || ?2)")?.execute(params![event, doc])?;
         }

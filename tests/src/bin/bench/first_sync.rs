@@ -57,7 +57,13 @@ pub async fn run(place: &Place, options: Options) -> Result<Vec<Measured>> {
     let target = if options.quick { Target::None } else { Target::AtMost(1.5) };
     let mut time = Measured::new(format!("first sync of {records} records"), "s", target);
     let mut memory: Vec<Measured> = (1..=LOOKS)
-        .map(|look| Measured::new(format!("… memory over its start, after {}", records as u64 * look / LOOKS), "MiB", Target::None))
+        .map(|look| {
+            Measured::new(
+                format!("… memory over its start, after {}", records as u64 * look / LOOKS),
+                "MiB",
+                Target::None,
+            )
+        })
         .collect();
     let mut peak = Measured::new("… memory over its start, at most", "MiB", Target::AtMost(60.0));
     for _ in 0..options.rounds {

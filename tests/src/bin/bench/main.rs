@@ -94,7 +94,11 @@ async fn bench(cli: Cli) -> Result<()> {
         eprintln!("{scenario:?} …");
         all.extend(run(*scenario, &place, options).await?);
     }
-    if cli.json { table::json(&all)? } else { table::show(&all) }
+    if cli.json {
+        table::json(&all)?
+    } else {
+        table::show(&all)
+    }
     Ok(())
 }
 

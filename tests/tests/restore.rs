@@ -1,0 +1,222 @@
+//! A server restored from an older copy of its database: what devices had been told was applied, and the copy lacks, is
+//! offered again under its ids; nothing is lost, nothing counts twice (pitfall B17).
+
+use serde_json::json;
+use unisono::model::Scope;
+use unisono::replica::rows::Outcome;
+use unisono::testing::{CallKind, Fault};
+use unisono_tests::{Books, Device, World};
+
+/// Two devices in unison.
+fn counting(seed: u64) -> (World, Device, Device, Books) {
+    let world = World::on_disk(seed);
+    let (a, b) = (world.device("anna"), world.device("anna"));
+    let books = Books::opened_by(&world, &a);
+    a.synced(&world);
+    b.synced(&world);
+    (world, a, b, books)
+}
+
+/// `device` counts and makes a record of its own.
+fn work(world: &World, books: &mut Books, device: &Device, round: &str) {
+    books.count(world, device, 1);
+    let id = world.run(device.samples().create(format!("{}-{round}", device.name), json!({"round": round}))).unwrap();
+    books.accept(device, [id]);
+}
+
+/// Everybody syncs until everybody has heard of everything.
+fn settle(world: &World, books: &Books, devices: &[&Device]) {
+    for device in devices.iter().chain(devices).chain(devices) {
+        device.synced(world);
+        books.check(world, devices);
+    }
+    books.check_settled(world, devices);
+}
+
+fn epoch(world: &World, device: &Device) -> Option<String> {
+    world.run(device.client.replica().scope(&Scope::User)).unwrap().epoch
+}
+
+#[test]
+fn b17_what_the_backup_lacks_is_offered_again() {
+    let (mut world, a, b, mut books) = counting(1);
+    let away = world.device("anna");
+    away.synced(&world);
+    work(&world, &mut books, &away, "away");
+    for round in ["1", "2"] {
+        work(&world, &mut books, &a, round);
+        work(&world, &mut books, &b, round);
+        a.synced(&world);
+        b.synced(&world);
+    }
+    let backup = world.server.backup();
+    for round in ["3", "4", "5"] {
+        work(&world, &mut books, &a, round);
+        work(&world, &mut books, &b, round);
+        a.synced(&world);
+        b.synced(&world);
+    }
+    let unsent = books.count(&world, &a, 5);
+    let before = epoch(&world, &a);
+    world.server.restore(&backup);
+    let fresh = world.device("anna");
+    settle(&world, &books, &[&a, &b, &away, &fresh]);
+    assert_ne!(epoch(&world, &a), before, "a new history");
+    assert!(matches!(world.run(a.client.outcome(&unsent)).unwrap(), Some(Outcome::Applied { .. })), "under its id");
+    assert_eq!(books.total(), 5 + 5 + 1 + 5);
+}
+
+#[test]
+fn b17_a_push_whose_records_were_never_pulled_proves_the_restore_too() {
+    let (mut world, a, b, mut books) = counting(2);
+    work(&world, &mut books, &b, "1");
+    b.synced(&world);
+    let backup = world.server.backup();
+    // The receipt is all that `a` knows of the commit: its cursor stands before the backup.
+    work(&world, &mut books, &a, "1");
+    a.network.script(CallKind::Changes, [Fault::drop_request()]);
+    a.sync(&world).unwrap_err();
+    assert_eq!(a.client.status().pending, 0, "the server has acknowledged it");
+    books.check(&world, &[&a, &b]);
+    world.server.restore(&backup);
+    settle(&world, &books, &[&a, &b]);
+}
+
+#[test]
+fn b17_a_restored_server_that_has_gone_on_writing_is_noticed() {
+    let (mut world, a, b, mut books) = counting(3);
+    let away = world.device("anna");
+    away.synced(&world);
+    let backup = world.server.backup();
+    for round in ["1", "2"] {
+        work(&world, &mut books, &a, round);
+        a.synced(&world);
+    }
+    b.synced(&world);
+    world.server.restore(&backup);
+    // Revisions are given out anew, to other events, beyond where the lost history had come.
+    for round in 0..6 {
+        work(&world, &mut books, &away, &round.to_string());
+        away.synced(&world);
+        books.check_with_server(&world, &[&away]);
+    }
+    settle(&world, &books, &[&a, &away, &b]);
+}
+
+#[test]
+fn b17_restores_in_a_row_lose_and_double_nothing() {
+    let (mut world, mut a, b, mut books) = counting(4);
+    let away = world.device("anna");
+    away.synced(&world);
+    work(&world, &mut books, &away, "away");
+    let mut backups = Vec::new();
+    for round in 0..4 {
+        work(&world, &mut books, &a, &format!("{round}"));
+        work(&world, &mut books, &b, &format!("{round}"));
+        a.synced(&world);
+        b.synced(&world);
+        backups.push(world.server.backup());
+    }
+    // Back, further back, forward again onto a copy of a history that has ended, and back to the oldest.
+    for (index, backup) in [2, 1, 3, 0].into_iter().enumerate() {
+        work(&world, &mut books, &a, &format!("after{index}"));
+        world.server.restore(&backups[backup]);
+        // Not everybody hears of every restore.
+        match index % 2 {
+            0 => drop(a.synced(&world)),
+            _ => {
+                b.synced(&world);
+                a.restart(&world);
+            }
+        }
+        books.check(&world, &[&a, &b, &away]);
+        work(&world, &mut books, &b, &format!("after{index}"));
+    }
+    settle(&world, &books, &[&b, &a, &away]);
+}
+
+#[test]
+fn b17_faults_and_restarts_while_a_new_history_is_adopted_lose_and_double_nothing() {
+    for seed in 0..12 {
+        let (mut world, mut a, b, mut books) = counting(100 + seed);
+        let backup = world.server.backup();
+        for round in ["1", "2", "3"] {
+            work(&world, &mut books, &a, round);
+            work(&world, &mut books, &b, round);
+            a.synced(&world);
+            b.synced(&world);
+        }
+        work(&world, &mut books, &a, "unsent");
+        if seed % 3 == 0 {
+            a.push_faults([Fault::drop_response()]);
+            a.sync(&world).unwrap_err();
+        }
+        world.server.restore(&backup);
+        let faults = [Fault::drop_request(), Fault::cut_feed(0), Fault::drop_response(), Fault::status(500)];
+        let at = usize::try_from(seed).unwrap();
+        a.network.script(CallKind::Changes, [faults[at % 4].clone(), Fault::none(), faults[(at + 1) % 4].clone()]);
+        a.push_faults([Fault::none(), faults[(at + 2) % 4].clone(), faults[(at + 3) % 4].clone()]);
+        for round in 0..6 {
+            drop(a.sync(&world));
+            books.check(&world, &[&a, &b]);
+            books.count(&world, &a, 1);
+            if seed % 2 == 0 {
+                a.restart(&world);
+                books.check(&world, &[&a, &b]);
+            }
+            if round == 3 {
+                b.synced(&world);
+                books.check(&world, &[&a, &b]);
+            }
+        }
+        settle(&world, &books, &[&a, &b]);
+    }
+}
+
+#[test]
+fn a_conflict_that_offering_again_makes_is_noted() {
+    let (mut world, a, b, mut books) = counting(5);
+    let id = world.run(a.samples().create("kick", json!({"bpm": 100}))).unwrap();
+    books.accept(&a, [id]);
+    a.synced(&world);
+    b.synced(&world);
+    let backup = world.server.backup();
+    let id = world.run(a.samples().update("kick", json!({"bpm": 120}))).unwrap();
+    books.accept(&a, [id]);
+    a.synced(&world);
+    world.server.restore(&backup);
+    // Written without having seen 120, on a server that does not know it either.
+    world.pass(10);
+    let id = world.run(b.samples().update("kick", json!({"bpm": 140}))).unwrap();
+    books.accept(&b, [id]);
+    b.synced(&world);
+    settle(&world, &books, &[&a, &b]);
+    assert_eq!(b.get(&world, "kick"), Some(json!({"bpm": 140})), "the later one wins");
+    for device in [&a, &b] {
+        let notes = world.run(device.client.conflicts()).unwrap();
+        let lost: Vec<_> = notes.iter().map(|note| note.doc["losers"][0]["value"].clone()).collect();
+        assert_eq!(lost, [json!(120)], "the other is in the inbox");
+    }
+}
+
+#[test]
+fn a_delete_that_the_backup_lacks_is_offered_again() {
+    let (mut world, a, b, mut books) = counting(6);
+    for id in ["gone", "kept"] {
+        let id = world.run(a.samples().create(id, json!({"n": 1}))).unwrap();
+        books.accept(&a, [id]);
+    }
+    a.synced(&world);
+    b.synced(&world);
+    let backup = world.server.backup();
+    let id = world.run(b.samples().delete("gone")).unwrap();
+    books.accept(&b, [id]);
+    b.synced(&world);
+    a.synced(&world);
+    assert_eq!(a.get(&world, "gone"), None);
+    world.server.restore(&backup);
+    settle(&world, &books, &[&a, &b]);
+    for device in [&a, &b] {
+        assert_eq!((device.get(&world, "gone"), device.get(&world, "kept")), (None, Some(json!({"n": 1}))));
+    }
+}
