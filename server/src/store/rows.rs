@@ -128,6 +128,8 @@ pub struct DeviceRow {
     pub push_hash: String,
     /// Its last effective stamp.
     pub stamp: Option<Stamp>,
+    /// The head when it first pushed.
+    pub joined: Revision,
 }
 
 /// The begin of a history.

@@ -147,11 +147,10 @@ impl<'t> Draft<'t> {
     /// Stages a write's effect and its log row.
     pub(super) fn stage(&mut self, key: RecordKey, record: StoredRecord, mut row: LogRow) {
         self.scope.revision = record.revision;
-        if self.scope.highest.as_ref().is_none_or(|highest| *highest < row.write.event.stamp) {
-            self.scope.highest = Some(row.write.event.stamp.clone());
-        }
-        if let Some(highest) = &self.scope.highest {
-            row.highest = highest.clone();
+        // The row comes with its event's newest stamp, and keeps the scope's.
+        match &self.scope.highest {
+            Some(highest) if *highest >= row.highest => row.highest = highest.clone(),
+            _ => self.scope.highest = Some(row.highest.clone()),
         }
         self.log.push(row);
         let slot = self.records.entry(key.clone()).or_insert(Slot { before: None, after: None });

@@ -11,7 +11,7 @@ use super::history::{Claims, Entry, Standing, enter, epoch_changed, standing};
 use super::principal::Principal;
 use super::service::Shared;
 use super::token::{Evidence, Token, nonce_at, trail_before};
-use crate::store::{self, ChangesQuery, ScopeKey, ScopeReads, ScopeRow, StoreError, Verdict};
+use crate::store::{self, ChangesQuery, DeviceRow, ScopeKey, ScopeReads, ScopeRow, StoreError, Verdict};
 
 /// Canonical bytes after which a part ends early: bounds what a feed of large documents holds in memory.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
@@ -40,14 +40,16 @@ struct Place {
 }
 
 impl Place {
-    /// Tombstones up to this revision concern nobody who stands here.
-    fn tombstones_after(&self) -> Revision {
-        self.bootstrap.unwrap_or(0).max(self.after)
-    }
-
     /// Whether a tombstone that this place still needs was purged.
     fn is_expired(&self, scope: &ScopeRow) -> bool {
-        self.bucket.is_none() && self.tombstones_after() < scope.horizon
+        self.bucket.is_none() && self.bootstrap.unwrap_or(0).max(self.after) < scope.horizon
+    }
+
+    /// Tombstones up to this revision are of no use here: a replica that begins holds nothing that was deleted before,
+    /// unless it pushed already and knows its own records from their receipts.
+    fn tombstones_after(&self, device: Option<&DeviceRow>) -> Revision {
+        let begun = self.bootstrap.unwrap_or(0);
+        device.map_or(begun, |device| begun.min(device.joined)).max(self.after)
     }
 }
 
@@ -142,9 +144,11 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
     if place.is_expired(&scope) {
         return Ok(Err(expired()));
     }
+    let device = device(reads, &place)?;
+    let included = device.as_ref().map_or(0, |device| device.push_seq);
     let query = ChangesQuery {
         after: place.after,
-        tombstones_after: place.tombstones_after(),
+        tombstones_after: place.tombstones_after(device.as_ref()),
         bucket: place.bucket,
         limit: place.left.min(MAX_CHANGES_PER_CURSOR),
         max_bytes: MAX_CHUNK_BYTES,
@@ -153,7 +157,6 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
     place.left = place.left.saturating_sub(changes.len());
     place.after = if more { changes.last().map_or(place.after, |last| last.revision) } else { scope.revision };
     place.bootstrap = place.bootstrap.filter(|head| place.after < *head);
-    let included = included(reads, &place)?;
     let last = !more || place.left == 0;
     let token = Token {
         epoch: scope.epoch.clone(),
@@ -184,11 +187,10 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
     Ok(Ok((Chunk { changes, cursor, included, trailer }, place)))
 }
 
-/// The asking device's last push that this snapshot contains.
-fn included(reads: &mut dyn ScopeReads, place: &Place) -> Result<u64, StoreError> {
-    let Some(device) = &place.device else { return Ok(0) };
-    let row = reads.device(device)?.filter(|row| row.user == place.subject);
-    Ok(row.map_or(0, |row| row.push_seq))
+/// The asking device, as far as this snapshot knows it as the caller's.
+fn device(reads: &mut dyn ScopeReads, place: &Place) -> Result<Option<DeviceRow>, StoreError> {
+    let Some(device) = &place.device else { return Ok(None) };
+    Ok(reads.device(device)?.filter(|row| row.user == place.subject))
 }
 
 fn expired() -> Problem {

@@ -88,6 +88,7 @@ impl Push {
         let keys: Vec<_> = self.events.iter().filter_map(|event| event.key.clone()).collect();
         let ids: Vec<_> = self.events.iter().map(|event| event.id.clone()).collect();
         let draft = Draft::new(tx, scope, &keys, &ids)?;
+        let joined = device.as_ref().map_or(draft.start(), |device| device.joined);
         let stamp = device.and_then(|device| device.stamp);
         let mut judge = Judge::new(draft, environment, self.author.clone(), self.push_seq, now_ms, stamp);
         let receipts = judge_all(&mut judge, self.events)?;
@@ -118,8 +119,14 @@ impl Push {
         }
         let stored = serde_json::to_string(&response)
             .map_err(|error| StoreError::Internal(format!("an answer does not serialize: {error}")))?;
-        let device =
-            DeviceRow { device: self.author.device, user: self.author.user, push_seq: self.push_seq, push_hash, stamp };
+        let device = DeviceRow {
+            device: self.author.device,
+            user: self.author.user,
+            push_seq: self.push_seq,
+            push_hash,
+            stamp,
+            joined,
+        };
         batch.device = Some((device, stored));
         tx.save(batch)?;
         Ok(Pushed { answer: Ok(response), news: head > start })

@@ -189,6 +189,25 @@ fn tombstones_of_before_a_first_sync_are_omitted_and_later_ones_are_sent() {
 }
 
 #[test]
+fn b16_a_first_sync_tells_a_device_that_its_own_record_was_deleted() {
+    let world = World::new();
+    let anna = user("anna");
+    let (mut early, mut late) = (Device::new(&anna, "early"), Device::new(&anna, "late"));
+    fill(&world, &mut early, 3);
+    let event = early.delete(&world, "r00001", 3);
+    early.write(&world, event);
+    // Known to its writer by the receipt alone when another deletes it.
+    let event = late.create(&world, "mine", json!({}));
+    late.write(&world, event);
+    let event = early.delete(&world, "mine", 5);
+    early.write(&world, event);
+    let told: Vec<_> =
+        late.pull(&world).unwrap().into_iter().map(|change| (change.record.to_string(), change.kind)).collect();
+    let expected = [("r00000", ChangeKind::Put), ("r00002", ChangeKind::Put), ("mine", ChangeKind::Delete)];
+    assert_eq!(told, expected.map(|(name, kind)| (name.to_owned(), kind)));
+}
+
+#[test]
 fn a_bucket_is_read_alone() {
     let world = World::new();
     let anna = user("anna");

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use unisono::model::{ChangeKind, DigestSum, RecordKey, Revision, Scope, digest_of};
+use unisono::merge::apply_event;
+use unisono::model::{
+    Change, ChangeKind, DeviceId, DigestSum, Receipt, RecordKey, Revision, Scope, SyncEvent, digest_of,
+};
 use unisono::protocol::ChangesRequest;
 
 use crate::world::{Device, World, changes, user};
@@ -26,7 +29,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let event = (0..RECORDS.len(), 0u8..7, -3i64..10, any::<bool>());
+    let event = (0..RECORDS.len(), 0u8..10, -3i64..10, proptest::bool::weighted(0.2));
     let push = (0..DEVICES.len(), proptest::collection::vec(event, 0..6), any::<bool>())
         .prop_map(|(device, events, group)| Step::Push { device, events, group });
     let step = prop_oneof![
@@ -61,16 +64,45 @@ impl Replica {
         sum
     }
 
+    /// Takes a record as the server tells it, unless what is held is newer.
+    fn take(&mut self, change: Change) {
+        let key = change.key();
+        let told = (change.revision, change.doc.filter(|_| change.kind == ChangeKind::Put));
+        match self.records.get(&key) {
+            Some(held) if held.0 == told.0 => assert_eq!(held.1, told.1, "a receipt and the feed tell one story"),
+            Some(held) if held.0 > told.0 => {}
+            _ => drop(self.records.insert(key, told)),
+        }
+    }
+
+    /// Advances by receipts, as a client does: by the record where it is told, else by the event alone.
+    fn settle(&mut self, events: &[Value], receipts: Vec<Receipt>) {
+        for (event, receipt) in events.iter().zip(receipts) {
+            let (Some(revision), Some(previous)) = (receipt.revision, receipt.previous) else { continue };
+            if let Some(record) = receipt.record {
+                self.take(*record);
+                continue;
+            }
+            let mut event: SyncEvent = serde_json::from_value(event.clone()).unwrap();
+            event.admit().unwrap();
+            let held = self.records.get(&event.key()).cloned().unwrap_or((0, None));
+            if held.0 == previous {
+                self.records.insert(event.key(), (revision, apply_event(held.1, &event)));
+            }
+        }
+    }
+
     /// Pulls in pages of `limit` until there is no more, and returns the digest that the server tells at the end.
     fn pull(&mut self, world: &World, device: &mut Device, limit: u32) -> String {
         loop {
-            let request = ChangesRequest { cursor: device.cursor.clone(), limit: Some(limit), ..changes(Scope::User) };
+            let request = ChangesRequest {
+                cursor: device.cursor.clone(),
+                limit: Some(limit),
+                device: Some(DeviceId::new(device.id).unwrap()),
+                ..changes(Scope::User)
+            };
             let (chunks, trailer) = world.pull(&device.principal, request).unwrap();
-            for change in chunks.into_iter().flat_map(|chunk| chunk.changes) {
-                let alive = change.kind == ChangeKind::Put;
-                let old = self.records.insert(change.key(), (change.revision, change.doc.filter(|_| alive)));
-                assert!(old.is_none_or(|(revision, _)| revision < change.revision), "revisions only grow");
-            }
+            chunks.into_iter().flat_map(|chunk| chunk.changes).for_each(|change| self.take(change));
             device.cursor = Some(trailer.cursor);
             device.epoch = Some(trailer.epoch);
             if let Some(digest) = trailer.digest {
@@ -102,8 +134,20 @@ fn event(
             update(json!({"op": "add", "path": "/tags", "values": [value]})),
         ),
         5 => device.event(world, "update", record, base, update(json!({"op": "unset", "path": "/n"}))),
+        6 => device.event(
+            world,
+            "update",
+            record,
+            base,
+            update(json!({"op": "text", "path": "/t", "edit": [format!("{value}")]})),
+        ),
+        7 => device.event(world, "update", record, base, update(json!({"op": "set", "path": "/o/a", "value": value}))),
+        8 => device.event(world, "update", record, base, update(json!({"op": "set", "path": "/o", "value": value}))),
         _ => device.event(world, "update", record, base, update(json!({"op": "set", "path": "/n", "value": value}))),
     };
+    if value == 7 {
+        event["policy"] = json!(["update_wins", "server_wins", "client_wins"][usize::from(kind) % 3]);
+    }
     if strict {
         event["mode"] = json!("strict");
     }
@@ -139,6 +183,11 @@ fn run(world: &World, steps: Vec<Step>) {
                 let settled = response.receipts.iter().filter(|receipt| receipt.status.is_settled()).count();
                 assert!(!group || settled == 0 || settled == events.len(), "a group is one");
                 device.epoch = Some(response.epoch);
+                if let Some(cursor) = response.cursor {
+                    // The pull goes on behind this push: what the receipts tell has to be enough.
+                    device.cursor = Some(cursor);
+                }
+                replica.settle(&events, response.receipts);
                 replica.last = Some(request);
             }
         }
@@ -160,7 +209,7 @@ fn run(world: &World, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn i4_after_any_workload_log_records_digests_and_replicas_agree(steps in steps()) {

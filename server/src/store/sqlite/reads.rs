@@ -272,7 +272,7 @@ impl ScopeReads for ScopeHandle<'_> {
 
     fn device(&mut self, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT user, push_seq, push_hash, stamp FROM device WHERE scope = ?1 AND device = ?2";
+        let sql = "SELECT user, push_seq, push_hash, stamp, joined FROM device WHERE scope = ?1 AND device = ?2";
         self.one(sql, params![id, device.as_str()], |row| {
             Ok(DeviceRow {
                 device: device.clone(),
@@ -280,6 +280,7 @@ impl ScopeReads for ScopeHandle<'_> {
                 push_seq: number(row, 1)?,
                 push_hash: get(row, 2)?,
                 stamp: optional(row, 3)?,
+                joined: number(row, 4)?,
             })
         })
     }

@@ -36,7 +36,7 @@ CREATE TABLE commit_point (
 CREATE INDEX commit_time ON commit_point (scope, at_ms, revision);
 CREATE TABLE device (
     scope INTEGER NOT NULL, device TEXT NOT NULL, user TEXT NOT NULL, push_seq INTEGER NOT NULL, push_hash TEXT NOT NULL,
-    stamp TEXT, response TEXT NOT NULL, PRIMARY KEY (scope, device)
+    stamp TEXT, joined INTEGER NOT NULL, response TEXT NOT NULL, PRIMARY KEY (scope, device)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE epoch (
     scope INTEGER NOT NULL, number INTEGER NOT NULL, epoch TEXT NOT NULL, shared_revision INTEGER NOT NULL,

@@ -153,8 +153,8 @@ impl ScopeHandle<'_> {
 
     fn save_device(&self, id: i64, row: &DeviceRow, response: &str) -> Result<(), StoreError> {
         self.run(
-            "INSERT OR REPLACE INTO device (scope, device, user, push_seq, push_hash, stamp, response) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT OR REPLACE INTO device (scope, device, user, push_seq, push_hash, stamp, joined, response) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 id,
                 row.device.as_str(),
@@ -162,6 +162,7 @@ impl ScopeHandle<'_> {
                 signed(row.push_seq),
                 row.push_hash,
                 row.stamp.as_ref().map(ToString::to_string),
+                signed(row.joined),
                 response,
             ],
         )
