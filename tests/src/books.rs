@@ -57,11 +57,6 @@ impl Books {
         self.counted.values().sum()
     }
 
-    /// Takes back what a discarded event had counted.
-    pub fn uncount(&mut self, device: &Device, by: i64) {
-        *self.counted.entry(device.name.clone()).or_default() -= by;
-    }
-
     /// Checks what must hold at any moment on each device: conservation (I2) and its own counts in view (I6).
     pub fn check(&self, world: &World, devices: &[&Device]) {
         for device in devices {

@@ -81,6 +81,8 @@ impl Engine {
                 let pulled = self.apply_chunks(scope, std::mem::take(&mut gathered)).await?;
                 count = 0;
                 report.pulled += pulled;
+                // A group may have been cut here; should the sync end now, the status says so.
+                runtime.memory().consistent = trailer.as_ref().is_some_and(|trailer| !trailer.more);
                 runtime.step();
                 self.tell_progress(scope, runtime, pulled, trailer.as_ref().and_then(|trailer| trailer.total));
                 if let Some(trailer) = trailer {

@@ -56,8 +56,9 @@ impl Engine {
         let runtime = self.runtime(scope);
         let _turn = runtime.turn.lock().await;
         runtime.memory().progress = Progress::default();
-        self.set_state(scope, SyncState::Syncing);
+        let mut syncing = Syncing::begin(self, scope, &runtime);
         let result = self.watched(scope, &runtime).await;
+        syncing.ended = true;
         self.remember(scope, &runtime, &result).await;
         if let Ok(report) = &result {
             self.announce(ClientEvent::Synced { scope: scope.clone(), report: *report });
@@ -103,6 +104,8 @@ impl Engine {
 
     /// Pushes and pulls until nothing is left.
     async fn exchange(&self, scope: &Scope, runtime: &ScopeRuntime, report: &mut SyncReport) -> Result<()> {
+        // Before the first push is cut: its events are stamped by the server's time.
+        self.call(|_| async { Ok(()) }).await?;
         self.clear_retired(scope).await?;
         loop {
             // A generation that is being rebuilt has no revisions to base a push on: it is completed first.
@@ -223,6 +226,30 @@ impl Engine {
                 })
             })
             .await
+    }
+}
+
+/// A sync under way, as the status tells it. If its caller gives it up, the state is again what it was before.
+struct Syncing<'a> {
+    engine: &'a Engine,
+    scope: &'a Scope,
+    before: SyncState,
+    ended: bool,
+}
+
+impl<'a> Syncing<'a> {
+    fn begin(engine: &'a Engine, scope: &'a Scope, runtime: &ScopeRuntime) -> Self {
+        let before = runtime.memory().state.clone();
+        engine.set_state(scope, SyncState::Syncing);
+        Self { engine, scope, before, ended: false }
+    }
+}
+
+impl Drop for Syncing<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.engine.set_state(self.scope, self.before.clone());
+        }
     }
 }
 
