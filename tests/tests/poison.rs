@@ -152,7 +152,7 @@ fn a_strict_event_that_meets_a_conflict_is_parked_and_stays_in_view() {
     books.count(&world, &a, 1);
     let report = a.synced(&world);
     assert_eq!(report.parked, 1);
-    assert_eq!((a.parked(&world), why(&world, &a)[0].code.as_str()), (vec!std::slice::from_ref(&met), "conflict"));
+    assert_eq!((a.parked(&world), why(&world, &a)[0].code.as_str()), (vec![met.clone()], "conflict"));
     assert_eq!(a.get(&world, "kick"), Some(json!({"bpm": 99, "key": "D"})), "its writer sees it until a decision");
     assert_eq!(b.get(&world, "kick"), Some(json!({"bpm": 121, "key": "C"})), "nobody else does");
     books.check_with_server(&world, &[&a, &b]);
