@@ -150,6 +150,19 @@ impl Writer {
     }
 }
 
+/// Waits for one turn of whoever polls.
+async fn let_others_in() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Runs a future; if it is dropped before the end, the rest runs in the background.
 struct Finishing {
     environment: SharedEnvironment,
@@ -187,6 +200,9 @@ impl Shared {
 
     /// One round; what arrived meanwhile goes on in the background.
     async fn round(shared: Arc<Self>) {
+        // Writers that are polled beside this one, in the same task (`join_all`), get to say what they want: a round that
+        // began at once would keep the thread until its commit is durable, and so would each of theirs.
+        let_others_in().await;
         if shared.next_round().await {
             let rest = shared.clone();
             shared.environment.spawn(Box::pin(async move { while rest.next_round().await {} }));

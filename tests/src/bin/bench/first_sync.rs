@@ -10,6 +10,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use unisono::Client;
+use unisono::client::Events;
 use unisono::events::ClientEvent;
 use unisono::storage::SqliteStorage;
 use unisono::transport::HttpTransport;
@@ -116,24 +117,12 @@ pub async fn child(args: ChildArgs) -> Result<()> {
         .token(std::env::var(TOKEN_VARIABLE)?)
         .build()
         .await?;
-    let mut events = client.events();
     let before = resident("VmRSS")?;
-    let mut after = Vec::new();
+    let looks = tokio::spawn(watch(client.events(), args.records));
     let began = Instant::now();
-    let mut sync = std::pin::pin!(client.sync_now());
-    let report = loop {
-        tokio::select! {
-            biased;
-            report = &mut sync => break report?,
-            event = events.next() => {
-                if let Some(ClientEvent::Progress { progress, .. }) = event {
-                    look(progress.pulled, args.records, &mut after)?;
-                }
-            }
-        }
-    };
+    let report = client.sync_now().await?;
     let seconds = began.elapsed().as_secs_f64();
-    look(report.pulled, args.records, &mut after)?;
+    let after = looks.await??;
     let seen = Seen { seconds, pulled: report.pulled, before, after, peak: resident("VmHWM")? };
     client.close().await?;
     let mut out = std::io::stdout().lock();
@@ -142,12 +131,23 @@ pub async fn child(args: ChildArgs) -> Result<()> {
     Ok(())
 }
 
-/// Looks at the memory if another fifth of the records is there.
-fn look(pulled: u64, records: u64, after: &mut Vec<(u64, u64)>) -> Result<()> {
-    while after.len() < LOOKS as usize && pulled >= records * (after.len() as u64 + 1) / LOOKS {
-        after.push((pulled, resident("VmRSS")?));
+/// Looks at the memory after each fifth of the records, in a task of its own: the sync may keep its thread to itself.
+async fn watch(mut events: Events, records: u64) -> Result<Vec<(u64, u64)>> {
+    let mut after: Vec<(u64, u64)> = Vec::new();
+    while let Some(event) = events.next().await {
+        let (pulled, ended) = match event {
+            ClientEvent::Progress { progress, .. } => (progress.pulled, false),
+            ClientEvent::Synced { report, .. } => (report.pulled, true),
+            _ => continue,
+        };
+        while after.len() < LOOKS as usize && pulled >= records * (after.len() as u64 + 1) / LOOKS {
+            after.push((pulled, resident("VmRSS")?));
+        }
+        if ended {
+            break;
+        }
     }
-    Ok(())
+    Ok(after)
 }
 
 /// A line of `/proc/self/status`, in KiB; 0 on systems that have none.

@@ -91,7 +91,9 @@ async fn bench(cli: Cli) -> Result<()> {
         if !cli.only.is_empty() && !cli.only.contains(scenario) {
             continue;
         }
-        eprintln!("{scenario:?} …");
+        if let Some(name) = scenario.to_possible_value() {
+            eprintln!("{} …", name.get_name());
+        }
         all.extend(run(*scenario, &place, options).await?);
     }
     if cli.json {
