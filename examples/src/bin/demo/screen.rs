@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+const SPINNER: &str = "  {spinner:.cyan} {msg}";
 const BAR: &str = "  {spinner:.cyan} {msg} {bar:32.cyan/blue.dim} {pos}/{len}";
 const REDRAWN_EVERY: Duration = Duration::from_millis(80);
 
@@ -36,16 +37,16 @@ fn print(line: impl Display) {
 impl Stage {
     pub fn begin(title: impl Into<String>) -> Self {
         let title = title.into();
-        let bar = ProgressBar::new(0).with_message(title.clone());
-        // A constant template; if it were wrong, the plain bar would do.
-        if let Ok(style) = ProgressStyle::with_template(BAR) {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        let bar = ProgressBar::no_length().with_message(title.clone());
+        dress(&bar, SPINNER);
         bar.enable_steady_tick(REDRAWN_EVERY);
         Self { title, bar, began: Instant::now() }
     }
 
     pub fn progress(&self, done: u64, total: u64) {
+        if self.bar.length().is_none() {
+            dress(&self.bar, BAR);
+        }
         self.bar.set_length(total);
         self.bar.set_position(done);
     }
@@ -54,6 +55,13 @@ impl Stage {
     pub fn done(self, result: impl Display) {
         self.bar.finish_and_clear();
         say(format_args!("✓ {}: {result}, {}", self.title, Seconds(self.began.elapsed())));
+    }
+}
+
+/// The templates are constants; if one were wrong, the plain bar would do.
+fn dress(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
     }
 }
 
