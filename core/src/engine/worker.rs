@@ -127,7 +127,7 @@ impl Engine {
     pub async fn sync_now(self: &Arc<Self>, deadline: Option<Duration>) -> Result<SyncReport> {
         self.check_open()?;
         let all = async {
-            let scopes = self.reader().scopes().await?;
+            let scopes = self.scopes_to_sync().await?;
             let results = join_all(scopes.iter().map(|scope| self.sync_scope(scope))).await;
             let mut total = SyncReport::default();
             let mut failed = None;
@@ -143,6 +143,20 @@ impl Engine {
             None => all.await,
             Some(limit) => timeout(&*self.environment, limit, all).await.unwrap_or(Err(Error::Deadline(limit))),
         }
+    }
+
+    /// The scopes that the replica knows, but for workspaces that it has lost: those are told by their state, and fail no
+    /// sync of the others.
+    async fn scopes_to_sync(&self) -> Result<Vec<Scope>> {
+        let mut scopes = self.reader().scopes().await?;
+        let mut lost = Vec::new();
+        for scope in &scopes {
+            if self.reader().scope(scope).await?.lost {
+                lost.push(scope.clone());
+            }
+        }
+        scopes.retain(|scope| !lost.contains(scope));
+        Ok(scopes)
     }
 
     /// Holds background sync until [`resume`](Self::resume). A sync under way ends first. Not persisted.
