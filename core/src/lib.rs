@@ -5,6 +5,10 @@
 
 pub mod client;
 pub mod clock;
+#[cfg(not(feature = "testing"))]
+mod concurrency;
+#[cfg(feature = "testing")]
+pub mod concurrency;
 pub mod engine;
 pub mod environment;
 pub mod error;

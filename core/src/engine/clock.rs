@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::credentials::Numbered;
+use secrecy::SecretString;
+
 use super::runtime::Engine;
 use crate::clock::{HybridClock, Stamp};
+use crate::concurrency::Numbered;
 use crate::error::{Error, Result};
 use crate::model::Scope;
 use crate::protocol::StatusResponse;
@@ -24,7 +26,7 @@ const PAGE: usize = 512;
 impl Engine {
     /// Makes sure, once for each token, that it is the replica's account's and that the server is the replica's: nothing is
     /// sent or taken in under another identity. The first answer also tells the server's time, before anything is sent.
-    pub(super) async fn vouch(&self, token: &Numbered) -> Result<()> {
+    pub(super) async fn vouch(&self, token: &Numbered<SecretString>) -> Result<()> {
         if self.vouched.load(Ordering::Acquire) == token.number {
             return Ok(());
         }

@@ -114,8 +114,7 @@ impl Engine {
                 );
             }
             // Not beside a sync, which changes both.
-            let runtime = self.runtime(&scope);
-            if let Ok(_turn) = runtime.turn.try_lock()
+            if let Some(_turn) = self.turns.try_take(&scope)
                 && self.renew_digest(&scope).await?
             {
                 findings.problem(

@@ -1,6 +1,5 @@
 //! SQLite: a replica in one file.
 
-mod commit_queue;
 mod error;
 mod inspect;
 mod lock;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::commit_queue::Outcome;
 use super::error::typed;
 use super::inspect::{self, length};
 use super::lock::{ReplicaLock, sibling};
@@ -31,6 +30,9 @@ const READER_CACHE_KIB: i64 = 4 << 10;
 /// How long to wait for another program that looks into the file; nobody else writes.
 const BUSY: Duration = Duration::from_secs(2);
 const PAGE_BYTES: u32 = 4096;
+
+/// What became of one batch.
+pub(super) type Outcome = Result<(), StorageError>;
 
 /// Open handles. Dropped, it closes them: readers first, so that the writer's end empties the log; the lock last.
 #[derive(Debug)]

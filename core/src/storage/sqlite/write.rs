@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::commit_queue::Outcome;
 use super::error::typed;
+use super::session::Outcome;
 use super::sql::{self, PerTable, Transaction, unsigned};
 use crate::storage::{Batch, StorageError, Table, successor};
 
