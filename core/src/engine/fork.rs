@@ -47,6 +47,7 @@ async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<()> {
             {
                 entry.frozen |= sent;
                 entry.sent = None;
+                entry.uncertain = true;
             }
         }
     }

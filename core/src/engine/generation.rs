@@ -157,6 +157,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 bytes,
                 frozen: true,
                 sent: None,
+                uncertain: false,
                 // The generation that is read holds its effect.
                 absorbed: true,
                 settled: None,
@@ -201,7 +202,7 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         from = last + 1;
         for (position, entry) in page {
             lanes.entry(entry.event.key()).or_default().push(position);
-            let absorbed = entry.settled.is_some() || entry.sent.is_some_and(|sent| sent <= included);
+            let absorbed = entry.settled.is_some() || entry.is_contained(included);
             if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
             }

@@ -217,7 +217,7 @@ impl Included {
         txn.load_entries(scope, &pending).await?;
         for position in pending {
             let Some(entry) = txn.entry(scope, position).await? else { continue };
-            let contained = entry.sent.is_some_and(|sent| sent <= self.push_seq) || self.positions.contains(&position);
+            let contained = entry.is_contained(self.push_seq) || self.positions.contains(&position);
             if contained
                 && !entry.absorbed
                 && let Some(entry) = txn.entry_mut(scope, position).await?

@@ -52,6 +52,12 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         // A receipt for something else is not ours to act on; one event has one receipt.
         let Some(position) = by_id.remove(&receipt.id) else { continue };
         let Some(entry) = txn.entry(scope, position).await?.cloned() else { continue };
+        let refused =
+            matches!(receipt.status, ReceiptStatus::Conflict | ReceiptStatus::Rejected | ReceiptStatus::Skipped);
+        if refused && let Some(entry) = txn.entry_mut(scope, position).await? {
+            // Of an effect that it holds, the server would have given the receipt.
+            (entry.uncertain, entry.sent) = (false, None);
+        }
         match receipt.status {
             ReceiptStatus::Applied | ReceiptStatus::Merged | ReceiptStatus::Superseded => {
                 settlement.settled += 1;
@@ -79,6 +85,38 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         }
     }
     Ok(settlement)
+}
+
+/// What the refusal of a whole push says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judges {
+    /// The server has not taken the push, however often it was sent.
+    ThePush,
+    /// This sending has not reached the server: something on the way refused it, and knows nothing of earlier ones.
+    ThisSending {
+        /// There were earlier ones, without an answer.
+        resent: bool,
+    },
+}
+
+/// Gives up the push in flight. An event that the server may hold is never parked as refused: where it cannot be sent again,
+/// it is parked as uncertain.
+pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<()> {
+    let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
+    for position in in_flight.positions {
+        let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
+        entry.frozen = true;
+        if judges == (Judges::ThisSending { resent: true }) {
+            (entry.uncertain, entry.sent) = (true, Some(in_flight.push_seq));
+        }
+        let doubt = judges != Judges::ThePush && entry.may_be_held();
+        let event = entry.event.clone();
+        if let Some(parking) = parking {
+            let parking = if doubt { Parking::uncertain(parking) } else { parking.clone() };
+            park(txn, scope, position, &event, parking).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A skipped event waits for the one that it was skipped for, where that one waits here: parked, or ahead in its lane. Where

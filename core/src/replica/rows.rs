@@ -186,6 +186,9 @@ pub struct QueueEntry {
     /// The last push that carried it without an answer; the server may hold its effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
+    /// A sending of it had no answer and was given up: the server may hold its effect, under its id.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub uncertain: bool,
     /// The confirmed state holds its effect already; it waits for its receipt only.
     #[serde(default, skip_serializing_if = "is_false")]
     pub absorbed: bool,
@@ -206,6 +209,19 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl QueueEntry {
+    /// Whether a state that holds the effects of this device's pushes up to `included` holds its effect.
+    #[must_use]
+    pub fn is_contained(&self, included: u64) -> bool {
+        // Of a push that was given up, a later number says nothing: the one after it may have taken effect without it.
+        self.sent.is_some_and(|sent| if self.uncertain { sent == included } else { sent <= included })
+    }
+
+    /// Whether the server may hold its effect although no receipt came.
+    #[must_use]
+    pub fn may_be_held(&self) -> bool {
+        self.uncertain || self.absorbed || self.sent.is_some()
+    }
+
     /// Whether the view holds the event's operations on top of the confirmed state.
     #[must_use]
     pub fn is_overlaid(&self) -> bool {
@@ -260,6 +276,21 @@ pub struct Parking {
     /// The event of the same group that was refused, if it was not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<EventId>,
+}
+
+impl Parking {
+    /// The code of an event of which nobody knows whether the server holds it, and which cannot be sent again.
+    pub const UNCERTAIN: &str = "uncertain";
+
+    /// For an event that the server may hold, and whose re-sending met `refusal` on the way.
+    #[must_use]
+    pub fn uncertain(refusal: &Self) -> Self {
+        let message = format!(
+            "it was sent without an answer, so the server may hold it; sent again, it was refused on the way ({}: {})",
+            refusal.code, refusal.message
+        );
+        Self { code: Self::UNCERTAIN.into(), message, because: None }
+    }
 }
 
 /// What became of an event.
