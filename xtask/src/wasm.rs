@@ -7,7 +7,7 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::process::{Result, cargo, fail, or_fail, output, program, run};
+use crate::process::{Result, cargo, fail, or_fail, output, program, run, target_dir};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
