@@ -45,7 +45,9 @@ fn fail(model: impl Fn() + Send + Sync + 'static) {
     let executions = Arc::new(AtomicUsize::new(0));
     let counted = counted(&executions, model);
     std::panic::set_hook(Box::new(move |panic| {
-        let how = panic.payload_as_str().unwrap_or("a panic");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let how = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         eprintln!("{CAUGHT}{}: {}", executions.load(Ordering::Relaxed), how.lines().next().unwrap_or_default());
         std::process::exit(1);
     }));

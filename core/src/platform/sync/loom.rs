@@ -166,11 +166,15 @@ impl TurnLock {
     }
 
     /// The turn, if nobody has it.
-    pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedTurn, ()> {
+    pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedTurn, Taken> {
         let free = std::mem::take(&mut lock(&self.0.state).free);
-        if free { Ok(OwnedTurn(self)) } else { Err(()) }
+        if free { Ok(OwnedTurn(self)) } else { Err(Taken) }
     }
 }
+
+/// Somebody has the turn.
+#[derive(Debug)]
+pub struct Taken;
 
 /// Holds a [`TurnLock`].
 #[derive(Debug)]

@@ -95,8 +95,12 @@ fn b54_a_writer_that_goes_away_passes_its_turn_on() {
 /// Broken: the turn is a message; if its receiver has gone, so has the turn.
 #[derive(Default)]
 struct TurnIsAMessage {
-    line: Mutex<(bool, Vec<(u8, oneshot::Sender<Option<Outcome>>)>)>,
+    /// Whether somebody has the turn, and who waits.
+    line: Mutex<(bool, Vec<Waiting>)>,
 }
+
+/// A batch and its caller, who is told its outcome, or nothing: then it has the turn.
+type Waiting = (u8, oneshot::Sender<Option<Outcome>>);
 
 impl Queues for TurnIsAMessage {
     async fn apply(self: &Arc<Self>, disk: &Disk, batch: u8) -> Option<Outcome> {
