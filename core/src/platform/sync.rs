@@ -5,11 +5,15 @@
 
 #[cfg(not(loom))]
 mod primitives {
+    #[cfg(any(feature = "sqlite", feature = "testing", test))]
+    pub use std::sync::RwLock;
     pub use std::sync::atomic::{AtomicBool, Ordering};
-    pub use std::sync::{Mutex, MutexGuard, RwLock};
+    pub use std::sync::{Mutex, MutexGuard};
 
+    pub use tokio::sync::Notify;
     pub use tokio::sync::futures::Notified;
-    pub use tokio::sync::{Notify, oneshot};
+    #[cfg(any(feature = "sqlite", feature = "testing", test))]
+    pub use tokio::sync::oneshot;
 
     /// A lock to be waited for asynchronously, first come, first served. It guards no data: it is a turn.
     pub type TurnLock = tokio::sync::Mutex<()>;
