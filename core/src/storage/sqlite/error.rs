@@ -35,6 +35,8 @@ fn of_code(failure: ffi::Error, message: String) -> StorageError {
         ErrorCode::SystemIoFailure => match failure.extended_code {
             // The shared-memory file could not grow, which is how a full disk shows first.
             ffi::SQLITE_IOERR_SHMSIZE => StorageError::Full(message),
+            // It could not be made: no room for it either, or no right to.
+            ffi::SQLITE_IOERR_SHMOPEN => StorageError::Unavailable(message),
             ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA => StorageError::Corrupt(message),
             _ => StorageError::Io(message),
         },
@@ -67,6 +69,7 @@ mod tests {
         let table = [
             (ffi::SQLITE_FULL, "storage_full"),
             (ffi::SQLITE_IOERR_SHMSIZE, "storage_full"),
+            (ffi::SQLITE_IOERR_SHMOPEN, "storage_unavailable"),
             (ffi::SQLITE_CORRUPT, "storage_corrupt"),
             (ffi::SQLITE_CORRUPT_INDEX, "storage_corrupt"),
             (ffi::SQLITE_NOTADB, "storage_corrupt"),

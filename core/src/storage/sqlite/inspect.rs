@@ -15,6 +15,8 @@ use crate::storage::{StorageError, Table};
 const APPLICATION_ID_AT: usize = 68;
 const HEADER_BYTES: usize = 100;
 const MAGIC: &[u8] = b"SQLite format 3\0";
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+const JOURNAL_HEADER_BYTES: usize = 20;
 /// A larger file is not read from end to end at open.
 const WHOLE_CHECK_BYTES: u64 = 64 << 20;
 
@@ -35,6 +37,9 @@ pub(super) fn header(path: &Path) -> Result<(), StorageError> {
         return Ok(());
     }
     if !header.starts_with(MAGIC) || header.len() < HEADER_BYTES {
+        if creation_unfinished(path) {
+            return Ok(());
+        }
         return Err(StorageError::Corrupt(format!("{} is not an SQLite file", path.display())));
     }
     let application = &header[APPLICATION_ID_AT..APPLICATION_ID_AT + 4];
@@ -43,6 +48,16 @@ pub(super) fn header(path: &Path) -> Result<(), StorageError> {
         return Err(StorageError::Foreign(format!("{} is an SQLite file of another program", path.display())));
     }
     Ok(())
+}
+
+/// Whether a journal lies beside the file that takes it back to nothing: power was lost while the file was made, and any of
+/// its first sectors may be missing. SQLite rolls it back when it opens it.
+fn creation_unfinished(path: &Path) -> bool {
+    let mut header = Vec::with_capacity(JOURNAL_HEADER_BYTES);
+    let read = File::open(sibling(path, "-journal"))
+        .and_then(|file| file.take(JOURNAL_HEADER_BYTES as u64).read_to_end(&mut header));
+    // Magic, number of records, nonce, pages that the file had before.
+    read.is_ok() && header.len() == JOURNAL_HEADER_BYTES && header.starts_with(&JOURNAL_MAGIC) && header[16..] == [0; 4]
 }
 
 /// Whether the last owner went without closing: a journal is left over.

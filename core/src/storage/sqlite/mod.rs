@@ -2,6 +2,7 @@
 
 mod commit_queue;
 mod error;
+mod folder;
 mod inspect;
 mod lock;
 mod options;

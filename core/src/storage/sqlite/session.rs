@@ -13,11 +13,9 @@ use super::error::typed;
 use super::inspect::{self, length};
 use super::lock::{ReplicaLock, sibling};
 use super::options::SqliteOptions;
-use super::{read, schema, sql, write};
+use super::{folder, read, schema, sql, write};
 use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
 
-/// Pages in the write-ahead log from which on each commit tries to move them into the database file (8 MiB).
-const CHECKPOINT_PAGES: i64 = 2_000;
 /// The log's file is cut back to this size when it starts anew, in bytes.
 pub(super) const LOG_KEPT_BYTES: i64 = 16 << 20;
 /// A larger log could never start anew because somebody was always reading; readers are held back once, then.
@@ -83,7 +81,7 @@ impl Session {
         schema::migrate(&connection, &found, options.steps)?;
         schema::verify(&connection)?;
         // After the first commit, so that the file itself says whose it is before anything lies in a log only.
-        set_durability(&connection, options.durability).map_err(typed)?;
+        set_durability(&connection, options).map_err(typed)?;
         set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
         keep_log(false)?;
         let reader = || {
@@ -92,12 +90,11 @@ impl Session {
             reader.pragma_update(None, "query_only", true).map_err(typed)?;
             Ok(Handle::Own(Mutex::new(reader)))
         };
-        Ok(Self {
-            quick: reader()?,
-            bulk: reader()?,
-            writer: Arc::new(Mutex::new(Writer { connection, commits: 0 })),
-            lock: Some(lock),
-        })
+        let (quick, bulk) = (reader()?, reader()?);
+        // By now the log is there too.
+        folder::sync(path)?;
+        let writer = Arc::new(Mutex::new(Writer { connection, commits: 0 }));
+        Ok(Self { quick, bulk, writer, lock: Some(lock) })
     }
 
     /// Opens an empty replica in memory.
@@ -249,14 +246,15 @@ fn set_limit(connection: &Connection, options: &SqliteOptions) -> rusqlite::Resu
     }
 }
 
-fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+fn set_durability(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
-    let full = durability == Durability::Full;
+    let full = options.durability == Durability::Full;
     connection.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
     // Apple's fsync leaves the data in the drive's cache; elsewhere these two have no effect.
     connection.pragma_update(None, "fullfsync", full)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    let pages = i64::try_from(options.checkpoint_bytes / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX).max(1);
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))
 }
 

@@ -60,6 +60,32 @@ fn an_empty_file_becomes_a_replica() {
     assert_eq!(value(&storage, "key").unwrap(), b"value");
 }
 
+/// Power was lost while SQLite wrote the first pages of a new file: some sectors are there and some are not, and the journal
+/// says that there was nothing before.
+#[test]
+fn b35_a_creation_that_lost_its_power_is_begun_again() {
+    let page_without_its_first_sector = [&[0; 512][..], &[7; 3584]].concat();
+    for torn in [vec![0; 512], page_without_its_first_sector, b"SQLite".to_vec()] {
+        let folder = InFolder::new();
+        std::fs::write(folder.path(), &torn).unwrap();
+        refused(&folder, corrupt);
+        let header = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0, 0, 0, 0, 1, 2, 3, 4];
+        let before = |pages: u32| {
+            let numbers = [pages, 512, 4096].map(u32::to_be_bytes).concat();
+            let mut journal = [&header[..], &numbers].concat();
+            journal.resize(512, 0);
+            journal
+        };
+        // Something was there before: that is not ours to give up.
+        std::fs::write(folder.beside("-journal"), before(2)).unwrap();
+        refused(&folder, corrupt);
+        std::fs::write(folder.beside("-journal"), before(0)).unwrap();
+        let storage = folder.opened();
+        apply(&storage, put("key", "value")).unwrap();
+        assert_eq!(value(&storage, "key").unwrap(), b"value");
+    }
+}
+
 #[test]
 fn another_programs_file_is_refused_and_left_alone() {
     let contents = [
