@@ -81,6 +81,7 @@ impl Session {
         schema::migrate(&connection, &found, options.steps)?;
         schema::verify(&connection)?;
         // After the first commit, so that the file itself says whose it is before anything lies in a log only.
+        use_log(&connection)?;
         set_durability(&connection, options).map_err(typed)?;
         set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
         keep_log(false)?;
@@ -246,8 +247,16 @@ fn set_limit(connection: &Connection, options: &SqliteOptions) -> rusqlite::Resu
     }
 }
 
+/// Switches the write-ahead log on. SQLite says that it is on before it has written that down, and goes on saying so; if the
+/// disk then refuses, commits use a rollback journal, under which `synchronous=FULL` does not survive a loss of power. What
+/// it says of the log itself is true.
+fn use_log(connection: &Connection) -> Result<(), StorageError> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(typed)?;
+    let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(typed)?;
+    if frames >= 0 { Ok(()) } else { Err(StorageError::Unavailable("the write-ahead log cannot be switched on".into())) }
+}
+
 fn set_durability(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
     let full = options.durability == Durability::Full;
     connection.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
     // Apple's fsync leaves the data in the drive's cache; elsewhere these two have no effect.
