@@ -11,13 +11,12 @@ use serde_json::{Value, json};
 use unisono::model::{EventId, Scope};
 use unisono::storage::{Durability, SqliteStorage, StorageError};
 use unisono::testing::TestEnvironment;
-use unisono::testing::storage_model::Model;
 use unisono::{Client, Collection, Error};
 use unisono_examples::library::Library;
 
 use super::child::Fault;
 use super::marks::{Control, Mark, Marks};
-use super::observed::{Acknowledge, Observed};
+use super::observed::{Acknowledge, Known, Observed};
 use crate::{Device, World, canonical_state};
 
 /// The replica's file in the child's folder.
@@ -67,7 +66,7 @@ struct Work {
     samples: Vec<(String, Value)>,
     client: Option<Client>,
     storage: Option<Observed>,
-    model: Arc<Mutex<Model>>,
+    known: Arc<Mutex<Known>>,
     marks: Marks,
     control: Control,
     accepted: Vec<EventId>,
@@ -98,7 +97,7 @@ impl Work {
             samples,
             client: None,
             storage: None,
-            model: Arc::default(),
+            known: Arc::default(),
             marks: Marks::open(folder).expect("the record"),
             control,
             accepted: Vec::new(),
@@ -153,7 +152,8 @@ impl Work {
     fn open(&mut self) -> Done {
         let options = SqliteStorage::options().durability(self.plan.durability).checkpoint_bytes(CHECKPOINT_BYTES);
         let storage = options.open(&self.path)?;
-        let storage = Observed::new(storage, self.model.clone(), self.marks.clone(), self.plan.acknowledge);
+        let storage = Observed::new(storage, self.known.clone(), self.marks.clone(), self.plan.acknowledge);
+        self.world.run(storage.opened())?;
         self.storage = Some(storage.clone());
         let builder = Client::builder()
             .storage(storage)

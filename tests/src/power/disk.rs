@@ -145,7 +145,11 @@ impl Disk {
 }
 
 /// Decides, one after the other, which of `count` unsynced changes survive.
-fn survivors(survival: Survival, count: usize, random: &mut SeededRandom) -> impl FnMut(&mut SeededRandom) -> bool + use<> {
+fn survivors(
+    survival: Survival,
+    count: usize,
+    random: &mut SeededRandom,
+) -> impl FnMut(&mut SeededRandom) -> bool + use<> {
     let end = if survival == Survival::Prefix { random.below(count as u64 + 1) } else { 0 };
     let mut index = 0;
     move |random| {

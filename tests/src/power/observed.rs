@@ -63,20 +63,48 @@ pub enum Acknowledge {
     Before,
 }
 
+/// What a replica is known to hold, and what it may turn out to hold.
+#[derive(Debug, Default)]
+pub struct Known {
+    model: Model,
+    /// Commits that failed since the last one that succeeded. The next opening decides which of them, if any, happened.
+    failed: Vec<Model>,
+}
+
 /// An [`SqliteStorage`] that is observed. Clones are the same storage.
 #[derive(Clone, Debug)]
 pub struct Observed {
     inner: Arc<SqliteStorage>,
-    model: Arc<Mutex<Model>>,
+    known: Arc<Mutex<Known>>,
     marks: Marks,
     acknowledge: Acknowledge,
 }
 
 impl Observed {
-    /// Observes `storage`, of which `model` says what it holds.
+    /// Observes `storage`, of which it is `known` what it holds.
     #[must_use]
-    pub fn new(storage: SqliteStorage, model: Arc<Mutex<Model>>, marks: Marks, acknowledge: Acknowledge) -> Self {
-        Self { inner: Arc::new(storage), model, marks, acknowledge }
+    pub fn new(storage: SqliteStorage, known: Arc<Mutex<Known>>, marks: Marks, acknowledge: Acknowledge) -> Self {
+        Self { inner: Arc::new(storage), known, marks, acknowledge }
+    }
+
+    /// After an opening: a commit that had failed may have happened after all, but then entirely.
+    ///
+    /// # Errors
+    /// The storage's.
+    ///
+    /// # Panics
+    /// If the storage holds something that never was to be.
+    pub async fn opened(&self) -> Result<(), StorageError> {
+        let stored = StateDigest::of_storage(&*self.inner).await?;
+        let mut known = self.known();
+        if StateDigest::of_model(&known.model) != stored {
+            let happened = known.failed.iter().find(|model| StateDigest::of_model(model) == stored).cloned();
+            known.model = happened.expect("what was stored before, or a whole commit more");
+            self.marks.put(&Mark::Begin { state: stored.0 });
+            self.marks.put(&Mark::Committed);
+        }
+        known.failed.clear();
+        Ok(())
     }
 
     /// Compares what is stored with what was acknowledged: a write that has failed must have left nothing.
@@ -85,11 +113,11 @@ impl Observed {
     /// If they differ.
     pub async fn compare(&self) {
         let stored = StateDigest::of_storage(&*self.inner).await.expect("what is stored can be read");
-        assert_eq!(stored, StateDigest::of_model(&self.model()), "a failed write left something behind");
+        assert_eq!(stored, StateDigest::of_model(&self.known().model), "a failed write left something behind");
     }
 
-    fn model(&self) -> MutexGuard<'_, Model> {
-        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,7 +140,7 @@ impl Storage for Observed {
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            let mut intended = self.model().clone();
+            let mut intended = self.known().model.clone();
             if let Err(stale) = intended.apply(&batch) {
                 assert_eq!(self.inner.apply(batch).await, Err(stale.clone()));
                 return Err(stale);
@@ -124,12 +152,15 @@ impl Storage for Observed {
             let result = self.inner.apply(batch).await;
             match &result {
                 Ok(()) => {
-                    *self.model() = intended;
+                    *self.known() = Known { model: intended, failed: Vec::new() };
                     if self.acknowledge == Acknowledge::After {
                         self.marks.put(&Mark::Committed);
                     }
                 }
-                Err(error) => self.marks.put(&Mark::Failed { code: error.code().to_owned() }),
+                Err(error) => {
+                    self.known().failed.push(intended);
+                    self.marks.put(&Mark::Failed { code: error.code().to_owned() });
+                }
             }
             result
         })
@@ -138,7 +169,7 @@ impl Storage for Observed {
     fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
         Box::pin(async move {
             let fence = self.inner.advance_fence().await?;
-            assert_eq!(self.model().advance_fence(), fence);
+            assert_eq!(self.known().model.advance_fence(), fence);
             Ok(fence)
         })
     }
@@ -152,7 +183,10 @@ impl Storage for Observed {
     }
 
     fn resume(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.inner.resume()
+        Box::pin(async move {
+            self.inner.resume().await?;
+            self.opened().await
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {

@@ -44,6 +44,19 @@ fn of_code(failure: ffi::Error, message: String) -> StorageError {
     }
 }
 
+/// Classifies an error of a statement that every replica can run: what SQLite calls an error of the statement (a table that is
+/// missing, a format that it does not know) is damage.
+pub(super) fn of_structure(error: Error) -> StorageError {
+    match error {
+        Error::SqliteFailure(failure, _) | Error::SqlInputError { error: failure, .. }
+            if failure.extended_code == ffi::SQLITE_ERROR =>
+        {
+            StorageError::Corrupt(error.to_string())
+        }
+        error => typed(error),
+    }
+}
+
 /// Classifies an error of the file system.
 pub(super) fn of_file(error: &io::Error, path: &std::path::Path) -> StorageError {
     let message = format!("{}: {error}", path.display());

@@ -13,7 +13,8 @@ use super::error::typed;
 use super::inspect::{self, length};
 use super::lock::{ReplicaLock, sibling};
 use super::options::SqliteOptions;
-use super::{folder, read, schema, sql, write};
+use super::quarantine::Quarantine;
+use super::{durable, read, schema, sql, write};
 use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
 
 /// The log's file is cut back to this size when it starts anew, in bytes.
@@ -66,6 +67,7 @@ impl Session {
     /// Opens the file at `path`, making or migrating it.
     pub(super) fn open_file(path: &Path, options: &SqliteOptions) -> Result<Self, StorageError> {
         let lock = ReplicaLock::take(path)?;
+        Quarantine::of(path).finish()?;
         inspect::header(path)?;
         let unclean = inspect::left_unclean(path);
         let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -74,8 +76,11 @@ impl Session {
             |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed);
         keep_log(true)?;
         let found = schema::recognise(&connection, options.steps)?;
+        if found != schema::Found::New {
+            inspect::integrity(&connection, length(path), unclean)?;
+        }
         if unclean {
-            inspect::integrity(&connection, length(path))?;
+            durable::log(path)?;
         }
         set_limit(&connection, options).map_err(typed)?;
         schema::migrate(&connection, &found, options.steps)?;
@@ -93,7 +98,7 @@ impl Session {
         };
         let (quick, bulk) = (reader()?, reader()?);
         // By now the log is there too.
-        folder::sync(path)?;
+        durable::names(path)?;
         let writer = Arc::new(Mutex::new(Writer { connection, commits: 0 }));
         Ok(Self { quick, bulk, writer, lock: Some(lock) })
     }
@@ -228,6 +233,8 @@ fn connect(path: &Path, extra: OpenFlags) -> Result<Connection, StorageError> {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
         connection.pragma_update(None, "trusted_schema", false)?;
+        // Looks at each page when it is read, so that a damaged one is an error and no wrong answer.
+        connection.pragma_update(None, "cell_size_check", true)?;
         // A statement is planned once. Without this, SQLite plans a range scan anew for every bound that it is given.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "temp_store", "MEMORY")
@@ -247,13 +254,18 @@ fn set_limit(connection: &Connection, options: &SqliteOptions) -> rusqlite::Resu
     }
 }
 
-/// Switches the write-ahead log on. SQLite says that it is on before it has written that down, and goes on saying so; if the
-/// disk then refuses, commits use a rollback journal, under which `synchronous=FULL` does not survive a loss of power. What
-/// it says of the log itself is true.
+/// Switches the write-ahead log on. SQLite says that it is on before it has written that down, and whether that went well
+/// only to those who read on: if the disk refuses, commits use a rollback journal, under which `synchronous=FULL` does not
+/// survive a loss of power.
 fn use_log(connection: &Connection) -> Result<(), StorageError> {
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(typed)?;
-    let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).map_err(typed)?;
-    if frames >= 0 { Ok(()) } else { Err(StorageError::Unavailable("the write-ahead log cannot be switched on".into())) }
+    let mut mode = String::new();
+    let read = |row: &rusqlite::Row<'_>| row.get(0).map(|name| mode = name);
+    connection.pragma(None, "journal_mode", "WAL", read).map_err(typed)?;
+    if mode.eq_ignore_ascii_case("wal") {
+        Ok(())
+    } else {
+        Err(StorageError::Unavailable(format!("the journal mode is {mode}, not WAL")))
+    }
 }
 
 fn set_durability(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
