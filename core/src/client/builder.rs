@@ -148,7 +148,7 @@ impl ClientBuilder {
                         Identity::open(&writer, Some(subject), self.claim).await?;
                     }
                 }
-                other => drop(other?),
+                other => _ = other?,
             }
             crate::query::build_indexes(&*storage, &indexes).await?;
             Ok(writer)

@@ -260,7 +260,7 @@ impl Work {
         self.step("together", |work| {
             let samples = work.samples();
             let mut missing = Vec::new();
-            for (id, doc) in work.samples[30..38].to_vec() {
+            for (id, doc) in work.samples[30..38].iter().cloned() {
                 if work.world.run(samples.get(&id))?.is_none() {
                     missing.push((id, doc));
                 }
