@@ -1,4 +1,4 @@
-//! Recovery: what to do when a replica's file is damaged ([`StorageError::Corrupt`]).
+//! Recovery: what to do when a replica's file is damaged ([`StorageError::Corrupt`](crate::storage::StorageError::Corrupt)).
 //!
 //! The server has the records; only the device has what it has not sent. So [`SqliteStorage::recover`] saves, above all, the
 //! queue: it keeps the damaged file aside, reads every row that can still be read, and makes a new replica of them, which

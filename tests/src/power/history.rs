@@ -45,7 +45,7 @@ impl History {
                 self.possible.clear();
             }
             Mark::Accepted { ids } => self.accepted.extend(ids.iter().cloned()),
-            Mark::Failed { .. } | Mark::Receipts { .. } | Mark::Refused { .. } | Mark::Struck | Mark::Step { .. } => {}
+            Mark::Failed { .. } | Mark::Refused { .. } | Mark::Struck | Mark::Step { .. } => {}
         }
     }
 

@@ -28,13 +28,6 @@ pub enum Mark {
         /// The ids.
         ids: Vec<String>,
     },
-    /// The server has answered a push: these are its receipts.
-    Receipts {
-        /// Who was answered.
-        account: String,
-        /// Id and revision of each event that was recorded.
-        applied: Vec<(String, u64)>,
-    },
     /// A step failed under a fault and will be done again.
     Refused {
         /// Which.

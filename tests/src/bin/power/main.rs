@@ -1,4 +1,4 @@
-//! Power-loss tests: the children that are recorded, and the campaign (`cargo xtask power`).
+//! The children that the power-loss tests record. Run by those tests, under the shim.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use unisono_tests::power::child::Fault;
 use unisono_tests::power::client_work::{self, ClientPlan};
 
 #[derive(Debug, Parser)]
-#[command(name = "power", about = "Power losses, full disks and failing flushes on the real SQLite backends")]
+#[command(name = "power", about = "Workloads to be recorded by the power-loss tests")]
 struct Cli {
     #[command(subcommand)]
     role: Role,
