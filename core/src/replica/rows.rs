@@ -47,6 +47,23 @@ pub struct ReplicaRow {
 }
 
 impl ReplicaRow {
+    /// A new replica's.
+    #[must_use]
+    pub fn new(device: DeviceId) -> Self {
+        Self {
+            device,
+            account: None,
+            server_id: None,
+            sealed: false,
+            disabled: false,
+            clock: ClockState::default(),
+            next_position: 1,
+            queued_events: 0,
+            queued_bytes: 0,
+            parked_events: 0,
+        }
+    }
+
     /// Takes an event out of the totals.
     pub fn left_queue(&mut self, entry: &QueueEntry) {
         self.queued_events = self.queued_events.saturating_sub(1);

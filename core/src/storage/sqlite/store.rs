@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::commit_queue::{Answer, CommitQueue, Outcome, Place, interrupted};
 use super::inspect::length;
-use super::lock::{one_name, sibling};
+use super::lock::{ReplicaLock, one_name, sibling};
 use super::options::SqliteOptions;
 use super::process::Process;
+use super::salvage;
 use super::session::{Lane, Session};
 use crate::environment::{SharedEnvironment, run_blocking};
 use crate::platform::BoxFuture;
@@ -48,6 +49,14 @@ enum State {
     /// A replica in memory keeps its handles, which hold no file.
     Suspended(Option<Session>),
     Closed,
+}
+
+/// Takes the replica at `path`, and refuses a file that is surely another program's or a newer SDK's. Returns its one name.
+pub(crate) fn take(path: &Path) -> Result<(PathBuf, ReplicaLock), StorageError> {
+    let path = one_name(path)?;
+    let lock = ReplicaLock::take(&path)?;
+    salvage::check_owner(&path)?;
+    Ok((path, lock))
 }
 
 impl SqliteStorage {
