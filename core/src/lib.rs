@@ -22,6 +22,8 @@ pub mod platform;
 pub mod protocol;
 pub mod query;
 pub mod queue;
+#[cfg(feature = "sqlite")]
+pub mod recovery;
 pub mod replica;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]

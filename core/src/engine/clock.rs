@@ -6,16 +6,13 @@ use std::sync::atomic::Ordering;
 use secrecy::SecretString;
 
 use super::runtime::Engine;
-use crate::clock::{HybridClock, Stamp};
+use crate::clock::{HybridClock, OFFSET_NOISE_MS, Stamp};
 use crate::concurrency::Numbered;
 use crate::error::{Error, Result};
 use crate::model::Scope;
 use crate::protocol::StatusResponse;
 use crate::replica::Txn;
 use crate::transport::{Method, TransportError};
-
-/// Changes of the offset below this are noise and not worth a commit, in milliseconds.
-const OFFSET_NOISE_MS: u64 = 250;
 
 /// A request that took longer does not measure the offset, in milliseconds.
 const LONGEST_MEASURE_MS: u64 = 2_000;

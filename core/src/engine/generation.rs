@@ -80,7 +80,8 @@ impl Engine {
     }
 }
 
-async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>) -> Result<()> {
+/// Begins to fill a fresh generation, beside the one that is read; what was being filled is given up.
+pub(crate) async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>) -> Result<()> {
     let row = txn.scope_mut(scope).await?;
     let mut newest = row.generation;
     let mut lowest_shared = shared;

@@ -28,4 +28,4 @@ pub use offline_queue::{OfflineQueue, QueueLimits, QueueStats};
 pub use policies::PolicyTable;
 pub use settle::{Judges, Settlement};
 
-pub(crate) use settle::{confirm, finish_settled};
+pub(crate) use settle::{Confirmed, confirm, finish_settled};

@@ -277,7 +277,7 @@ fn a_path_that_a_pending_event_touched_keeps_that_events_base() {
         .block_on(bench.queue.writer().run(move |txn| {
             let foreign = foreign.clone();
             Box::pin(async move {
-                super::confirm(txn, &Scope::User, 0, &foreign).await?;
+                super::confirm(txn, &Scope::User, 0, &foreign.key(), super::settle::Confirmed::of(&foreign)).await?;
                 super::finish_settled(txn, &Scope::User, 0, &key("a"), 9).await
             })
         }))

@@ -225,18 +225,7 @@ async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<
                 digests: Default::default(),
             });
         }
-        let fresh = ReplicaRow {
-            device: DeviceId::generate(&**environment),
-            account: None,
-            server_id: None,
-            sealed: false,
-            disabled: false,
-            clock: Default::default(),
-            next_position: 1,
-            queued_events: 0,
-            queued_bytes: 0,
-            parked_events: 0,
-        };
+        let fresh = ReplicaRow::new(DeviceId::generate(&**environment));
         let batch = Batch {
             expect: vec![(keys::replica(), 0)],
             put: vec![(keys::replica(), encode(&fresh))],

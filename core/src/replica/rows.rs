@@ -47,6 +47,23 @@ pub struct ReplicaRow {
 }
 
 impl ReplicaRow {
+    /// A new replica's.
+    #[must_use]
+    pub fn new(device: DeviceId) -> Self {
+        Self {
+            device,
+            account: None,
+            server_id: None,
+            sealed: false,
+            disabled: false,
+            clock: ClockState::default(),
+            next_position: 1,
+            queued_events: 0,
+            queued_bytes: 0,
+            parked_events: 0,
+        }
+    }
+
     /// Takes an event out of the totals.
     pub fn left_queue(&mut self, entry: &QueueEntry) {
         self.queued_events = self.queued_events.saturating_sub(1);
@@ -344,6 +361,19 @@ pub struct SettledRow {
     pub event: SyncEvent,
 }
 
+impl SettledRow {
+    /// The row's stored form, of an event that need not be copied for it.
+    #[must_use]
+    pub fn encode(position: u64, event: &SyncEvent) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Borrowed<'e> {
+            position: u64,
+            event: &'e SyncEvent,
+        }
+        super::encode(&Borrowed { position, event })
+    }
+}
+
 /// The digest of a generation, by bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DigestRow(pub Vec<DigestSum>);
@@ -487,7 +517,9 @@ mod tests {
             "parked": {"code": "quota", "message": "full", "because": "0193-d"},
             "before": {"leaves": {"/bpm": 120, "/note": null}, "absent": ["/x"], "doc": {"bpm": 1}},
         }));
-        form::<SettledRow>(json!({"position": 4, "event": event()}));
+        let settled: SettledRow = form(json!({"position": 4, "event": event()}));
+        let encoded = SettledRow::encode(settled.position, &settled.event);
+        assert_eq!(crate::replica::decode::<SettledRow>(&encoded).unwrap(), settled);
         let key = json!({"collection": "samples", "record": "kick"});
         for state in [
             json!({"state": "pending", "position": 4}),

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::inspect::length;
-use super::lock::{one_name, sibling};
+use super::lock::{ReplicaLock, one_name, sibling};
 use super::options::SqliteOptions;
 use super::process::Process;
+use super::salvage;
 use super::session::{Lane, Outcome, Session};
 use crate::concurrency::{Answer, CommitQueue, Door, Place, Room, Shut};
 use crate::environment::{SharedEnvironment, run_blocking};
@@ -40,6 +41,14 @@ struct Shared {
     process: Process,
     /// Every call works behind it. A replica in memory keeps its handles, which hold no file, while it is suspended.
     door: Door<Session>,
+}
+
+/// Takes the replica at `path`, and refuses a file that is surely another program's or a newer SDK's. Returns its one name.
+pub(crate) fn take(path: &Path) -> Result<(PathBuf, ReplicaLock), StorageError> {
+    let path = one_name(path)?;
+    let lock = ReplicaLock::take(&path)?;
+    salvage::check_owner(&path)?;
+    Ok((path, lock))
 }
 
 impl SqliteStorage {
