@@ -71,7 +71,7 @@ impl HybridClock {
 
     /// Takes note of the server's time, read between two readings of the own wall clock. Returns whether the clock must
     /// fall back and unsent events be re-stamped: when the first offset shows that the stamps so far were wrong by more
-    /// than [`OFFSET_NOISE_MS`], and when the clock ran ahead of what the server accepts.
+    /// than 250 ms, and when the clock ran ahead of what the server accepts.
     pub fn learn_offset(&mut self, server_ms: u64, wall_before_ms: u64, wall_after_ms: u64) -> bool {
         let middle = wall_before_ms / 2 + wall_after_ms / 2 + (wall_before_ms & wall_after_ms & 1);
         let offset = i64::try_from(i128::from(server_ms) - i128::from(middle)).unwrap_or(0);
