@@ -17,7 +17,9 @@ mod session;
 mod status;
 mod worker;
 
+#[cfg(feature = "sqlite")]
 pub(crate) use fork::take_new_device;
+#[cfg(feature = "sqlite")]
 pub(crate) use generation::begin as begin_generation;
 
 pub use backoff::Backoff;
