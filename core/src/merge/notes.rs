@@ -1,6 +1,6 @@
 //! Conflict notes: what lost, kept where the user can find it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -27,8 +27,8 @@ pub enum Rule {
 /// One side of a conflict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Side {
-    /// The value; absent if this side removed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The value, which may be `null`; absent if this side removed it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub value: Option<Value>,
     /// When it was written.
     pub stamp: Stamp,
@@ -51,8 +51,13 @@ pub struct Decision {
     /// Why.
     pub rule: Rule,
     /// The value that both had seen, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub base: Option<Value>,
+}
+
+/// Keeps a stored `null` from being read as "absent".
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// The id of the open note on a leaf: a hash of collection, record, path and floor.
@@ -184,6 +189,16 @@ mod tests {
         assert!(value::canonical_len(&note) <= MAX_NOTE_BYTES);
         assert!(note["dropped"].as_u64().unwrap() >= 4);
         value::admit_document(&mut note).unwrap();
+    }
+
+    #[test]
+    fn a_null_that_met_a_conflict_is_still_a_null_when_it_is_read_from_the_log() {
+        let decision = Decision { base: Some(json!(null)), ..lost(1, json!(null)) };
+        let stored = serde_json::to_string(&decision).unwrap();
+        assert_eq!(serde_json::from_str::<Decision>(&stored).unwrap(), decision);
+        let removed = Decision { base: None, loser: made(1, None), ..decision };
+        let stored = serde_json::to_string(&removed).unwrap();
+        assert_eq!(serde_json::from_str::<Decision>(&stored).unwrap(), removed);
     }
 
     #[test]
