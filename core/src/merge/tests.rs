@@ -283,6 +283,41 @@ fn the_table() {
     }
 }
 
+/// A receipt without a record lets the replica go on with what it shows: that must be what the server has.
+#[test]
+fn what_a_replica_shows_of_its_own_write_is_what_the_server_makes_of_it() {
+    #[rustfmt::skip]
+    let rows = [
+        ("removing an element of nothing leaves a scalar parent",
+         json!({"p": 3}), remove(json!(1)), "/p/x", Ok(json!({"p": 3}))),
+        ("and so does unsetting", json!({"p": 3}), OpKind::Unset, "/p/x", Ok(json!({"p": 3}))),
+        ("an element that is added makes it an object",
+         json!({"p": 3}), add(json!(1)), "/p/x", Ok(json!({"p": {"x": [1]}}))),
+        ("an array to which is added becomes a set",
+         json!({"t": [1, 2, 1]}), add(json!(3)), "/t", Ok(json!({"t": [1, 2, 3]}))),
+        ("and one from which is removed",
+         json!({"t": [2, 1, 2, 1]}), remove(json!(1)), "/t", Ok(json!({"t": [2]}))),
+        ("removing an element below an array",
+         json!({"t": [1]}), remove(json!(1)), "/t/x", Err("pointer_into_array")),
+    ];
+    for (shows, doc, kind, path, expected) in rows {
+        let mut server = Server::with(&[create("a", 1, 0, doc.clone())]);
+        let write = op("a", 2, 1, path, kind);
+        let mut view = doc;
+        let shown = match apply(&mut view, &write.event().ops).pop() {
+            None => Ok(view),
+            Some(skipped) => Err(skipped.code),
+        };
+        assert_eq!(shown, expected, "shown: {shows}");
+        let made = match server.take(&write) {
+            Ok(_) => Ok(server.doc().unwrap()),
+            Err(Refusal::Rejected { code, .. }) => Err(code),
+            Err(Refusal::Conflict) => panic!("{shows}"),
+        };
+        assert_eq!(made, expected, "made: {shows}");
+    }
+}
+
 #[test]
 fn what_cannot_be_applied_is_refused_and_changes_nothing() {
     let history = [create("a", 1, 0, json!({"n": u64::MAX, "s": "x", "t": [1]})), op("a", 5, 1, "/s", set(json!("y")))];
