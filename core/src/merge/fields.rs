@@ -226,7 +226,7 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        let elements = self.newer_elements(path, clock, base, value.as_ref().is_some_and(Value::is_array));
+        let elements = self.newer_elements(path, clock, base, value.as_ref());
         self.clocks.forget(path);
         unset(&mut self.doc, path).map_err(|_| into_array(path))?;
         self.clocks.leaves.insert(path.clone(), clock.clone());
@@ -464,25 +464,39 @@ impl<'a> Fields<'a> {
         true
     }
 
-    /// Element writes that are newer than an assignment of the whole array stay, on top of the assigned elements.
+    /// Element writes that are newer than an assignment of the whole array stay, on top of the assigned elements. Those that
+    /// are older lose, and are noted as if they had come after it.
     fn newer_elements(
         &mut self,
         path: &Pointer,
         clock: &LeafClock,
         base: Revision,
-        array: bool,
+        assigned: Option<&Value>,
     ) -> BTreeMap<String, ElementClock> {
         let Some(listed) = self.clocks.elements.get(path).cloned() else { return BTreeMap::new() };
         let whole = self.clocks.at(&self.doc, path).cloned();
+        // Then the standing array has been noted as a whole.
+        let told = whole.as_ref().is_some_and(|whole| self.verdict(whole, clock, base) == Verdict::Wins);
+        let array = assigned.and_then(Value::as_array);
         let mut kept = BTreeMap::new();
         for (text, element) in listed {
             if whole.as_ref() == Some(&element.clock) {
                 continue;
             }
             match self.verdict(&element.clock, clock, base) {
-                Verdict::Loses if array => drop(kept.insert(text, element)),
+                Verdict::Loses if array.is_some() => drop(kept.insert(text, element)),
                 Verdict::Seen => {}
-                _ => self.concurrent = true,
+                Verdict::Loses => self.concurrent = true,
+                Verdict::Wins => {
+                    self.concurrent = true;
+                    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+                    let holds = array.is_some_and(|array| array.contains(&value));
+                    if holds != element.live && !told {
+                        let action = if element.live { "add" } else { "remove" };
+                        let lost = serde_json::json!({ action: [value] });
+                        self.decide(path, clock.side(assigned.cloned()), element.clock.side(Some(lost)), Rule::Stamp);
+                    }
+                }
             }
         }
         kept

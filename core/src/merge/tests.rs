@@ -1,5 +1,7 @@
 //! The merge table, row by row, and its laws on random histories.
 
+mod corners;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -283,7 +285,7 @@ fn the_table() {
     }
 }
 
-/// A receipt without a record lets the replica go on with what it shows: that must be what the server has.
+/// Where they differ, the server must send the record back, and the user sees a value change that nobody else touched.
 #[test]
 fn what_a_replica_shows_of_its_own_write_is_what_the_server_makes_of_it() {
     #[rustfmt::skip]
