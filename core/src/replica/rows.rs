@@ -34,15 +34,16 @@ pub struct ReplicaRow {
     #[serde(default)]
     pub clock: ClockState,
     /// The position of the next event.
+    #[serde(deserialize_with = "counter")]
     pub next_position: u64,
     /// Unsettled events.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub queued_events: u64,
     /// Their bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub queued_bytes: u64,
     /// Parked events among them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub parked_events: u64,
 }
 
@@ -79,7 +80,7 @@ pub struct ScopeRow {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub retired: BTreeSet<Generation>,
     /// The last push_seq used.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub push_seq: u64,
     /// The push whose receipts are missing: its events are frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,6 +180,7 @@ pub struct QueueEntry {
     /// The event.
     pub event: SyncEvent,
     /// Its length as JSON.
+    #[serde(deserialize_with = "counter")]
     pub bytes: u64,
     /// The content may have been sent and never changes again.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -385,6 +387,14 @@ impl QueuedEvent {
     }
 }
 
+/// No counter of a replica gets here (2^53); one beyond is damage, and sums of those below do not overflow.
+const MAX_COUNTER: u64 = 1 << 53;
+
+fn counter<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    if count <= MAX_COUNTER { Ok(count) } else { Err(serde::de::Error::custom("a counter beyond 2^53")) }
+}
+
 /// Tells "absent" from "null" in JSON.
 mod nullable {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -469,6 +479,19 @@ mod tests {
             let mut stored = json!({"scope": "workspace:band", "key": key});
             stored.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
             form::<OutcomeRow>(stored);
+        }
+    }
+
+    #[test]
+    fn b35_a_counter_that_no_replica_reaches_is_damage() {
+        let entry = |bytes: u64| serde_json::from_value::<QueueEntry>(json!({"event": event(), "bytes": bytes}));
+        assert!(entry(MAX_COUNTER).is_ok() && entry(MAX_COUNTER + 1).is_err());
+        assert!(serde_json::from_value::<ScopeRow>(json!({"push_seq": u64::MAX})).is_err());
+        for counter in ["next_position", "queued_events", "queued_bytes", "parked_events"] {
+            let mut row = json!({"device": "d", "next_position": 1});
+            assert!(serde_json::from_value::<ReplicaRow>(row.clone()).is_ok());
+            row[counter] = json!(u64::MAX);
+            assert!(serde_json::from_value::<ReplicaRow>(row).is_err(), "{counter}");
         }
     }
 
