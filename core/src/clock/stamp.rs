@@ -111,7 +111,8 @@ mod tests {
         #[test]
         fn the_text_sorts_like_the_value_and_reads_back(a in stamps(), b in stamps()) {
             prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
-            prop_assert_eq!(a.to_string().parse::<Stamp>().unwrap(), a);
+            prop_assert_eq!(a.to_string().parse::<Stamp>().unwrap(), a.clone());
+            prop_assert_eq!(format!("{a:?}"), a.to_string());
         }
 
         #[test]
