@@ -390,6 +390,10 @@ impl<'a> Fields<'a> {
             return Ok(());
         }
         self.list_elements(path, &present);
+        if live {
+            // Even adding nothing makes the array.
+            self.clocks.elements.entry(path.clone()).or_default();
+        }
         let mut effective = false;
         for element in values {
             effective |= self.element(path, element, live, clock, base);
