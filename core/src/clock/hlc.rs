@@ -135,6 +135,15 @@ mod tests {
     }
 
     #[test]
+    fn the_offset_is_measured_from_the_middle_of_the_two_readings() {
+        for (before, after, corrected) in [(5, 5, 10), (4, 6, 10), (5, 7, 9), (4, 4, 11)] {
+            let mut clock = HybridClock::new(ClockState::default());
+            clock.learn_offset(10, before, after);
+            assert_eq!(clock.corrected(5), corrected, "between {before} and {after}");
+        }
+    }
+
+    #[test]
     fn a_clock_that_ran_ahead_falls_back_but_never_below_what_it_received() {
         let mut clock = HybridClock::new(ClockState { offset_ms: Some(0), ..ClockState::default() });
         clock.receive(&Stamp { ms: 2_000, counter: 4, device: device("z") });

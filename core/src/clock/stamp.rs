@@ -128,6 +128,7 @@ mod tests {
         for (ms, counter) in [(MAX_MS, u16::MAX), (MAX_MS + 1, 0), (u64::MAX, u16::MAX)] {
             assert_eq!(Stamp::above(ms, counter, DeviceId::new("d").unwrap()).instant(), (MAX_MS, u16::MAX));
         }
+        assert_eq!(Stamp::above(MAX_MS, u16::MAX, DeviceId::new("d").unwrap()).to_string(), "ffffffffffff-ffff-d");
         assert_eq!(Stamp::above(MAX_MS, 4, DeviceId::new("d").unwrap()).instant(), (MAX_MS, 5));
         assert_eq!(Stamp::above(MAX_MS - 1, u16::MAX, DeviceId::new("d").unwrap()).instant(), (MAX_MS, 0));
     }

@@ -197,6 +197,18 @@ fn an_update_of_a_record_that_others_deleted_stays_visible_and_a_create_begins_a
     bench.pulled(4, None);
     assert_eq!(bench.view("a"), Some(json!({"y": 1})));
 
+    // Once the update and the own deletion behind it are settled, the create behind both stands alone.
+    let bench = Bench::confirmed(json!({"n": 1}));
+    let updated = bench.write(update("a", json!({"x": 1})));
+    bench.push().unwrap();
+    let deleted = bench.write(delete("a"));
+    bench.write(create("a", json!({"y": 1})));
+    bench.pulled(2, None);
+    bench.settle(vec![Receipt { status: ReceiptStatus::Superseded, ..applied(&updated, 2, 2) }]);
+    bench.push().unwrap();
+    bench.settle(vec![applied(&deleted, 2, 3)]);
+    assert_eq!((bench.pending(), bench.view("a")), (1, Some(json!({"y": 1}))));
+
     let bench = Bench::confirmed(json!({"n": 1}));
     let deleted = bench.write(delete("a"));
     bench.push().unwrap();
@@ -295,6 +307,15 @@ fn the_most_specific_policy_holds_and_the_last_one_given_for_a_place() {
             (Some(Policy::ServerWins), String::new()),
         ]
     );
+}
+
+#[test]
+fn a_policy_that_a_write_brings_wins_over_the_table() {
+    let mut policies = PolicyTable::default();
+    policies.set(CollectionName::new("samples").unwrap(), None, Policy::ServerWins);
+    let bench = Bench::with(QueueLimits::default(), policies);
+    bench.write(Draft { policy: Some(Policy::ClientWins), ..create("a", json!({})) });
+    assert_eq!(bench.push().unwrap().events[0].policy, Some(Policy::ClientWins));
 }
 
 #[test]
