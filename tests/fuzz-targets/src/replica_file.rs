@@ -133,7 +133,8 @@ fn answered<T>(answer: Result<T, StorageError>, sound: bool) -> Option<T> {
     }
 }
 
-/// What may be said of a file that is not taken.
+/// What may be said of a file that is not taken. (A format that SQLite can read only is `Unavailable`.)
 fn is_verdict(error: &StorageError) -> bool {
-    matches!(error, StorageError::Corrupt(_) | StorageError::Foreign(_) | StorageError::NewerSchema { .. })
+    use StorageError::{Corrupt, Foreign, NewerSchema, Unavailable};
+    matches!(error, Corrupt(_) | Foreign(_) | NewerSchema { .. } | Unavailable(_))
 }
