@@ -7,6 +7,7 @@ mod check;
 mod fuzz;
 mod links;
 mod machine_paths;
+mod models;
 mod process;
 mod programs;
 mod suites;
