@@ -405,8 +405,9 @@ impl DigestRow {
     /// Reads the stored form.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let sums: Vec<_> = bytes.as_chunks::<16>().0.iter().map(|sum| DigestSum(u128::from_be_bytes(*sum))).collect();
-        (sums.len() == crate::limits::DIGEST_BUCKETS).then_some(Self(sums))
+        let (sums, rest) = bytes.as_chunks::<16>();
+        let sums: Vec<_> = sums.iter().map(|sum| DigestSum(u128::from_be_bytes(*sum))).collect();
+        (sums.len() == crate::limits::DIGEST_BUCKETS && rest.is_empty()).then_some(Self(sums))
     }
 }
 
@@ -565,6 +566,8 @@ mod tests {
         row.0[4] = DigestSum(2);
         assert_eq!(row.total(), DigestSum(1));
         assert_eq!(DigestRow::from_bytes(&row.to_bytes()), Some(row));
-        assert_eq!(DigestRow::from_bytes(&[0; 4095]), None);
+        for length in [0, 4080, 4095, 4097, 4112] {
+            assert_eq!(DigestRow::from_bytes(&vec![0; length]), None, "{length}");
+        }
     }
 }

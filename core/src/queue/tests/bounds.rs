@@ -117,7 +117,7 @@ fn a_push_carries_at_most_what_was_asked_and_what_the_protocol_allows() {
     let next = |max: usize| bench.environment.block_on(bench.queue.next_push(&Scope::User, max)).unwrap().unwrap();
     let three = next(3);
     assert_eq!(three.events.len(), 3);
-    bench.environment.block_on(bench.queue.recut(&Scope::User, None)).unwrap();
+    bench.environment.block_on(bench.queue.recut(&Scope::User, None, crate::queue::Judges::ThePush)).unwrap();
     let all = next(usize::MAX);
     assert_eq!((all.events.len(), all.push_seq), (MAX_PUSH_EVENTS, three.push_seq + 1));
 

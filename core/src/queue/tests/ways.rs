@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{TextComponent, TextEdit};
-use crate::queue::Settlement;
+use crate::queue::{Judges, Settlement};
 
 impl Bench {
     /// A record `a` that the server has confirmed as `doc` at revision 1.
@@ -30,7 +30,8 @@ impl Bench {
         let work = self.queue.writer().run(move |txn| {
             let change = change.clone();
             Box::pin(async move {
-                crate::queue::confirm(txn, &Scope::User, 0, &change).await?;
+                let state = crate::queue::settle::Confirmed::of(&change);
+                crate::queue::confirm(txn, &Scope::User, 0, &change.key(), state).await?;
                 crate::queue::finish_settled(txn, &Scope::User, 0, &key("a"), revision).await
             })
         });
@@ -73,13 +74,13 @@ fn a_push_that_is_refused_as_a_whole_is_cut_anew_or_parked() {
     bench.write(create("a", json!({})));
     bench.write(create("b", json!({})));
     let first = bench.push().unwrap();
-    bench.environment.block_on(bench.queue.recut(&Scope::User, None)).unwrap();
+    bench.environment.block_on(bench.queue.recut(&Scope::User, None, Judges::ThePush)).unwrap();
     bench.write(update("a", json!({"n": 1})));
     let second = bench.push().unwrap();
     assert_eq!((second.push_seq, second.events.len()), (first.push_seq + 1, 3), "what was sent is frozen");
     assert_eq!(second.events[..2], first.events[..]);
     let parking = Parking { code: "push_too_large".into(), message: String::new(), because: None };
-    bench.environment.block_on(bench.queue.recut(&Scope::User, Some(parking))).unwrap();
+    bench.environment.block_on(bench.queue.recut(&Scope::User, Some(parking), Judges::ThePush)).unwrap();
     let parked: Vec<_> = bench.parked().into_iter().map(|(id, why)| (id, why.code)).collect();
     let expected: Vec<_> = second.events.iter().map(|event| (event.id.clone(), "push_too_large".to_owned())).collect();
     assert_eq!(parked, expected);
