@@ -4,6 +4,7 @@
 //! a command that needs a tool fetches it into the user's cache folder and says so.
 
 mod check;
+mod fuzz;
 mod links;
 mod machine_paths;
 mod models;
@@ -12,6 +13,7 @@ mod programs;
 mod suites;
 mod supply_chain;
 mod tally;
+mod tools;
 mod tracked;
 mod wasm;
 
@@ -56,6 +58,20 @@ enum Command {
         #[arg(long)]
         no_advisories: bool,
     },
+    /// Run the fuzzer; it needs a nightly compiler, and installs cargo-fuzz into the cache folder
+    ///
+    /// `cargo xtask test` replays the corpus without it.
+    Fuzz {
+        /// One target; all of them, one after the other, if it is not given
+        #[arg(long)]
+        target: Option<String>,
+        /// Executions per target
+        #[arg(long)]
+        executions: Option<u64>,
+        /// Longest time per target
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +79,9 @@ fn main() -> ExitCode {
         Command::Demo { release, args } => programs::demo(release, &args),
         Command::Bench { args } => programs::bench(&args),
         Command::Test => suites::run(),
+        Command::Fuzz { target, executions, seconds } => {
+            fuzz::fuzz(target.as_deref(), fuzz::Bounds { executions, seconds })
+        }
         Command::Check { no_advisories } => check::run_all(!no_advisories),
     };
     match done {

@@ -139,6 +139,15 @@ mod tests {
     }
 
     #[test]
+    fn the_offset_is_measured_from_the_middle_of_the_two_readings() {
+        for (before, after, corrected) in [(5, 5, 10), (4, 6, 10), (5, 7, 9), (4, 4, 11)] {
+            let mut clock = HybridClock::new(ClockState::default());
+            clock.learn_offset(10, before, after);
+            assert_eq!(clock.corrected(5), corrected, "between {before} and {after}");
+        }
+    }
+
+    #[test]
     fn a_clock_that_was_right_keeps_its_stamps_when_the_first_offset_is_learnt() {
         let mut clock = HybridClock::new(ClockState::default());
         clock.tick(1_000, &device("a"));

@@ -26,12 +26,14 @@ pub struct Stamp {
 pub const MAX_MS: u64 = (1 << 48) - 1;
 
 impl Stamp {
-    /// The smallest stamp of `device` above (`ms`, `counter`): the counter's overflow carries into the milliseconds.
+    /// The smallest stamp of `device` above (`ms`, `counter`): the counter's overflow carries into the milliseconds. Nothing
+    /// is above the last stamp there is (in the year 10889); from there on it is that one, so that none is ever below.
     #[must_use]
     pub fn above(ms: u64, counter: u16, device: DeviceId) -> Self {
         match counter.checked_add(1) {
-            Some(counter) => Self { ms, counter, device },
-            None => Self { ms: (ms + 1).min(MAX_MS), counter: 0, device },
+            Some(counter) if ms <= MAX_MS => Self { ms, counter, device },
+            None if ms < MAX_MS => Self { ms: ms + 1, counter: 0, device },
+            _ => Self { ms: MAX_MS, counter: u16::MAX, device },
         }
     }
 
@@ -109,7 +111,8 @@ mod tests {
         #[test]
         fn the_text_sorts_like_the_value_and_reads_back(a in stamps(), b in stamps()) {
             prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
-            prop_assert_eq!(a.to_string().parse::<Stamp>().unwrap(), a);
+            prop_assert_eq!(a.to_string().parse::<Stamp>().unwrap(), a.clone());
+            prop_assert_eq!(format!("{a:?}"), a.to_string());
         }
 
         #[test]
@@ -118,6 +121,16 @@ mod tests {
             let next = Stamp::above(ms, counter, device);
             prop_assert!(next.instant() > (ms, counter));
         }
+    }
+
+    #[test]
+    fn at_the_end_of_time_no_stamp_is_below_the_one_before() {
+        for (ms, counter) in [(MAX_MS, u16::MAX), (MAX_MS + 1, 0), (u64::MAX, u16::MAX)] {
+            assert_eq!(Stamp::above(ms, counter, DeviceId::new("d").unwrap()).instant(), (MAX_MS, u16::MAX));
+        }
+        assert_eq!(Stamp::above(MAX_MS, u16::MAX, DeviceId::new("d").unwrap()).to_string(), "ffffffffffff-ffff-d");
+        assert_eq!(Stamp::above(MAX_MS, 4, DeviceId::new("d").unwrap()).instant(), (MAX_MS, 5));
+        assert_eq!(Stamp::above(MAX_MS - 1, u16::MAX, DeviceId::new("d").unwrap()).instant(), (MAX_MS, 0));
     }
 
     #[test]

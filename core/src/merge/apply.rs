@@ -53,9 +53,9 @@ fn apply_one(doc: &mut Value, op: &Op) -> Result<(), &'static str> {
         }
         OpKind::Remove { values } => {
             if op.path.find(doc).is_none() {
-                return Ok(());
+                return enters_no_array(doc, &op.path);
             }
-            let mut elements = elements(op.path.find(doc))?;
+            let mut elements = distinct(elements(op.path.find(doc))?);
             elements.retain(|element| !values.contains(element));
             set(doc, &op.path, Value::Array(elements))
         }
@@ -75,22 +75,26 @@ fn apply_one(doc: &mut Value, op: &Op) -> Result<(), &'static str> {
 pub(super) fn set(doc: &mut Value, path: &Pointer, value: Value) -> Result<(), &'static str> {
     let mut keys: Vec<_> = path.keys().collect();
     let Some(last) = keys.pop() else { return Ok(()) };
-    let mut place = &mut *doc;
     // Looked through first, so that a refused path leaves no half-made parents.
-    let mut probe = Some(&*place);
-    for key in &keys {
-        if probe.is_some_and(Value::is_array) {
-            return Err("pointer_into_array");
-        }
-        probe = probe.and_then(|value| value.get(&**key));
-    }
-    if probe.is_some_and(Value::is_array) {
-        return Err("pointer_into_array");
-    }
+    enters_no_array(doc, path)?;
+    let mut place = &mut *doc;
     for key in keys {
         place = object(place).entry(key.into_owned()).or_insert(Value::Null);
     }
     object(place).insert(last.into_owned(), value);
+    Ok(())
+}
+
+/// Refuses a path that leads into an array.
+fn enters_no_array(doc: &Value, path: &Pointer) -> Result<(), &'static str> {
+    let mut place = Some(doc);
+    for key in path.keys() {
+        match place {
+            Some(Value::Array(_)) => return Err("pointer_into_array"),
+            Some(value) => place = value.get(&*key),
+            None => break,
+        }
+    }
     Ok(())
 }
 
@@ -106,20 +110,15 @@ fn object(value: &mut Value) -> &mut serde_json::Map<String, Value> {
 
 /// Removes a field. Its parent stays, if need be as `{}` (RFC 7396 does the same).
 pub(super) fn unset(doc: &mut Value, path: &Pointer) -> Result<(), &'static str> {
+    enters_no_array(doc, path)?;
     let mut keys: Vec<_> = path.keys().collect();
     let Some(last) = keys.pop() else { return Ok(()) };
     let mut place = doc;
     for key in keys {
-        if place.is_array() {
-            return Err("pointer_into_array");
-        }
         match place.get_mut(&*key) {
             Some(below) => place = below,
             None => return Ok(()),
         }
-    }
-    if place.is_array() {
-        return Err("pointer_into_array");
     }
     if let Some(fields) = place.as_object_mut() {
         fields.remove(&*last);
@@ -151,8 +150,15 @@ pub(super) fn elements(value: Option<&Value>) -> Result<Vec<Value>, &'static str
     }
 }
 
-/// `elements` and, behind them in canonical order, those of `values` that are not among them.
-fn with_elements(mut elements: Vec<Value>, values: &[Value]) -> Vec<Value> {
+/// Each element once, where it came first: an array that is used as a set becomes one.
+fn distinct(elements: Vec<Value>) -> Vec<Value> {
+    let mut seen = std::collections::BTreeSet::new();
+    elements.into_iter().filter(|element| seen.insert(value::canonical(element))).collect()
+}
+
+/// The distinct ones of `elements` and, behind them in canonical order, those of `values` that are not among them.
+fn with_elements(elements: Vec<Value>, values: &[Value]) -> Vec<Value> {
+    let mut elements = distinct(elements);
     let mut new: Vec<_> = values.iter().map(|value| (value::canonical(value), value)).collect();
     new.sort_by(|a, b| a.0.cmp(&b.0));
     new.dedup_by(|a, b| a.0 == b.0);

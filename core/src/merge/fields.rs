@@ -129,11 +129,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Passes what stands above `path` as a whole of its own. Returns `false` if something there is newer and hides the
-    /// write of `lost`; an older scalar gives way if there is something to write.
+    /// write, which the inbox is told as `lost`; an older scalar gives way if the write `places` something.
     fn pass_parents(
         &mut self,
         path: &Pointer,
         lost: Option<&Value>,
+        places: bool,
         clock: &LeafClock,
         base: Revision,
     ) -> Result<bool, Refusal> {
@@ -154,21 +155,21 @@ impl<'a> Fields<'a> {
                 Verdict::Wins => {
                     self.concurrent = true;
                     let absent = ancestor.find(&self.doc).is_none();
-                    if lost.is_some() && (absent || standing.as_ref().is_some_and(|value| !value.is_object())) {
+                    if places && (absent || standing.as_ref().is_some_and(|value| !value.is_object())) {
                         self.clocks.hidden.insert(ancestor.clone(), standing.clone().into_iter().collect());
                     }
-                    if let Some(standing) = standing.clone().filter(|value| !value.is_object() && lost.is_some()) {
+                    if let Some(standing) = standing.clone().filter(|value| !value.is_object() && places) {
                         self.decide(&ancestor, clock.side(None), existing.side(Some(standing)), Rule::Parent);
                     }
                 }
             }
             // A scalar parent gives way to a newer child; its clock stays and hides what is older.
             let scalar = ancestor.find(&self.doc).is_some_and(|value| !value.is_object());
-            if scalar && lost.is_some() {
+            if scalar && places {
                 self.clocks.elements.remove(&ancestor);
                 self.clocks.leaves.insert(ancestor.clone(), existing);
                 let _ = set(&mut self.doc, &ancestor, Value::Object(serde_json::Map::new()));
-            } else if lost.is_some() && standing.is_some() {
+            } else if places && standing.is_some() {
                 // `{}` is about to get a field: from then on it is no leaf, and its clock must be listed to be kept.
                 self.clocks.leaves.insert(ancestor.clone(), existing);
             }
@@ -178,7 +179,7 @@ impl<'a> Fields<'a> {
 
     /// `set` (with a value) and `unset`: the newest assignment of a place holds, and hides what is older below it.
     pub fn assign(&mut self, path: &Pointer, value: Option<Value>, clock: &LeafClock, base: Revision) -> Merge {
-        if !self.pass_parents(path, value.as_ref(), clock, base)? {
+        if !self.pass_parents(path, value.as_ref(), value.is_some(), clock, base)? {
             return Ok(());
         }
         let assigned: Vec<(Pointer, Value)> = match &value {
@@ -225,7 +226,7 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        let elements = self.newer_elements(path, clock, base, value.as_ref().is_some_and(Value::is_array));
+        let elements = self.newer_elements(path, clock, base, value.as_ref());
         self.clocks.forget(path);
         unset(&mut self.doc, path).map_err(|_| into_array(path))?;
         self.clocks.leaves.insert(path.clone(), clock.clone());
@@ -327,7 +328,7 @@ impl<'a> Fields<'a> {
     /// `inc`: both sides' increments count once.
     pub fn increment(&mut self, path: &Pointer, by: i64, clock: &LeafClock, base: Revision) -> Merge {
         let lost = Value::from(by);
-        if !self.pass_parents(path, Some(&lost), clock, base)? {
+        if !self.pass_parents(path, Some(&lost), true, clock, base)? {
             return Ok(());
         }
         let sum = increment(path.find(&self.doc), by).map_err(|_| mismatch(path))?;
@@ -357,7 +358,7 @@ impl<'a> Fields<'a> {
         base: Revision,
     ) -> Merge {
         let told = if live { serde_json::json!({"add": values}) } else { serde_json::json!({"remove": values}) };
-        if !self.pass_parents(path, Some(&told), clock, base)? {
+        if !self.pass_parents(path, Some(&told), live, clock, base)? {
             return Ok(());
         }
         if let Some(whole) = self.clocks.at(&self.doc, path).cloned() {
@@ -389,6 +390,10 @@ impl<'a> Fields<'a> {
             return Ok(());
         }
         self.list_elements(path, &present);
+        if live {
+            // Even adding nothing makes the array.
+            self.clocks.elements.entry(path.clone()).or_default();
+        }
         let mut effective = false;
         for element in values {
             effective |= self.element(path, element, live, clock, base);
@@ -463,25 +468,39 @@ impl<'a> Fields<'a> {
         true
     }
 
-    /// Element writes that are newer than an assignment of the whole array stay, on top of the assigned elements.
+    /// Element writes that are newer than an assignment of the whole array stay, on top of the assigned elements. Those that
+    /// are older lose, and are noted as if they had come after it.
     fn newer_elements(
         &mut self,
         path: &Pointer,
         clock: &LeafClock,
         base: Revision,
-        array: bool,
+        assigned: Option<&Value>,
     ) -> BTreeMap<String, ElementClock> {
         let Some(listed) = self.clocks.elements.get(path).cloned() else { return BTreeMap::new() };
         let whole = self.clocks.at(&self.doc, path).cloned();
+        // Then the standing array has been noted as a whole.
+        let told = whole.as_ref().is_some_and(|whole| self.verdict(whole, clock, base) == Verdict::Wins);
+        let array = assigned.and_then(Value::as_array);
         let mut kept = BTreeMap::new();
         for (text, element) in listed {
             if whole.as_ref() == Some(&element.clock) {
                 continue;
             }
             match self.verdict(&element.clock, clock, base) {
-                Verdict::Loses if array => drop(kept.insert(text, element)),
+                Verdict::Loses if array.is_some() => drop(kept.insert(text, element)),
                 Verdict::Seen => {}
-                _ => self.concurrent = true,
+                Verdict::Loses => self.concurrent = true,
+                Verdict::Wins => {
+                    self.concurrent = true;
+                    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+                    let holds = array.is_some_and(|array| array.contains(&value));
+                    if holds != element.live && !told {
+                        let action = if element.live { "add" } else { "remove" };
+                        let lost = serde_json::json!({ action: [value] });
+                        self.decide(path, clock.side(assigned.cloned()), element.clock.side(Some(lost)), Rule::Stamp);
+                    }
+                }
             }
         }
         kept
@@ -514,7 +533,7 @@ impl<'a> Fields<'a> {
     /// transform of concurrent edits has its place here: `rebase` and `applied_edits` of the merge.)
     pub fn text(&mut self, path: &Pointer, edit: &TextEdit, clock: &LeafClock, base: Revision) -> Merge {
         let told = serde_json::json!({"text": edit});
-        if !self.pass_parents(path, Some(&told), clock, base)? {
+        if !self.pass_parents(path, Some(&told), true, clock, base)? {
             return Ok(());
         }
         if self.met_foreign(path, base) {

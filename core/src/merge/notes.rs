@@ -1,6 +1,6 @@
 //! Conflict notes: what lost, kept where the user can find it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -27,8 +27,8 @@ pub enum Rule {
 /// One side of a conflict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Side {
-    /// The value; absent if this side removed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The value, which may be `null`; absent if this side removed it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub value: Option<Value>,
     /// When it was written.
     pub stamp: Stamp,
@@ -51,8 +51,13 @@ pub struct Decision {
     /// Why.
     pub rule: Rule,
     /// The value that both had seen, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub base: Option<Value>,
+}
+
+/// Keeps a stored `null` from being read as "absent".
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// The id of the open note on a leaf: a hash of collection, record, path and floor.
@@ -81,7 +86,9 @@ pub fn fold_note(open: Option<&Value>, key: &RecordKey, floor: Revision, decisio
     let mut dropped = open.and_then(|note| note.get("dropped")?.as_u64()).unwrap_or(0);
     let mut loser = side(&decision.loser);
     loser["rule"] = serde_json::to_value(decision.rule).expect("a rule serializes");
-    losers.retain(|known| known.get("revision") != loser.get("revision") || known.get("stamp") != loser.get("stamp"));
+    // One event may lose several elements of one set: they differ in nothing but the value.
+    let told = ["revision", "stamp", "value", "value_ref"];
+    losers.retain(|known| told.iter().any(|field| known.get(field) != loser.get(field)));
     losers.push(loser);
     // The text of stamps sorts like the stamps: the newest last.
     losers.sort_by(|a, b| a["stamp"].as_str().cmp(&b["stamp"].as_str()));
@@ -187,9 +194,37 @@ mod tests {
     }
 
     #[test]
+    fn a_null_that_met_a_conflict_is_still_a_null_when_it_is_read_from_the_log() {
+        let decision = Decision { base: Some(json!(null)), ..lost(1, json!(null)) };
+        let stored = serde_json::to_string(&decision).unwrap();
+        assert_eq!(serde_json::from_str::<Decision>(&stored).unwrap(), decision);
+        let removed = Decision { base: None, loser: made(1, None), ..decision };
+        let stored = serde_json::to_string(&removed).unwrap();
+        assert_eq!(serde_json::from_str::<Decision>(&stored).unwrap(), removed);
+    }
+
+    #[test]
     fn the_same_loser_is_noted_once() {
         let once = fold_note(None, &key(), 0, &lost(1, json!(5)));
         assert_eq!(fold_note(Some(&once), &key(), 0, &lost(1, json!(5))), once);
+    }
+
+    #[test]
+    fn every_element_that_one_event_lost_is_noted() {
+        let one = fold_note(None, &key(), 0, &lost(1, json!("x")));
+        let both = fold_note(Some(&one), &key(), 0, &lost(1, json!("y")));
+        let values: Vec<_> = both["losers"].as_array().unwrap().iter().map(|loser| loser["value"].clone()).collect();
+        assert_eq!(values, [json!("x"), json!("y")]);
+    }
+
+    #[test]
+    fn a_value_of_the_largest_size_is_kept_itself_and_a_larger_base_not_at_all() {
+        let largest = json!("x".repeat(MAX_NOTE_VALUE_BYTES - 2));
+        let note = fold_note(None, &key(), 0, &Decision { base: Some(largest.clone()), ..lost(1, largest.clone()) });
+        assert_eq!((&note["losers"][0]["value"], &note["base"]), (&largest, &largest));
+        let larger = json!("x".repeat(MAX_NOTE_VALUE_BYTES - 1));
+        let note = fold_note(None, &key(), 0, &Decision { base: Some(larger), ..lost(1, json!(1)) });
+        assert_eq!(note.get("base"), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The merge table, row by row, and its laws on random histories.
 
+mod corners;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -280,6 +282,45 @@ fn the_table() {
         assert_eq!(server.take(&write), Ok(status), "{shows}");
         assert_eq!(server.doc(), doc, "{shows}");
         assert_eq!(server.lost(), lost, "{shows}");
+    }
+}
+
+/// Where they differ, the server must send the record back, and the user sees a value change that nobody else touched.
+#[test]
+fn what_a_replica_shows_of_its_own_write_is_what_the_server_makes_of_it() {
+    #[rustfmt::skip]
+    let rows = [
+        ("removing an element of nothing leaves a scalar parent",
+         json!({"p": 3}), remove(json!(1)), "/p/x", Ok(json!({"p": 3}))),
+        ("and so does unsetting", json!({"p": 3}), OpKind::Unset, "/p/x", Ok(json!({"p": 3}))),
+        ("an element that is added makes it an object",
+         json!({"p": 3}), add(json!(1)), "/p/x", Ok(json!({"p": {"x": [1]}}))),
+        ("an array to which is added becomes a set",
+         json!({"t": [1, 2, 1]}), add(json!(3)), "/t", Ok(json!({"t": [1, 2, 3]}))),
+        ("elements that are added at once come in canonical order, each once",
+         json!({"t": [2]}), OpKind::Add { values: vec![json!(3), json!(1), json!(3), json!(2)] }, "/t",
+         Ok(json!({"t": [2, 1, 3]}))),
+        ("adding nothing makes the array", json!({}), OpKind::Add { values: vec![] }, "/p/x", Ok(json!({"p": {"x": []}}))),
+        ("and one from which is removed",
+         json!({"t": [2, 1, 2, 1]}), remove(json!(1)), "/t", Ok(json!({"t": [2]}))),
+        ("removing an element below an array",
+         json!({"t": [1]}), remove(json!(1)), "/t/x", Err("pointer_into_array")),
+    ];
+    for (shows, doc, kind, path, expected) in rows {
+        let mut server = Server::with(&[create("a", 1, 0, doc.clone())]);
+        let write = op("a", 2, 1, path, kind);
+        let mut view = doc;
+        let shown = match apply(&mut view, &write.event().ops).pop() {
+            None => Ok(view),
+            Some(skipped) => Err(skipped.code),
+        };
+        assert_eq!(shown, expected, "shown: {shows}");
+        let made = match server.take(&write) {
+            Ok(_) => Ok(server.doc().unwrap()),
+            Err(Refusal::Rejected { code, .. }) => Err(code),
+            Err(Refusal::Conflict) => panic!("{shows}"),
+        };
+        assert_eq!(made, expected, "made: {shows}");
     }
 }
 

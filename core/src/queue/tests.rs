@@ -1,5 +1,8 @@
 //! The queue alone, on memory, with receipts written by hand.
 
+mod bounds;
+mod ways;
+
 use std::sync::Arc;
 
 use serde_json::json;

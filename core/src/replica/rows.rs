@@ -34,15 +34,16 @@ pub struct ReplicaRow {
     #[serde(default)]
     pub clock: ClockState,
     /// The position of the next event.
+    #[serde(deserialize_with = "counter")]
     pub next_position: u64,
     /// Unsettled events.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub queued_events: u64,
     /// Their bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub queued_bytes: u64,
     /// Parked events among them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub parked_events: u64,
 }
 
@@ -96,7 +97,7 @@ pub struct ScopeRow {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub retired: BTreeSet<Generation>,
     /// The last push_seq used.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "counter")]
     pub push_seq: u64,
     /// The push whose receipts are missing: its events are frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,6 +197,7 @@ pub struct QueueEntry {
     /// The event.
     pub event: SyncEvent,
     /// Its length as JSON.
+    #[serde(deserialize_with = "counter")]
     pub bytes: u64,
     /// The content may have been sent and never changes again.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -403,8 +405,9 @@ impl DigestRow {
     /// Reads the stored form.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let sums: Vec<_> = bytes.as_chunks::<16>().0.iter().map(|sum| DigestSum(u128::from_be_bytes(*sum))).collect();
-        (sums.len() == crate::limits::DIGEST_BUCKETS).then_some(Self(sums))
+        let (sums, rest) = bytes.as_chunks::<16>();
+        let sums: Vec<_> = sums.iter().map(|sum| DigestSum(u128::from_be_bytes(*sum))).collect();
+        (sums.len() == crate::limits::DIGEST_BUCKETS && rest.is_empty()).then_some(Self(sums))
     }
 }
 
@@ -444,6 +447,14 @@ impl QueuedEvent {
             event: entry.event,
         }
     }
+}
+
+/// No counter of a replica gets here (2^53); one beyond is damage, and sums of those below do not overflow.
+const MAX_COUNTER: u64 = 1 << 53;
+
+fn counter<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    if count <= MAX_COUNTER { Ok(count) } else { Err(serde::de::Error::custom("a counter beyond 2^53")) }
 }
 
 /// Tells "absent" from "null" in JSON.
@@ -536,12 +547,27 @@ mod tests {
     }
 
     #[test]
+    fn b35_a_counter_that_no_replica_reaches_is_damage() {
+        let entry = |bytes: u64| serde_json::from_value::<QueueEntry>(json!({"event": event(), "bytes": bytes}));
+        assert!(entry(MAX_COUNTER).is_ok() && entry(MAX_COUNTER + 1).is_err());
+        assert!(serde_json::from_value::<ScopeRow>(json!({"push_seq": u64::MAX})).is_err());
+        for counter in ["next_position", "queued_events", "queued_bytes", "parked_events"] {
+            let mut row = json!({"device": "d", "next_position": 1});
+            assert!(serde_json::from_value::<ReplicaRow>(row.clone()).is_ok());
+            row[counter] = json!(u64::MAX);
+            assert!(serde_json::from_value::<ReplicaRow>(row).is_err(), "{counter}");
+        }
+    }
+
+    #[test]
     fn a_digest_row_is_4096_bytes_or_nothing() {
         let mut row = DigestRow::default();
         row.0[3] = DigestSum(u128::MAX);
         row.0[4] = DigestSum(2);
         assert_eq!(row.total(), DigestSum(1));
         assert_eq!(DigestRow::from_bytes(&row.to_bytes()), Some(row));
-        assert_eq!(DigestRow::from_bytes(&[0; 4095]), None);
+        for length in [0, 4080, 4095, 4097, 4112] {
+            assert_eq!(DigestRow::from_bytes(&vec![0; length]), None, "{length}");
+        }
     }
 }

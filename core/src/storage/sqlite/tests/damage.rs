@@ -218,3 +218,15 @@ fn b35_a_key_that_the_medium_has_changed_is_found_at_open() {
     drop(sql(&folder.path(), "UPDATE record SET key = CAST('key-0' AS BLOB)"));
     refused(&folder, corrupt);
 }
+
+#[test]
+fn b35_a_schema_format_that_sqlite_does_not_know_is_damage_after_a_crash_too() {
+    let folder = filled();
+    let mut bytes = std::fs::read(folder.path()).unwrap();
+    // The header's schema format; the present one is 4.
+    bytes[47] = 9;
+    std::fs::write(folder.path(), &bytes).unwrap();
+    refused(&folder, corrupt);
+    std::fs::write(folder.beside("-wal"), b"left over").unwrap();
+    refused(&folder, corrupt);
+}

@@ -1,0 +1,81 @@
+//! A sync service in memory, in a world of its own.
+
+use serde_json::value::RawValue;
+use unisono::model::{Change, DigestSum, Scope, digest_of};
+use unisono::protocol::{ChangesRequest, Problem, PushRequest, PushResponse, Trailer};
+use unisono::testing::TestEnvironment;
+use unisono::transport::Chunk;
+use unisono_server::{Principal, ServiceOptions, SqliteStore, SyncService};
+
+/// The workspace of which every account is a member.
+pub const WORKSPACE: &str = "band";
+
+#[derive(Debug)]
+pub struct Server {
+    pub env: TestEnvironment,
+    pub service: SyncService,
+}
+
+pub fn principal(account: &str) -> Principal {
+    Principal { subject: account.to_owned(), workspaces: vec![WORKSPACE.to_owned()] }
+}
+
+impl Server {
+    pub fn new() -> Self {
+        let env = TestEnvironment::new(7);
+        let store = SqliteStore::in_memory().expect("a store in memory opens");
+        let opened = SyncService::open(store, env.shared(), ServiceOptions::default());
+        let service = env.block_on(opened).expect("the service opens");
+        Self { env, service }
+    }
+
+    pub fn push(&self, account: &str, request: PushRequest<Box<RawValue>>) -> Result<PushResponse, Problem> {
+        self.env.block_on(self.service.push(&principal(account), request))
+    }
+
+    /// One feed, to its end.
+    pub fn pull(&self, account: &str, request: ChangesRequest) -> Result<Vec<Chunk>, Problem> {
+        self.env.block_on(async {
+            let mut feed = self.service.changes(&principal(account), request).await?;
+            let mut chunks = Vec::new();
+            while let Some(chunk) = feed.next().await? {
+                chunks.push(chunk);
+            }
+            Ok(chunks)
+        })
+    }
+
+    /// All of a scope, and the trailer.
+    ///
+    /// # Panics
+    /// If the feed from the start does not come, or its digest is not that of its changes.
+    pub fn records(&self, account: &str, scope: &Scope) -> (Vec<Change>, Trailer) {
+        let chunks = self.pull(account, from_start(scope)).expect("a feed from the start");
+        let trailer = chunks.last().and_then(|chunk| chunk.trailer.clone()).expect("a feed has a trailer");
+        let changes: Vec<_> = chunks.into_iter().flat_map(|chunk| chunk.changes).collect();
+        let mut sum = DigestSum::default();
+        for change in &changes {
+            if let Some(doc) = &change.doc {
+                sum.add(digest_of(&change.key(), change.revision, doc));
+            }
+        }
+        assert_eq!(trailer.digest, Some(sum.to_string()), "the digest is that of what was sent");
+        (changes, trailer)
+    }
+
+    /// What a replay of a scope's log finds different from what is stored.
+    pub fn differences(&self, account: &str, scope: &Scope) -> Vec<String> {
+        self.env.block_on(self.service.verify(&principal(account), scope.clone())).expect("the log is replayed")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Tasks hold the service, and the service the environment that holds the tasks.
+        self.env.abort_all_tasks();
+    }
+}
+
+pub fn from_start(scope: &Scope) -> ChangesRequest {
+    ChangesRequest { scope: scope.clone(), cursor: None, seen: None, limit: None, device: None, bucket: None }
+}
