@@ -7,6 +7,7 @@
 mod books;
 mod device;
 mod server;
+pub mod sim;
 mod world;
 
 pub use books::Books;

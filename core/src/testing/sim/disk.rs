@@ -38,6 +38,8 @@ struct Medium {
     died: Arc<watch::Sender<bool>>,
     crash: Option<Crash>,
     full: bool,
+    /// Reads do not fail at the moment: it is a check that reads.
+    calm: bool,
     failing_reads: VecDeque<StorageError>,
     failing_writes: VecDeque<StorageError>,
 }
@@ -83,6 +85,7 @@ impl SimDisk {
             died: Arc::new(watch::Sender::new(false)),
             crash: None,
             full: false,
+            calm: false,
             failing_reads: VecDeque::new(),
             failing_writes: VecDeque::new(),
         };
@@ -142,6 +145,11 @@ impl SimDisk {
     pub fn fail(&self, write: bool, error: StorageError) {
         let mut medium = self.lock();
         if write { medium.failing_writes.push_back(error) } else { medium.failing_reads.push_back(error) }
+    }
+
+    /// For as long as it is calm no read fails: a check may look without meeting the fault that waits for the client.
+    pub fn set_calm(&self, calm: bool) {
+        self.lock().calm = calm;
     }
 
     /// Nothing fails any more.
@@ -274,7 +282,10 @@ impl SimDisk {
 
     async fn readable(&self) -> Result<MemoryStorage, StorageError> {
         let live = self.alive().await;
-        let failure = self.lock().failing_reads.pop_front();
+        let failure = {
+            let mut medium = self.lock();
+            if medium.calm { None } else { medium.failing_reads.pop_front() }
+        };
         failure.map_or(Ok(live), Err)
     }
 }

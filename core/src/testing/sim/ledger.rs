@@ -89,6 +89,7 @@ pub struct Ledger {
     /// Calls that never returned, on stores that were lost before anybody could look.
     untold: Vec<Planned>,
     units: u64,
+    replacements: BTreeSet<EventId>,
 }
 
 impl Ledger {
@@ -149,6 +150,19 @@ impl Ledger {
         id
     }
 
+    /// Whether a replica still answers for an entry's content, wherever it has gone.
+    #[must_use]
+    pub fn fate(&self, id: &EventId) -> Standing {
+        let own = self.entry(id).map_or(Standing::Held, |entry| entry.standing);
+        if own == Standing::Held { self.entry(self.carrier(id)).map_or(own, |entry| entry.standing) } else { own }
+    }
+
+    /// Whether the event is another one under a new id, by the app's `replace`.
+    #[must_use]
+    pub fn is_replacement(&self, id: &EventId) -> bool {
+        self.replacements.contains(id)
+    }
+
     /// The app dropped an event, and with it all of its call.
     pub fn discard(&mut self, id: &EventId) {
         let Some(unit) = self.entry(id).map(|entry| entry.unit) else { return };
@@ -161,7 +175,8 @@ impl Ledger {
     pub fn replace(&mut self, id: &EventId, new: EventId) {
         let Some(old) = self.entry(id).cloned() else { return };
         self.by_id.insert(new.clone(), self.entries.len());
-        self.entries.push(Entry { id: new.clone(), last: None, ..old });
+        self.replacements.insert(new.clone());
+        self.entries.push(Entry { id: new.clone(), last: None, former: BTreeSet::new(), ..old });
         let at = self.by_id[id];
         self.entries[at].next = Some(new);
     }

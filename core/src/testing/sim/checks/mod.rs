@@ -1,11 +1,18 @@
 //! The checkers: one file for each family of invariants (I1–I16 of the design).
 
+mod replica;
+mod server;
+mod unison;
+
+pub use server::LogWatch;
+pub use unison::check_promises;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Entry, Ledger, Standing};
 use crate::merge::LoggedWrite;
 use crate::model::{RecordKey, Scope, Value};
 

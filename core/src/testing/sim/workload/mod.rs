@@ -5,6 +5,16 @@
 
 use std::fmt::Debug;
 
+mod counters;
+mod fields;
+mod groups;
+mod place;
+
+pub use counters::Counters;
+pub use fields::Fields;
+pub use groups::Groups;
+use place::Place;
+
 use super::checks::{Ending, Violation};
 use super::config::Config;
 use super::ledger::{Ledger, Planned, ReplicaId};
@@ -36,6 +46,17 @@ pub trait Feature: Debug + Send + Sync {
 
     /// The step as a call; `None` if it means nothing in this place.
     fn attempt(&self, app: &App, step: &Value) -> Option<Attempt>;
+
+    /// The code with which the step must be refused, if it is a bad one.
+    fn expects(&self, step: &Value) -> Option<&'static str> {
+        let _ = step;
+        None
+    }
+
+    /// Whether a step may be refused with this code, because of what the app sees at the moment.
+    fn may_fail(&self, code: &str) -> bool {
+        matches!(code, "not_found" | "already_exists" | "type_mismatch" | "pointer_into_array")
+    }
 
     /// Checks what the writer must see right after its call has returned (I6).
     fn check_written<'a>(&'a self, app: &'a App, step: &'a Value) -> BoxFuture<'a, Result<(), Violation>> {
@@ -70,8 +91,6 @@ pub struct App {
     pub mark: String,
     /// Events that this replica accepted lately, newest first.
     pub recent: Vec<(EventId, Planned)>,
-    /// Whether the disk fails at the moment: a check that cannot read says nothing.
-    pub disk_fails: bool,
 }
 
 /// A call that is about to be made.
@@ -86,4 +105,10 @@ impl Debug for Attempt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Attempt").field("writes", &self.writes).finish_non_exhaustive()
     }
+}
+
+/// The features that the simulator brings along.
+#[must_use]
+pub fn built_in() -> Vec<Box<dyn Feature>> {
+    vec![Box::new(Fields), Box::new(Counters), Box::new(Groups)]
 }
