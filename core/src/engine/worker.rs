@@ -74,6 +74,10 @@ impl Engine {
                     return;
                 }
                 wait = engine.tick(&scope, &runtime).await;
+                // Stopped meanwhile: nobody would wake it any more.
+                if engine.stopped.load(Ordering::Acquire) {
+                    return;
+                }
             }
         });
         self.environment.spawn(task);
@@ -98,7 +102,7 @@ impl Engine {
             // A burst of writes goes in one push. Whatever is urgent cuts the wait short: the next turn sees what it is.
             let mut burst = self.environment.sleep(self.options.debounce);
             while let Either::Left(((), rest)) = select(Box::pin(runtime.wake.notified()), burst).await {
-                if runtime.urgent.load(Ordering::Acquire) {
+                if runtime.urgent.load(Ordering::Acquire) || self.stopped.load(Ordering::Acquire) {
                     return Some(Duration::ZERO);
                 }
                 burst = rest;

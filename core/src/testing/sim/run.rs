@@ -391,7 +391,7 @@ fn end(world: &mut World<'_>) -> Checked {
         world.trace.line(format!("{} {} {state:?} {log:?}", scope.account, scope.scope));
     }
     let ledger = std::mem::take(&mut world.ledger);
-    let ending = Ending { ledger: &ledger, scopes: &scopes };
+    let ending = Ending { ledger: &ledger, scopes: &scopes, expelled: &world.expelled };
     check_promises(&ending)?;
     for feature in world.features {
         feature.check_end(&ending)?;

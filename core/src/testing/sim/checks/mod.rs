@@ -7,7 +7,7 @@ mod unison;
 pub use server::LogWatch;
 pub use unison::check_promises;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct Ending<'a> {
     pub ledger: &'a Ledger,
     /// What the server holds, scope by scope.
     pub scopes: &'a [FinalScope],
+    /// Accounts that are no members of the workspace any more: what a restored server lost of them stays lost.
+    pub expelled: &'a BTreeSet<String>,
 }
 
 /// A scope as the server holds it at the end.

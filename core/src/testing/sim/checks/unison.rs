@@ -107,17 +107,23 @@ pub fn check_promises(end: &Ending<'_>) -> Checked {
             revisions.insert(&write.event.id, write.revision);
         }
         let entries: Vec<_> = end.ledger.entries().iter().filter(|entry| scope.owns(entry)).collect();
-        check_applied(&entries, &revisions)?;
+        check_applied(end, scope, &entries, &revisions)?;
         check_known(end, scope, &entries)?;
-        check_lanes(&entries, &revisions)?;
+        check_lanes(end, &entries, &revisions)?;
         check_accounts(scope)?;
     }
     Ok(())
 }
 
 /// What a replica holds for applied is in the log, under the revision that it was told.
-fn check_applied(entries: &[&Entry], revisions: &BTreeMap<&EventId, Revision>) -> Checked {
-    for entry in entries.iter().filter(|entry| entry.standing == Standing::Held) {
+fn check_applied(
+    end: &Ending<'_>,
+    scope: &FinalScope,
+    entries: &[&Entry],
+    revisions: &BTreeMap<&EventId, Revision>,
+) -> Checked {
+    let sealed = |entry: &Entry| scope.scope != Scope::User && end.expelled.contains(&entry.replica.account);
+    for entry in entries.iter().filter(|entry| entry.standing == Standing::Held && !sealed(entry)) {
         let Some(Outcome::Applied { receipt }) = &entry.last else { continue };
         let logged = revisions.get(&entry.id).copied();
         if logged.is_none() {
@@ -149,9 +155,12 @@ fn check_known(end: &Ending<'_>, scope: &FinalScope, entries: &[&Entry]) -> Chec
 }
 
 /// On each record the events of one replica took effect in the order in which it accepted them.
-fn check_lanes(entries: &[&Entry], revisions: &BTreeMap<&EventId, Revision>) -> Checked {
+fn check_lanes(end: &Ending<'_>, entries: &[&Entry], revisions: &BTreeMap<&EventId, Revision>) -> Checked {
     let mut lanes: BTreeMap<(&ReplicaId, &RecordKey), (Revision, &EventId)> = BTreeMap::new();
-    let firm = |entry: &&&Entry| entry.standing == Standing::Held && entry.former.is_empty();
+    // A replaced event keeps its place, which is not that of its new id.
+    let firm = |entry: &&&Entry| {
+        entry.standing == Standing::Held && entry.former.is_empty() && !end.ledger.is_replacement(&entry.id)
+    };
     for entry in entries.iter().filter(firm) {
         let Some(revision) = revisions.get(&entry.id).copied() else { continue };
         let lane = (&entry.replica, &entry.planned.key);
