@@ -5,6 +5,10 @@
 
 pub mod client;
 pub mod clock;
+#[cfg(not(feature = "testing"))]
+mod concurrency;
+#[cfg(feature = "testing")]
+pub mod concurrency;
 pub mod engine;
 pub mod environment;
 pub mod error;
@@ -18,6 +22,8 @@ pub mod platform;
 pub mod protocol;
 pub mod query;
 pub mod queue;
+#[cfg(feature = "sqlite")]
+pub mod recovery;
 pub mod replica;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]

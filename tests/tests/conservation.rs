@@ -296,6 +296,42 @@ fn b05_a_token_that_is_refused_for_good_leaves_the_queue_as_it_is() {
 }
 
 #[test]
+fn b01_an_event_that_the_server_may_hold_is_not_called_refused_by_a_proxy() {
+    for (seed, lost) in [(81, Fault::drop_response()), (82, Fault::drop_request())] {
+        let (world, mut a, b, mut books) = counting(seed);
+        let id = books.count(&world, &a, 1);
+        a.push_faults([lost]);
+        a.sync(&world).unwrap_err();
+        let beside = world.run(a.samples().create("beside", json!({}))).unwrap();
+        books.accept(&a, [beside.clone()]);
+        a.push_faults([Fault::status(413)]);
+        let is_uncertain = |a: &Device| {
+            a.synced(&world);
+            let parked = world.run(a.client.parked()).unwrap();
+            assert_eq!((parked.len(), &parked[0].id), (1, &id));
+            assert_eq!(parked[0].parked.as_ref().unwrap().code, "uncertain");
+            assert!(a.findings(&world).contains(&"uncertain"));
+        };
+        is_uncertain(&a);
+        assert!(matches!(world.run(a.client.outcome(&beside)).unwrap(), Some(Outcome::Applied { .. })), "it goes on");
+        books.check(&world, &[&a, &b]);
+        let replaced = world.run(a.client.replace(&id, |event| event)).unwrap_err();
+        assert_eq!(replaced.code(), "event_state", "under a new id it could count twice");
+        a.restart(&world);
+        // A push that was never sent before is refused on the way: of the event, that says no more.
+        a.push_faults([Fault::status(413)]);
+        world.run(a.client.retry(&id)).unwrap();
+        is_uncertain(&a);
+        books.check(&world, &[&a, &b]);
+        world.run(a.client.retry(&id)).unwrap();
+        a.synced(&world);
+        b.synced(&world);
+        assert!(matches!(world.run(a.client.outcome(&id)).unwrap(), Some(Outcome::Applied { .. })));
+        books.check_settled(&world, &[&a, &b]);
+    }
+}
+
+#[test]
 fn b03_a_proxy_that_takes_no_large_push_stops_the_one_event_that_is_too_large() {
     let (world, mut a, b, mut books) = counting(71);
     world.server.access().limit_pushes(Some(6_000));

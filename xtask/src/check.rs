@@ -1,7 +1,7 @@
 //! `cargo xtask check`: everything but the tests that must hold before a merge.
 
 use crate::process::{Result, cargo, run};
-use crate::{links, machine_paths, supply_chain, wasm};
+use crate::{links, machine_paths, models, supply_chain, wasm};
 
 /// Runs the steps in order of cost and stops at the first that fails.
 pub fn run_all(advisories: bool) -> Result {
@@ -9,6 +9,7 @@ pub fn run_all(advisories: bool) -> Result {
     links::check()?;
     run(&mut cargo(["fmt", "--all", "--check"]))?;
     run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"]))?;
+    run(models::cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
     run(cargo(["doc", "--workspace", "--no-deps", "--all-features", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     wasm::check()?;
     let notice = supply_chain::check(advisories)?;

@@ -6,6 +6,7 @@
 mod check;
 mod links;
 mod machine_paths;
+mod models;
 mod process;
 mod programs;
 mod suites;

@@ -44,6 +44,11 @@ pub fn root() -> PathBuf {
     Path::new(&package).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
+/// Where cargo puts what it builds.
+pub fn target_dir() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
 /// Where downloaded tools are kept: `$XDG_CACHE_HOME/unisono` or `~/.cache/unisono`.
 pub fn cache() -> Result<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -65,10 +70,14 @@ pub fn program(name: impl AsRef<OsStr>, args: impl IntoIterator<Item = impl AsRe
     command
 }
 
-/// The command as a user would type it.
+/// The command as a user would type it, with the variables that it sets.
 pub fn shown(command: &Command) -> String {
     let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
-    let mut text = name.to_string_lossy().into_owned();
+    let mut text = String::new();
+    for (variable, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        text.push_str(&format!("{}='{}' ", variable.to_string_lossy(), value.to_string_lossy()));
+    }
+    text.push_str(&name.to_string_lossy());
     for arg in command.get_args() {
         text.push(' ');
         text.push_str(&arg.to_string_lossy());

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use crate::models;
 use crate::process::{self, Failure, Result, cargo, or_fail, shown};
 use crate::tally::Tally;
 
@@ -14,10 +15,16 @@ struct Suite {
 
 /// All suites. Each runs to its end even if one before it failed.
 fn all() -> Vec<Suite> {
-    vec![Suite {
-        name: "Rust: unit, integration and documentation tests of every crate",
-        command: cargo(["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"]),
-    }]
+    let mut models = models::cargo("test");
+    // With what each model explored.
+    models.args(["--no-fail-fast", "--test", "models", "--", "--show-output"]);
+    vec![
+        Suite {
+            name: "Rust: unit, integration and documentation tests of every crate",
+            command: cargo(["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"]),
+        },
+        Suite { name: "Models: every interleaving of the core's concurrency kernels", command: models },
+    ]
 }
 
 /// Runs all suites. The last line printed is the total.

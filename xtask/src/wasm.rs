@@ -7,7 +7,7 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::process::{Result, cargo, fail, or_fail, output, program, root, run};
+use crate::process::{Result, cargo, fail, or_fail, output, program, run, target_dir};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -17,7 +17,7 @@ pub fn check() -> Result {
     run(toolchain.apply(&mut cargo(["build", "--locked", "--release", "-p", "unisono", "--no-default-features"])))?;
     // The core alone is a library for the linker, no module: its size would say nothing.
     run(toolchain.apply(&mut cargo(["build", "--locked", "--profile", "wasm-size", "-p", "unisono-wasm-size"])))?;
-    let module = target_dir()?.join(TARGET).join("wasm-size").join("unisono-wasm-size.wasm");
+    let module = target_dir().join(TARGET).join("wasm-size").join("unisono-wasm-size.wasm");
     let bytes = or_fail(std::fs::read(&module), "reading the wasm module")?;
     println!(
         "\nModel, merge and protocol as a wasm module: {} bytes, {} gzipped (before wasm-opt).",
@@ -31,14 +31,6 @@ fn gzipped(bytes: &[u8]) -> Result<usize> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let done = encoder.write_all(bytes).and_then(|()| encoder.finish());
     Ok(or_fail(done, "compressing the wasm module")?.len())
-}
-
-/// Where cargo puts what it builds.
-fn target_dir() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
-        return Ok(root().join(folder));
-    }
-    Ok(root().join("target"))
 }
 
 /// Where the standard library for wasm comes from.

@@ -134,30 +134,34 @@ impl ClientBuilder {
             policies.set(CollectionName::new(collection)?, path, *policy);
         }
 
-        let writer = Writer::open(storage.clone(), environment.clone(), indexes.clone()).await?;
         let opened = async {
+            let writer = Writer::open(storage.clone(), environment.clone(), indexes.clone()).await?;
             let identity = Identity::open(&writer, self.account.clone(), self.claim).await;
             match identity {
                 // The token may know what the app did not say.
                 Ok(Identity::Anonymous) if self.account.is_none() => {
-                    let Some(credentials) = &self.credentials else { return Ok(()) };
-                    let token = credentials.token(TokenReason::First).await;
-                    let subject = token.ok().as_ref().and_then(subject_of);
-                    match subject {
-                        Some(subject) => Identity::open(&writer, Some(subject), self.claim).await.map(drop),
-                        None => Ok(()),
+                    let token = match &self.credentials {
+                        Some(credentials) => credentials.token(TokenReason::First).await.ok(),
+                        None => None,
+                    };
+                    if let Some(subject) = token.as_ref().and_then(subject_of) {
+                        Identity::open(&writer, Some(subject), self.claim).await?;
                     }
                 }
-                other => other.map(drop),
-            }?;
-            crate::query::build_indexes(&*storage, &indexes).await.map(drop)
+                other => _ = other?,
+            }
+            crate::query::build_indexes(&*storage, &indexes).await?;
+            Ok(writer)
         }
         .await;
-        if let Err(error) = opened {
-            // The caller has no client to close.
-            drop(storage.close().await);
-            return Err(error);
-        }
+        let writer = match opened {
+            Ok(writer) => writer,
+            Err(error) => {
+                // The caller has no client to close.
+                drop(storage.close().await);
+                return Err(error);
+            }
+        };
         let queue = OfflineQueue::new(writer, self.limits, policies);
         let tokens = Tokens::new(self.credentials);
         let engine = Arc::new(Engine::new(queue.clone(), transport, environment, tokens, self.options));

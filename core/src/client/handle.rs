@@ -1,7 +1,6 @@
 //! The client's face.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -11,6 +10,7 @@ use super::collection::Collection;
 use super::identity::{Identity, SignedOut};
 use super::observe::Events;
 use super::transaction::Transaction;
+use crate::concurrency::Closing;
 use crate::engine::{Cause, Credentials, Engine, Finding, Status, SyncReport, Tokens};
 use crate::error::{Error, Result};
 use crate::model::{CollectionName, EventId, Scope, SyncEvent};
@@ -29,7 +29,7 @@ pub(super) struct Inner {
     pub engine: Arc<Engine>,
     pub queue: OfflineQueue,
     pub schema: u32,
-    closed: AtomicBool,
+    closing: Closing,
 }
 
 impl Client {
@@ -39,7 +39,7 @@ impl Client {
     }
 
     pub(super) fn new(engine: Arc<Engine>, queue: OfflineQueue, schema: u32) -> Self {
-        Self { inner: Arc::new(Inner { engine, queue, schema, closed: AtomicBool::new(false) }) }
+        Self { inner: Arc::new(Inner { engine, queue, schema, closing: Closing::default() }) }
     }
 
     /// A collection of the account's own scope.
@@ -313,18 +313,21 @@ impl Client {
         Ok(report)
     }
 
-    /// Ends sync, flushes and closes the replica. Idempotent; later calls fail with `closed`.
+    /// Ends sync, flushes and closes the replica. Idempotent; later calls fail with `closed`. Once it returns, all is
+    /// closed; if it is cancelled, the next call does the rest.
     ///
     /// # Errors
     /// The storage's.
     pub async fn close(&self) -> Result<()> {
-        if self.inner.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        self.inner.engine.stop().await;
-        let closed = self.reader().storage().close().await;
-        self.inner.queue.writer().notices().close();
-        Ok(closed?)
+        self.inner
+            .closing
+            .run(|| async {
+                self.inner.engine.stop().await;
+                let closed = self.reader().storage().close().await;
+                self.inner.queue.writer().notices().close();
+                Ok(closed?)
+            })
+            .await
     }
 
     /// The replica beneath: raw rows, for tools and tests.
@@ -342,7 +345,7 @@ impl Client {
     }
 
     pub(super) fn check_open(&self) -> Result<()> {
-        if self.inner.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if self.inner.closing.has_begun() { Err(Error::Closed) } else { Ok(()) }
     }
 
     pub(super) fn check_writable(&self) -> Result<()> {

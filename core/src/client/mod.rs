@@ -7,6 +7,8 @@ mod handle;
 mod identity;
 mod observe;
 mod reading;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod watch;
 

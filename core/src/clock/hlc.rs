@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::stamp::{MAX_MS, Stamp};
 use crate::limits::MAX_CLOCK_AHEAD_MS;
+
+/// Offsets, and changes of one, below this are noise: neither worth a commit nor a renewed stamp. In milliseconds.
+pub(crate) const OFFSET_NOISE_MS: u64 = 250;
 use crate::model::DeviceId;
 
 /// The persisted part of a [`HybridClock`].
@@ -67,13 +70,14 @@ impl HybridClock {
     }
 
     /// Takes note of the server's time, read between two readings of the own wall clock. Returns whether the clock must
-    /// fall back and unsent events be re-stamped: when the first offset is learnt, and when the clock ran ahead of what
-    /// the server accepts.
+    /// fall back and unsent events be re-stamped: when the first offset shows that the stamps so far were wrong by more
+    /// than [`OFFSET_NOISE_MS`], and when the clock ran ahead of what the server accepts.
     pub fn learn_offset(&mut self, server_ms: u64, wall_before_ms: u64, wall_after_ms: u64) -> bool {
         let middle = wall_before_ms / 2 + wall_after_ms / 2 + (wall_before_ms & wall_after_ms & 1);
         let offset = i64::try_from(i128::from(server_ms) - i128::from(middle)).unwrap_or(0);
-        let first = self.state.offset_ms.replace(offset).is_none();
-        first || self.state.ms > server_ms.saturating_add(MAX_CLOCK_AHEAD_MS).max(self.state.received.0)
+        let unknown = self.state.offset_ms.replace(offset).is_none();
+        let wrong = unknown && offset.unsigned_abs() >= OFFSET_NOISE_MS;
+        wrong || self.state.ms > server_ms.saturating_add(MAX_CLOCK_AHEAD_MS).max(self.state.received.0)
     }
 
     /// Falls back to max(corrected now, highest received stamp), so that one wrong boot does not poison a device. The
@@ -132,6 +136,15 @@ mod tests {
         clock.tick(1_003, &device("a"));
         assert!(!clock.learn_offset(1_004, 1_004, 1_004));
         assert_eq!(clock.tick(1_005, &device("a")).ms, 1_005);
+    }
+
+    #[test]
+    fn a_clock_that_was_right_keeps_its_stamps_when_the_first_offset_is_learnt() {
+        let mut clock = HybridClock::new(ClockState::default());
+        clock.tick(1_000, &device("a"));
+        assert!(!clock.learn_offset(1_249, 1_000, 1_000));
+        let mut clock = HybridClock::new(ClockState::default());
+        assert!(clock.learn_offset(1_000, 1_250, 1_250));
     }
 
     #[test]

@@ -6,5 +6,6 @@
 mod hlc;
 mod stamp;
 
+pub(crate) use hlc::OFFSET_NOISE_MS;
 pub use hlc::{ClockState, HybridClock};
 pub use stamp::Stamp;

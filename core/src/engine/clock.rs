@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::credentials::Numbered;
+use secrecy::SecretString;
+
 use super::runtime::Engine;
-use crate::clock::{HybridClock, Stamp};
+use crate::clock::{HybridClock, OFFSET_NOISE_MS, Stamp};
+use crate::concurrency::Numbered;
 use crate::error::{Error, Result};
 use crate::model::Scope;
 use crate::protocol::StatusResponse;
 use crate::replica::Txn;
 use crate::transport::{Method, TransportError};
-
-/// Changes of the offset below this are noise and not worth a commit, in milliseconds.
-const OFFSET_NOISE_MS: u64 = 250;
 
 /// A request that took longer does not measure the offset, in milliseconds.
 const LONGEST_MEASURE_MS: u64 = 2_000;
@@ -24,7 +23,7 @@ const PAGE: usize = 512;
 impl Engine {
     /// Makes sure, once for each token, that it is the replica's account's and that the server is the replica's: nothing is
     /// sent or taken in under another identity. The first answer also tells the server's time, before anything is sent.
-    pub(super) async fn vouch(&self, token: &Numbered) -> Result<()> {
+    pub(super) async fn vouch(&self, token: &Numbered<SecretString>) -> Result<()> {
         if self.vouched.load(Ordering::Acquire) == token.number {
             return Ok(());
         }

@@ -1,11 +1,12 @@
 //! Credentials: tokens from a value or a callback, refreshed once however many calls were refused.
 
 use std::fmt::{self, Debug};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::concurrency::{Numbered, SingleFlight};
 use crate::environment::{Environment, timeout};
 use crate::error::{Error, Result};
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
@@ -61,81 +62,62 @@ where
 /// How long the app's callback may take.
 const CALLBACK_LIMIT: Duration = Duration::from_secs(30);
 
-/// The token in use. One refresh at a time: whoever waited for it takes its result.
+/// The token in use. One refresh at a time: whoever waited for it takes its result, its failure too.
 #[derive(Debug, Default)]
 pub struct Tokens {
-    source: Mutex<Option<std::sync::Arc<dyn Credentials>>>,
-    current: Mutex<Current>,
-    refreshing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Current {
-    token: Option<SecretString>,
-    /// Counts the tokens, so that a refusal says which one was refused.
-    number: u64,
-}
-
-/// A token and which one it is.
-#[derive(Clone, Debug)]
-pub(super) struct Numbered {
-    pub token: SecretString,
-    pub number: u64,
+    source: Mutex<Option<Arc<dyn Credentials>>>,
+    current: SingleFlight<SecretString, String>,
 }
 
 impl Tokens {
     /// Tokens from `source`.
     #[must_use]
-    pub fn new(source: Option<std::sync::Arc<dyn Credentials>>) -> Self {
+    pub fn new(source: Option<Arc<dyn Credentials>>) -> Self {
         Self { source: Mutex::new(source), ..Self::default() }
     }
 
     /// A fixed token as a source.
     #[must_use]
-    pub fn fixed(token: SecretString) -> std::sync::Arc<dyn Credentials> {
-        std::sync::Arc::new(Fixed(token))
+    pub fn fixed(token: SecretString) -> Arc<dyn Credentials> {
+        Arc::new(Fixed(token))
     }
 
-    /// Replaces the source: the app has signed in again.
-    pub fn replace(&self, source: std::sync::Arc<dyn Credentials>) {
+    /// Replaces the source: the app has signed in again. What the old one still says is not listened to.
+    pub fn replace(&self, source: Arc<dyn Credentials>) {
         *lock(&self.source) = Some(source);
-        lock(&self.current).token = None;
+        self.current.forget();
     }
 
     /// The current token, asking the source for the first.
-    pub(super) async fn current(&self, environment: &dyn Environment) -> Result<Numbered> {
-        match self.present() {
+    pub(super) async fn current(&self, environment: &dyn Environment) -> Result<Numbered<SecretString>> {
+        match self.current.present() {
             Some(token) => Ok(token),
             None => self.refresh(None, environment).await,
         }
     }
 
     /// A token newer than the one numbered `refused`.
-    pub(super) async fn refresh(&self, refused: Option<u64>, environment: &dyn Environment) -> Result<Numbered> {
-        let _turn = self.refreshing.lock().await;
-        if let Some(token) = self.present().filter(|token| refused != Some(token.number)) {
-            return Ok(token);
-        }
-        let Some(source) = lock(&self.source).clone() else {
-            return Err(Error::Auth("no token was given".into()));
-        };
+    pub(super) async fn refresh(
+        &self,
+        refused: Option<u64>,
+        environment: &dyn Environment,
+    ) -> Result<Numbered<SecretString>> {
         let reason = if refused.is_some() { TokenReason::Refused } else { TokenReason::First };
-        let token = timeout(environment, CALLBACK_LIMIT, source.token(reason))
-            .await
-            .ok_or_else(|| Error::Auth("the token callback did not answer within 30 s".into()))?
-            .map_err(|message| Error::Auth(format!("the token callback failed: {message}")))?;
-        let mut current = lock(&self.current);
-        current.number += 1;
-        current.token = Some(token.clone());
-        Ok(Numbered { token, number: current.number })
+        self.current.renew(refused, || self.ask(reason, environment)).await.map_err(Error::Auth)
     }
 
-    fn present(&self) -> Option<Numbered> {
-        let current = lock(&self.current);
-        Some(Numbered { token: current.token.clone()?, number: current.number })
+    async fn ask(&self, reason: TokenReason, environment: &dyn Environment) -> Result<SecretString, String> {
+        let source = lock(&self.source).clone().ok_or("no token was given")?;
+        timeout(environment, CALLBACK_LIMIT, source.token(reason))
+            .await
+            .ok_or("the token callback did not answer within 30 s")?
+            .map_err(|message| format!("the token callback failed: {message}"))
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::limits::DIGEST_BUCKETS;
 use crate::model::{Change, DigestSum, RecordKey, Scope, bucket_of};
 use crate::protocol::{ChangesRequest, DigestResponse, Trailer};
-use crate::queue::{confirm, finish_settled};
+use crate::queue::{Confirmed, confirm, finish_settled};
 use crate::replica::rows::{DigestRow, RecordRow};
 use crate::replica::{Notice, Txn, decode, keys};
 use crate::storage::{Scan, Table};
@@ -156,7 +156,7 @@ async fn replace_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, changes: &[Cha
         let row = txn.record_mut(scope, generation, &key).await?;
         // Not subtracted from a sum that does not hold it.
         (row.doc, row.revision) = (None, 0);
-        confirm(txn, scope, generation, change).await?;
+        confirm(txn, scope, generation, &key, Confirmed::of(change)).await?;
         finish_settled(txn, scope, generation, &key, change.revision).await?;
     }
     txn.scope_mut(scope).await?.repaired.insert(bucket, now);

@@ -4,6 +4,7 @@ use super::runtime::{Engine, lock};
 use super::status::SyncState;
 use crate::error::Result;
 use crate::limits::MAX_CLOCK_AHEAD_MS;
+use crate::replica::rows::Parking;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +105,17 @@ impl Engine {
                 );
             }
             for parked in self.queue.parked(&scope, NAMED).await? {
+                if parked.parked.as_ref().is_some_and(|why| why.code == Parking::UNCERTAIN) {
+                    findings.problem(
+                        "uncertain",
+                        format!(
+                            "{scope}: nobody knows whether the server holds event {} on {}, and it is too large to be sent \
+                             again: retry it once what is between lets it through.",
+                            parked.id, parked.key
+                        ),
+                    );
+                    continue;
+                }
                 let why = parked.parked.map(|why| format!("{}: {}", why.code, why.message)).unwrap_or_default();
                 findings.problem(
                     "parked",
@@ -114,8 +126,7 @@ impl Engine {
                 );
             }
             // Not beside a sync, which changes both.
-            let runtime = self.runtime(&scope);
-            if let Ok(_turn) = runtime.turn.try_lock()
+            if let Some(_turn) = self.turns.try_take(&scope)
                 && self.renew_digest(&scope).await?
             {
                 findings.problem(

@@ -14,22 +14,21 @@ impl Engine {
     /// Takes a new device id. Events that may have been sent keep their content and ids (the original may have sent them
     /// too: the server knows them by id); all others are stamped anew.
     pub(super) async fn become_new_device(&self) -> Result<()> {
-        self.writer()
-            .run(|txn| {
-                Box::pin(async move {
-                    for scope in scopes(txn).await? {
-                        let row = txn.scope_mut(&scope).await?;
-                        row.push_seq = 0;
-                        let in_flight = row.in_flight.take().map(|push| push.positions).unwrap_or_default();
-                        disown(txn, &scope, &in_flight).await?;
-                    }
-                    let device = DeviceId::generate(&**txn.environment());
-                    txn.replica_mut().device = device;
-                    restamp(txn).await
-                })
-            })
-            .await
+        self.writer().run(|txn| Box::pin(take_new_device(txn))).await
     }
+}
+
+/// See [`Engine::become_new_device`].
+pub(crate) async fn take_new_device(txn: &mut Txn) -> Result<()> {
+    for scope in scopes(txn).await? {
+        let row = txn.scope_mut(&scope).await?;
+        row.push_seq = 0;
+        let in_flight = row.in_flight.take().map(|push| push.positions).unwrap_or_default();
+        disown(txn, &scope, &in_flight).await?;
+    }
+    let device = DeviceId::generate(&**txn.environment());
+    txn.replica_mut().device = device;
+    restamp(txn).await
 }
 
 /// Forgets which pushes carried the queue's events: the former device's numbers say nothing about the new one's pushes. Those
@@ -47,6 +46,7 @@ async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<()> {
             {
                 entry.frozen |= sent;
                 entry.sent = None;
+                entry.uncertain = true;
             }
         }
     }

@@ -80,7 +80,8 @@ impl Engine {
     }
 }
 
-async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>) -> Result<()> {
+/// Begins to fill a fresh generation, beside the one that is read; what was being filled is given up.
+pub(crate) async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>) -> Result<()> {
     let row = txn.scope_mut(scope).await?;
     let mut newest = row.generation;
     let mut lowest_shared = shared;
@@ -157,6 +158,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 bytes,
                 frozen: true,
                 sent: None,
+                uncertain: false,
                 // The generation that is read holds its effect.
                 absorbed: true,
                 settled: None,
@@ -201,7 +203,7 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         from = last + 1;
         for (position, entry) in page {
             lanes.entry(entry.event.key()).or_default().push(position);
-            let absorbed = entry.settled.is_some() || entry.sent.is_some_and(|sent| sent <= included);
+            let absorbed = entry.settled.is_some() || entry.is_contained(included);
             if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
             }

@@ -17,6 +17,9 @@ mod session;
 mod status;
 mod worker;
 
+pub(crate) use fork::take_new_device;
+pub(crate) use generation::begin as begin_generation;
+
 pub use backoff::Backoff;
 pub use credentials::{Credentials, TokenFn, TokenReason, Tokens};
 pub use doctor::{Finding, Severity};

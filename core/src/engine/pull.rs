@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::events::ClientEvent;
 use crate::model::{ChangeKind, RecordKey, Scope};
 use crate::protocol::ChangesRequest;
-use crate::queue::{confirm, finish_settled};
+use crate::queue::{Confirmed, confirm, finish_settled};
 use crate::replica::Txn;
 use crate::replica::keys::Generation;
 use crate::transport::{Chunk, TransportError};
@@ -148,7 +148,7 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
             let live = building.is_none() && !row.pending.is_empty();
             if news {
                 pulled += 1;
-                confirm(txn, scope, generation, change).await?;
+                confirm(txn, scope, generation, key, Confirmed::of(change)).await?;
                 if live {
                     included.absorb(txn, scope, generation, key).await?;
                     finish_settled(txn, scope, generation, key, change.revision).await?;
@@ -217,7 +217,7 @@ impl Included {
         txn.load_entries(scope, &pending).await?;
         for position in pending {
             let Some(entry) = txn.entry(scope, position).await? else { continue };
-            let contained = entry.sent.is_some_and(|sent| sent <= self.push_seq) || self.positions.contains(&position);
+            let contained = entry.is_contained(self.push_seq) || self.positions.contains(&position);
             if contained
                 && !entry.absorbed
                 && let Some(entry) = txn.entry_mut(scope, position).await?

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::MAX_PUSH_EVENTS;
 use crate::model::Scope;
 use crate::protocol::{Problem, PushRequest};
+use crate::queue::Judges;
 use crate::replica::rows::Parking;
 use crate::transport::TransportError;
 
@@ -16,6 +17,8 @@ pub(super) enum Pushed {
     Some,
     /// There was nothing to send.
     Nothing,
+    /// A push that the server may hold was given up. Until another is sent, a pull tells whether it does.
+    GivenUp,
 }
 
 impl Engine {
@@ -39,6 +42,7 @@ impl Engine {
                 events: push.events,
             };
             let count = request.events.len();
+            let resent = push.resent;
             let answer = self
                 .call(|context| {
                     let request = &request;
@@ -55,10 +59,10 @@ impl Engine {
                     report.parked += settlement.parked;
                     return Ok(Pushed::Some);
                 }
-                Err(Error::Transport(TransportError::Problem(problem))) => match Refusal::of(&problem) {
+                Err(Error::Transport(TransportError::Problem(problem))) => match Refusal::of(&problem, resent) {
                     // May have been applied: the same push is sent again, after a pause.
                     Refusal::Ambiguous | Refusal::OfReplica => return Err(TransportError::Problem(problem).into()),
-                    Refusal::OfRequest => {
+                    Refusal::OfRequest(judges) => {
                         let single = count == 1 || self.is_one_group(&request);
                         if single {
                             let parking = Parking {
@@ -66,12 +70,15 @@ impl Engine {
                                 message: problem.detail.clone().unwrap_or_else(|| problem.title.clone()),
                                 because: None,
                             };
-                            self.queue.recut(scope, Some(parking)).await?;
+                            self.queue.recut(scope, Some(parking), judges).await?;
                             report.parked += count as u64;
                             max_events = MAX_PUSH_EVENTS;
                         } else {
-                            self.queue.recut(scope, None).await?;
+                            self.queue.recut(scope, None, judges).await?;
                             max_events = (count / 2).max(1);
+                        }
+                        if judges == (Judges::ThisSending { resent: true }) {
+                            return Ok(Pushed::GivenUp);
                         }
                     }
                 },
@@ -92,19 +99,19 @@ enum Refusal {
     Ambiguous,
     /// It is about the replica, the account or the scope, not about these events.
     OfReplica,
-    /// Nothing of it was applied, because of what it is.
-    OfRequest,
+    /// It cannot be taken as it is; nothing of this sending was applied.
+    OfRequest(Judges),
 }
 
 impl Refusal {
-    fn of(problem: &Problem) -> Self {
+    fn of(problem: &Problem, resent: bool) -> Self {
         match (problem.status, problem.code.as_str()) {
             (408 | 429 | 500..=599, _) => Self::Ambiguous,
             (_, "epoch_changed" | "device_forked" | "cursor_expired" | "invalid_cursor") => Self::OfReplica,
             // A proxy's limit; other bare statuses come from something that is not our server, and judge no event.
-            (413, _) => Self::OfRequest,
+            (413, _) => Self::OfRequest(Judges::ThisSending { resent }),
             (_, code) if code.starts_with("http_") => Self::OfReplica,
-            (400 | 409 | 422, _) => Self::OfRequest,
+            (400 | 409 | 422, _) => Self::OfRequest(Judges::ThePush),
             _ => Self::OfReplica,
         }
     }

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
 use super::backoff::Backoff;
 use super::credentials::Tokens;
 use super::status::{Progress, ScopeStatus, Status, SyncState};
+use crate::concurrency::{Bell, Turns};
 use crate::environment::SharedEnvironment;
 use crate::error::{Error, Result};
 use crate::events::ClientEvent;
@@ -60,18 +61,15 @@ pub struct Engine {
     pub(super) started: AtomicBool,
     pub(super) paused: AtomicBool,
     pub(super) no_network: AtomicBool,
-    pub(super) stopped: AtomicBool,
+    /// One sync at a time of each scope; none once the engine is stopped.
+    pub(super) turns: Turns<Scope>,
 }
 
 /// What is remembered of a scope between syncs; nothing here is authoritative.
 #[derive(Debug, Default)]
 pub(super) struct ScopeRuntime {
-    /// One sync at a time.
-    pub turn: Arc<tokio::sync::Mutex<()>>,
-    /// There is a cause to sync.
-    pub wake: Notify,
-    /// The cause cannot wait for the debounce or the backoff.
-    pub urgent: AtomicBool,
+    /// There is a cause to sync; an urgent one cannot wait for the debounce or the backoff.
+    pub bell: Bell,
     /// Counts steps, for the watchdog.
     pub steps: AtomicU64,
     /// Whether a worker serves it.
@@ -138,7 +136,7 @@ impl Engine {
             started: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             no_network: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
+            turns: Turns::default(),
         }
     }
 
@@ -186,7 +184,7 @@ impl Engine {
 
     /// Refuses calls on a closed engine.
     pub(super) fn check_open(&self) -> Result<()> {
-        if self.stopped.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if self.turns.are_refused() { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// The state at this moment.

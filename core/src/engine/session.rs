@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use secrecy::SecretString;
 
-use super::credentials::Numbered;
 use super::push::Pushed;
 use super::runtime::{Engine, ScopeRuntime};
 use super::status::{Progress, SyncState};
+use crate::concurrency::Numbered;
 use crate::environment::timeout;
 use crate::error::{Error, Result};
 use crate::events::ClientEvent;
@@ -52,9 +53,8 @@ impl Engine {
     /// # Errors
     /// What stopped the sync. What was done before is kept.
     pub async fn sync_scope(&self, scope: &Scope) -> Result<SyncReport> {
-        self.check_open()?;
+        let _turn = self.turns.take(scope).await.ok_or(Error::Closed)?;
         let runtime = self.runtime(scope);
-        let _turn = runtime.turn.lock().await;
         runtime.memory().progress = Progress::default();
         let mut syncing = Syncing::begin(self, scope, &runtime);
         let result = self.watched(scope, &runtime).await;
@@ -174,11 +174,15 @@ impl Engine {
     }
 
     /// Makes one request, with this token and a deadline.
-    pub(super) async fn ask<T, F>(&self, token: &Numbered, request: impl Fn(RequestContext) -> F) -> Result<T>
+    pub(super) async fn ask<T, F>(
+        &self,
+        token: &Numbered<SecretString>,
+        request: impl Fn(RequestContext) -> F,
+    ) -> Result<T>
     where
         F: Future<Output = Result<T, TransportError>>,
     {
-        let context = RequestContext { token: Some(token.token.clone()), deadline: Some(self.options.deadline) };
+        let context = RequestContext { token: Some(token.value.clone()), deadline: Some(self.options.deadline) };
         let answer = timeout(&*self.environment, self.options.deadline, request(context)).await;
         Ok(answer.unwrap_or_else(|| Err(TransportError::Unreachable("the deadline passed".into())))?)
     }

@@ -13,6 +13,7 @@ use crate::environment::timeout;
 use crate::error::{Error, Result};
 use crate::model::Scope;
 use crate::platform::BoxFuture;
+use crate::platform::sync::OwnedTurn;
 
 /// Why a scope should sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +46,15 @@ impl Engine {
         }
         self.serve(scope);
         let runtime = self.runtime(scope);
-        if cause == Cause::Request {
-            runtime.urgent.store(true, Ordering::Release);
+        match cause {
+            Cause::Write => runtime.bell.ring(),
+            Cause::Request => runtime.bell.ring_urgently(),
         }
-        runtime.wake.notify_one();
     }
 
     fn serve(self: &Arc<Self>, scope: &Scope) {
         let runtime = self.runtime(scope);
-        if self.stopped.load(Ordering::Acquire) || runtime.served.swap(true, Ordering::AcqRel) {
+        if self.turns.are_refused() || runtime.served.swap(true, Ordering::AcqRel) {
             return;
         }
         // The loop holds the engine only while it works, so that a dropped client ends it.
@@ -63,19 +64,19 @@ impl Engine {
             let mut wait = Some(Duration::ZERO);
             loop {
                 {
-                    let woken = runtime.wake.notified();
+                    let woken = runtime.bell.heard();
                     match wait {
                         Some(wait) => drop(select(Box::pin(woken), environment.sleep(wait)).await),
                         None => woken.await,
                     }
                 }
                 let Some(engine) = weak.upgrade() else { return };
-                if engine.stopped.load(Ordering::Acquire) {
+                if engine.turns.are_refused() {
                     return;
                 }
                 wait = engine.tick(&scope, &runtime).await;
                 // Stopped meanwhile: nobody would wake it any more.
-                if engine.stopped.load(Ordering::Acquire) {
+                if engine.turns.are_refused() {
                     return;
                 }
             }
@@ -93,7 +94,7 @@ impl Engine {
             self.set_state(scope, SyncState::Offline { next_try: None });
             return None;
         }
-        if !runtime.urgent.swap(false, Ordering::AcqRel) {
+        if !runtime.bell.take_urgent() {
             // A write does not cut a backoff short.
             let rest = runtime.memory().not_before.and_then(|due| due.checked_sub(self.environment.monotonic()));
             if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
@@ -101,8 +102,8 @@ impl Engine {
             }
             // A burst of writes goes in one push. Whatever is urgent cuts the wait short: the next turn sees what it is.
             let mut burst = self.environment.sleep(self.options.debounce);
-            while let Either::Left(((), rest)) = select(Box::pin(runtime.wake.notified()), burst).await {
-                if runtime.urgent.load(Ordering::Acquire) || self.stopped.load(Ordering::Acquire) {
+            while let Either::Left(((), rest)) = select(Box::pin(runtime.bell.heard()), burst).await {
+                if runtime.bell.is_urgent() {
                     return Some(Duration::ZERO);
                 }
                 burst = rest;
@@ -204,21 +205,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits for syncs under way to end and keeps new ones from beginning until the guards are dropped.
-    pub(crate) async fn quiesce(&self) -> Vec<tokio::sync::OwnedMutexGuard<()>> {
-        let runtimes: Vec<_> = lock(&self.scopes).values().cloned().collect();
-        let mut guards = Vec::with_capacity(runtimes.len());
-        for runtime in runtimes {
-            guards.push(runtime.turn.clone().lock_owned().await);
-        }
-        guards
+    /// Waits for syncs under way to end and keeps new ones of the same scopes from beginning until the turns are dropped.
+    pub(crate) async fn quiesce(&self) -> Vec<OwnedTurn> {
+        self.turns.hold_all().await
     }
 
     /// Ends background sync for good; a sync under way ends first.
     pub async fn stop(self: &Arc<Self>) {
-        self.stopped.store(true, Ordering::Release);
+        self.turns.refuse();
         for runtime in lock(&self.scopes).values() {
-            runtime.wake.notify_one();
+            runtime.bell.ring();
         }
         drop(self.quiesce().await);
     }

@@ -272,18 +272,121 @@ impl SyncEvent {
     /// event without bases and stamps, which a client may lower or renew when it re-offers an event.
     #[must_use]
     pub fn payload_hash(&self) -> String {
-        let mut bare = serde_json::to_value(self).expect("an event serializes");
-        strip(&mut bare);
-        if let Some(ops) = bare.get_mut("ops").and_then(Value::as_array_mut) {
-            ops.iter_mut().for_each(strip);
-        }
-        value::hex(&Sha256::digest(value::canonical(&bare)))
+        value::hex(&Sha256::digest(value::canonical_of(&Content::of(self))))
     }
 }
 
-fn strip(object: &mut Value) {
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("base");
-        fields.remove("stamp");
+/// What [`SyncEvent::payload_hash`] covers. The fields stand in the order of their names, which makes the serialized form
+/// the canonical one without a tree being built and sorted.
+#[derive(Serialize)]
+struct Content<'e> {
+    action: SyncAction,
+    collection: &'e CollectionName,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    depends_on: &'e [EventId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doc: Option<&'e Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'e GroupId>,
+    id: &'e EventId,
+    mode: Mode,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    needs: &'e [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ops: Vec<OpContent<'e>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<Policy>,
+    record: &'e RecordId,
+    schema: u32,
+}
+
+/// An operation's part of it.
+#[derive(Serialize)]
+struct OpContent<'e> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edit: Option<&'e TextEdit>,
+    op: &'static str,
+    path: &'e Pointer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'e Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<&'e [Value]>,
+}
+
+impl<'e> Content<'e> {
+    fn of(event: &'e SyncEvent) -> Self {
+        Self {
+            action: event.action,
+            collection: &event.collection,
+            depends_on: &event.depends_on,
+            doc: event.doc.as_ref(),
+            group: event.group.as_ref(),
+            id: &event.id,
+            mode: event.mode,
+            needs: &event.needs,
+            ops: event.ops.iter().map(OpContent::of).collect(),
+            policy: event.policy,
+            record: &event.record,
+            schema: event.schema,
+        }
+    }
+}
+
+impl<'e> OpContent<'e> {
+    fn of(op: &'e Op) -> Self {
+        let bare = |op_name| Self { by: None, edit: None, op: op_name, path: &op.path, value: None, values: None };
+        match &op.kind {
+            OpKind::Set { value } => Self { value: Some(value), ..bare("set") },
+            OpKind::Unset => bare("unset"),
+            OpKind::Inc { by } => Self { by: Some(*by), ..bare("inc") },
+            OpKind::Add { values } => Self { values: Some(values), ..bare("add") },
+            OpKind::Remove { values } => Self { values: Some(values), ..bare("remove") },
+            OpKind::Text { edit } => Self { edit: Some(edit), ..bare("text") },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The definition: the canonical event without bases and stamps.
+    fn hash_of_the_tree(event: &SyncEvent) -> String {
+        let mut tree = serde_json::to_value(event).unwrap();
+        let strip = |object: &mut Value| ["base", "stamp"].map(|name| object.as_object_mut().unwrap().remove(name));
+        strip(&mut tree);
+        tree.get_mut("ops").and_then(Value::as_array_mut).into_iter().flatten().for_each(|op| drop(strip(op)));
+        value::hash_hex(&tree)
+    }
+
+    #[test]
+    fn the_payload_hash_is_that_of_the_canonical_event_for_every_kind_of_event() {
+        let bare = json!({"id": "0193-a", "collection": "samples", "record": "kick", "base": 3, "stamp": "019a3f2c11d0-0003-dev-a"});
+        let ops = json!([
+            {"op": "set", "path": "/z", "value": {"b": 1.5, "a": [1e300, "ü"]}, "base": 2, "stamp": "019a3f2c11cf-0000-dev-a"},
+            {"op": "unset", "path": "/y"}, {"op": "inc", "path": "/x", "by": -7},
+            {"op": "add", "path": "/t", "values": ["x", 2]}, {"op": "remove", "path": "/t", "values": [null]},
+            {"op": "text", "path": "/n", "edit": [5, "new", {"d": 3}]},
+        ]);
+        let rest = json!({"group": "g", "depends_on": ["0193-b"], "needs": ["blob:1"], "schema": 4, "mode": "strict", "policy": "client_wins"});
+        for fields in [
+            json!({"action": "delete"}),
+            json!({"action": "update", "ops": ops}),
+            json!({"action": "create", "doc": {"b": 0.1, "a": {"c": -1}}}),
+            json!({"action": "create", "doc": {}, "ops": ops}),
+        ] {
+            for with in [json!({}), rest.clone()] {
+                let mut event = bare.clone();
+                for more in [&fields, &with] {
+                    event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                }
+                let event: SyncEvent = serde_json::from_value(event).unwrap();
+                assert_eq!(event.payload_hash(), hash_of_the_tree(&event), "{event:?}");
+            }
+        }
     }
 }

@@ -38,15 +38,20 @@ pub fn normalize(value: &mut Value) {
 /// The canonical bytes of a normalized value.
 #[must_use]
 pub fn canonical(value: &Value) -> Vec<u8> {
+    canonical_of(value)
+}
+
+/// The canonical bytes of what serializes with its keys in order and normalized values inside.
+pub(crate) fn canonical_of(value: &impl serde::Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_canonical(value, &mut bytes);
     bytes
 }
 
-fn write_canonical(value: &Value, out: impl std::io::Write) {
+fn write_canonical(value: &impl serde::Serialize, out: impl std::io::Write) {
     // serde_json's map is sorted by the keys' bytes. Its layout of doubles has changed between versions, so that is ours.
     let mut serializer = serde_json::Serializer::with_formatter(out, CanonicalNumbers);
-    serde::Serialize::serialize(value, &mut serializer).expect("a JSON value serializes into memory");
+    value.serialize(&mut serializer).expect("JSON serializes into memory");
 }
 
 /// Compact JSON whose doubles have one layout for ever: shortest digits, plain (with a fraction) for magnitudes from 1e-5 up
@@ -74,12 +79,8 @@ pub fn hash_hex(value: &Value) -> String {
 /// Lower-case hex of `bytes`.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// The bytes that lower- or upper-case hex stands for; `None` if `text` is not hex.

@@ -42,6 +42,11 @@ pub type BlockingJob = Box<dyn FnOnce() + Send>;
 #[cfg(target_family = "wasm")]
 pub type BlockingJob = Box<dyn FnOnce()>;
 
+#[cfg(not(feature = "testing"))]
+pub(crate) mod sync;
+#[cfg(feature = "testing")]
+pub mod sync;
+
 #[cfg(feature = "native")]
 mod native;
 #[cfg(feature = "native")]

@@ -171,6 +171,7 @@ async fn accept_one(
                 bytes,
                 frozen: false,
                 sent: None,
+                uncertain: false,
                 absorbed: false,
                 settled: None,
                 parked: None,

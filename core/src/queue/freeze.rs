@@ -15,6 +15,8 @@ pub struct Push {
     pub push_seq: u64,
     /// Its events, in queue order.
     pub events: Vec<SyncEvent>,
+    /// It was in flight already: the server may have heard of it.
+    pub resent: bool,
 }
 
 /// How many entries are read at a time while choosing.
@@ -25,7 +27,7 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
     let row = txn.scope(scope).await?;
     if let Some(in_flight) = row.in_flight.clone() {
         let events = load(txn, scope, &in_flight.positions).await?;
-        return Ok(Some(Push { push_seq: in_flight.push_seq, events }));
+        return Ok(Some(Push { push_seq: in_flight.push_seq, events, resent: true }));
     }
     let chosen = Choice::new(max_events).run(txn, scope).await?;
     if chosen.is_empty() {
@@ -48,7 +50,7 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
     row.push_seq += 1;
     let push_seq = row.push_seq;
     row.in_flight = Some(InFlight { push_seq, positions });
-    Ok(Some(Push { push_seq, events }))
+    Ok(Some(Push { push_seq, events, resent: false }))
 }
 
 /// Whether there is anything to send.

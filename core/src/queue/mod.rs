@@ -26,6 +26,6 @@ pub use draft::{Draft, Mutation};
 pub use freeze::Push;
 pub use offline_queue::{OfflineQueue, QueueLimits, QueueStats};
 pub use policies::PolicyTable;
-pub use settle::Settlement;
+pub use settle::{Judges, Settlement};
 
-pub(crate) use settle::{confirm, finish_settled};
+pub(crate) use settle::{Confirmed, confirm, finish_settled};

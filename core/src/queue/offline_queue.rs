@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::freeze::{Push, has_sendable, next_push};
 use super::policies::PolicyTable;
-use super::settle::{Settlement, freeze, park, settle};
+use super::settle::{Judges, Settlement, recut, settle};
 use super::{accept, park as parked};
 use crate::error::{Error, Result};
 use crate::limits::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_EVENTS};
@@ -130,28 +130,17 @@ impl OfflineQueue {
             .await
     }
 
-    /// Gives up the push in flight after the server refused it as a whole: its events stay frozen and go into later pushes
-    /// under new numbers. With `parking`, they are parked instead.
+    /// Gives up the push in flight after it was refused as a whole: its events stay frozen and go into later pushes under
+    /// new numbers. With `parking`, they are parked instead.
     ///
     /// # Errors
     /// The storage's.
-    pub async fn recut(&self, scope: &Scope, parking: Option<Parking>) -> Result<()> {
+    pub async fn recut(&self, scope: &Scope, parking: Option<Parking>, judges: Judges) -> Result<()> {
         let scope = scope.clone();
         self.writer
             .run(move |txn| {
                 let (scope, parking) = (scope.clone(), parking.clone());
-                Box::pin(async move {
-                    let Some(in_flight) = txn.scope_mut(&scope).await?.in_flight.take() else { return Ok(()) };
-                    for position in in_flight.positions {
-                        match (&parking, txn.entry(&scope, position).await?.cloned()) {
-                            (Some(parking), Some(entry)) => {
-                                park(txn, &scope, position, &entry.event, parking.clone()).await?;
-                            }
-                            _ => freeze(txn, &scope, position).await?,
-                        }
-                    }
-                    Ok(())
-                })
+                Box::pin(async move { recut(txn, &scope, parking.as_ref(), judges).await })
             })
             .await
     }

@@ -85,6 +85,11 @@ pub(super) async fn replace(
     for position in positions {
         let Some(mut entry) = txn.entry(&scope, position).await?.cloned() else { continue };
         let old = entry.event.clone();
+        if entry.may_be_held() {
+            // Under a new id it could take effect a second time.
+            let why = "the server may hold it, or another of its group: retry it, or discard it";
+            return Err(Error::Event { id: id.clone(), why });
+        }
         // The whole group is judged again; its other members keep content and, being unrecorded, their ids.
         if entry.parked.take().is_some() {
             let replica = txn.replica_mut();

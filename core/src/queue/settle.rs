@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::accept::settle_outcome;
 use super::overlay::{forget, overlay};
+use crate::clock::Stamp;
 use crate::error::Result;
 use crate::merge::apply_event;
-use crate::model::{Author, Change, EventId, Receipt, ReceiptStatus, Revision, Scope, SyncEvent};
+use crate::model::{Author, Change, EventId, Receipt, ReceiptStatus, RecordKey, Revision, Scope, SyncEvent, Value};
 use crate::protocol::PushResponse;
 use crate::replica::Txn;
 use crate::replica::keys::{self, Generation};
@@ -51,24 +52,26 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     for receipt in &response.receipts {
         // A receipt for something else is not ours to act on; one event has one receipt.
         let Some(position) = by_id.remove(&receipt.id) else { continue };
-        let Some(entry) = txn.entry(scope, position).await?.cloned() else { continue };
-        match receipt.status {
-            ReceiptStatus::Applied | ReceiptStatus::Merged | ReceiptStatus::Superseded => {
-                settlement.settled += 1;
-                settlement.conflicts += u64::from(receipt.status != ReceiptStatus::Applied);
-                settle_one(txn, scope, generation, position, &entry, receipt).await?;
-            }
-            ReceiptStatus::Conflict | ReceiptStatus::Rejected => {
-                settlement.parked += 1;
-                park(txn, scope, position, &entry.event, parking_of(receipt)).await?;
-            }
+        if receipt.status.is_settled() {
+            settlement.settled += 1;
+            settlement.conflicts += u64::from(receipt.status != ReceiptStatus::Applied);
+            settle_one(txn, scope, generation, position, receipt).await?;
+            continue;
+        }
+        let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
+        // Of an effect that it holds, the server would have given the receipt.
+        (entry.uncertain, entry.sent) = (false, None);
+        let event = entry.event.clone();
+        let for_good = match receipt.status {
             ReceiptStatus::Skipped => {
                 freeze(txn, scope, position).await?;
-                if skipped_for_good(txn, &entry.event, receipt.because.as_ref()).await? {
-                    settlement.parked += 1;
-                    park(txn, scope, position, &entry.event, parking_of(receipt)).await?;
-                }
+                skipped_for_good(txn, &event, receipt.because.as_ref()).await?
             }
+            _ => true,
+        };
+        if for_good {
+            settlement.parked += 1;
+            park(txn, scope, position, &event, parking_of(receipt)).await?;
         }
     }
     // A missing receipt means unknown: the content may have been seen, so it stays as it is.
@@ -79,6 +82,38 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         }
     }
     Ok(settlement)
+}
+
+/// What the refusal of a whole push says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judges {
+    /// The server has not taken the push, however often it was sent.
+    ThePush,
+    /// This sending has not reached the server: something on the way refused it, and knows nothing of earlier ones.
+    ThisSending {
+        /// There were earlier ones, without an answer.
+        resent: bool,
+    },
+}
+
+/// Gives up the push in flight. An event that the server may hold is never parked as refused: where it cannot be sent again,
+/// it is parked as uncertain.
+pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<()> {
+    let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
+    for position in in_flight.positions {
+        let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
+        entry.frozen = true;
+        if judges == (Judges::ThisSending { resent: true }) {
+            (entry.uncertain, entry.sent) = (true, Some(in_flight.push_seq));
+        }
+        let doubt = judges != Judges::ThePush && entry.may_be_held();
+        let event = entry.event.clone();
+        if let Some(parking) = parking {
+            let parking = if doubt { Parking::uncertain(parking) } else { parking.clone() };
+            park(txn, scope, position, &event, parking).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A skipped event waits for the one that it was skipped for, where that one waits here: parked, or ahead in its lane. Where
@@ -136,29 +171,26 @@ async fn settle_one(
     scope: &Scope,
     generation: Generation,
     position: u64,
-    entry: &QueueEntry,
     receipt: &Receipt,
 ) -> Result<()> {
-    let event = &entry.event;
-    let key = event.key();
-    let account = txn.replica().account.clone().unwrap_or_default();
-    let device = txn.replica().device.clone();
-    let row = txn.record(scope, generation, &key).await?;
-    let advance = Advance::of(row, event, receipt, Author { user: account, device });
+    let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(()) };
+    let key = entry.event.key();
+    let author =
+        Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
+    let advance = Advance::of(txn.record(scope, generation, &key).await?, &entry.event, receipt, author);
+    let receipt = Receipt { record: None, ..receipt.clone() };
     match advance {
         Advance::Wait => {
             // Its effect stays in the view until a pull brings the revision.
-            if let Some(entry) = txn.entry_mut(scope, position).await? {
-                entry.frozen = true;
-                entry.settled = Some(Receipt { record: None, ..receipt.clone() });
-            }
+            entry.frozen = true;
+            entry.settled = Some(receipt);
+            txn.set_entry(scope, position, Some(entry));
             return Ok(());
         }
         Advance::Hold => {}
-        Advance::To(change) => confirm(txn, scope, generation, &change).await?,
+        Advance::To(state) => confirm(txn, scope, generation, &key, state).await?,
     }
-    let receipt = Receipt { record: None, ..receipt.clone() };
-    finish(txn, scope, generation, position, entry, receipt).await
+    finish(txn, scope, generation, position, &entry, receipt).await
 }
 
 /// What a receipt says of the confirmed state.
@@ -166,16 +198,16 @@ enum Advance {
     /// It is there already, or beyond.
     Hold,
     /// It becomes this.
-    To(Box<Change>),
+    To(Confirmed),
     /// It cannot be told without a pull.
     Wait,
 }
 
 impl Advance {
-    fn of(row: &RecordRow, event: &SyncEvent, receipt: &Receipt, by: Author) -> Self {
+    fn of(row: &RecordRow, event: &SyncEvent, receipt: &Receipt, author: Author) -> Self {
         let revision = receipt.revision.unwrap_or(0);
         if let Some(change) = receipt.record.as_ref().filter(|change| change.revision > row.revision) {
-            return Self::To(change.clone());
+            return Self::To(Confirmed::of(change));
         }
         if revision <= row.revision {
             return Self::Hold;
@@ -183,37 +215,48 @@ impl Advance {
         if receipt.previous != Some(row.revision) {
             return Self::Wait;
         }
-        let doc = apply_event(row.doc.clone(), event);
-        Self::To(Box::new(Change {
-            kind: if doc.is_some() { crate::model::ChangeKind::Put } else { crate::model::ChangeKind::Delete },
-            collection: event.collection.clone(),
-            record: event.record.clone(),
-            revision,
-            doc,
-            stamp: receipt.stamp.clone().unwrap_or_else(|| event.stamp.clone()),
-            by,
-            schema: event.schema,
-            group: event.group.clone(),
-        }))
+        let stamp = receipt.stamp.clone().unwrap_or_else(|| event.stamp.clone());
+        Self::To(Confirmed { revision, doc: apply_event(row.doc.clone(), event), by: (stamp, author) })
+    }
+}
+
+/// A record's state as the server has it.
+pub(crate) struct Confirmed {
+    revision: Revision,
+    /// `None` for a deleted record.
+    doc: Option<Value>,
+    by: (Stamp, Author),
+}
+
+impl Confirmed {
+    /// The state that `change` tells of.
+    pub(crate) fn of(change: &Change) -> Self {
+        let Change { revision, doc, stamp, by, .. } = change;
+        Self { revision: *revision, doc: doc.clone(), by: (stamp.clone(), by.clone()) }
     }
 }
 
 /// Advances a record's confirmed state, and its generation's digest with it. The view is not touched.
-pub(crate) async fn confirm(txn: &mut Txn, scope: &Scope, generation: Generation, change: &Change) -> Result<()> {
-    let key = change.key();
-    let row = txn.record_mut(scope, generation, &key).await?;
-    let before = row.digest(&key);
-    if change.doc.is_none() && !row.pending.is_empty() && row.doc.is_some() {
+pub(crate) async fn confirm(
+    txn: &mut Txn,
+    scope: &Scope,
+    generation: Generation,
+    key: &RecordKey,
+    state: Confirmed,
+) -> Result<()> {
+    let row = txn.record_mut(scope, generation, key).await?;
+    let before = row.digest(key);
+    if state.doc.is_none() && !row.pending.is_empty() && row.doc.is_some() {
         row.ghost = row.doc.take();
     }
-    row.revision = change.revision;
-    row.doc = change.doc.clone();
-    row.by = Some((change.stamp.clone(), change.by.clone()));
+    row.revision = state.revision;
+    row.doc = state.doc;
+    row.by = Some(state.by);
     if row.doc.is_some() {
         row.ghost = None;
     }
-    let after = row.digest(&key);
-    let bucket = usize::from(crate::model::bucket_of(&key));
+    let after = row.digest(key);
+    let bucket = usize::from(crate::model::bucket_of(key));
     let digest = txn.digest_mut(scope, generation).await?;
     if let Some(share) = before {
         digest.0[bucket].subtract(share);
@@ -224,7 +267,7 @@ pub(crate) async fn confirm(txn: &mut Txn, scope: &Scope, generation: Generation
     Ok(())
 }
 
-/// Takes a settled event out of the queue and keeps it until the server's backups are sure to hold it.
+/// Settles an event that was taken out of the queue, and keeps it until the server's backups are sure to hold it.
 async fn finish(
     txn: &mut Txn,
     scope: &Scope,
@@ -235,9 +278,7 @@ async fn finish(
 ) -> Result<()> {
     let key = entry.event.key();
     let revision: Revision = receipt.revision.unwrap_or(0);
-    let settled = SettledRow { position, event: entry.event.clone() };
-    txn.set_raw(keys::settled(scope, revision), Some(crate::replica::encode(&settled)));
-    txn.set_entry(scope, position, None);
+    txn.set_raw(keys::settled(scope, revision), Some(SettledRow::encode(position, &entry.event)));
     txn.replica_mut().left_queue(entry);
     settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
     forget(txn, scope, generation, &key, position).await
@@ -249,14 +290,17 @@ pub(crate) async fn finish_settled(
     txn: &mut Txn,
     scope: &Scope,
     generation: Generation,
-    key: &crate::model::RecordKey,
+    key: &RecordKey,
     revision: Revision,
 ) -> Result<()> {
     let positions = txn.record(scope, generation, key).await?.pending.clone();
     txn.load_entries(scope, &positions).await?;
     for position in positions {
-        let Some(entry) = txn.entry(scope, position).await?.cloned() else { continue };
-        if let Some(receipt) = entry.settled.clone().filter(|receipt| receipt.revision.unwrap_or(0) <= revision) {
+        let known = txn.entry(scope, position).await?.and_then(|entry| entry.settled.as_ref());
+        let Some(receipt) = known.filter(|receipt| receipt.revision.unwrap_or(0) <= revision).cloned() else {
+            continue;
+        };
+        if let Some(entry) = txn.take_entry(scope, position).await? {
             finish(txn, scope, generation, position, &entry, receipt).await?;
         }
     }

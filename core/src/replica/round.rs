@@ -1,22 +1,19 @@
 //! The writer: units of work one after the other, the waiting ones together in one commit.
 //!
-//! Whoever finds the writer idle runs a round: it takes all work that waits, does it on one [`Txn`], and commits. Work that
-//! arrives meanwhile makes the next round. So a lone writer pays for no hand-over, and many share a commit.
-//!
-//! A round that has begun is always finished: if its caller's future is dropped, it goes on in the background.
+//! Work is done in [`Rounds`]: a round does all work that waits on one [`Txn`], and commits. So a lone writer pays for no
+//! hand-over, and many share a commit. A unit that panics fails, and the others of its round do not.
 
-use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::notice::Notices;
 use super::rows::ReplicaRow;
 use super::txn::{Cache, Txn, decode, encode};
 use super::{keys, reader::Replica};
+use crate::concurrency::{Crew, Rounds};
 use crate::environment::SharedEnvironment;
 use crate::error::{Error, Result};
 use crate::model::DeviceId;
@@ -28,6 +25,7 @@ use crate::storage::{Batch, Storage, StorageError};
 #[derive(Clone, Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
+    rounds: Arc<Rounds<Arc<Shared>>>,
 }
 
 #[derive(Debug)]
@@ -40,23 +38,10 @@ pub(super) struct Shared {
     cache: Mutex<Option<Cache>>,
     /// The replica row as last committed by this process, for reads that may not wait.
     snapshot: Mutex<ReplicaRow>,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Box<dyn Work>>,
-    running: bool,
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("waiting", &self.waiting.len()).field("running", &self.running).finish()
-    }
 }
 
 /// A unit of work in the queue. It may run more than once before it is committed.
-trait Work: MaybeSend {
+pub(super) trait Work: MaybeSend {
     fn run<'t>(&'t mut self, txn: &'t mut Txn) -> BoxFuture<'t, Result<()>>;
     fn finish(self: Box<Self>, result: Result<()>);
 }
@@ -109,9 +94,9 @@ impl Writer {
             notices: Notices::default(),
             snapshot: Mutex::new(cache.replica.clone()),
             cache: Mutex::new(Some(cache)),
-            queue: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        Ok(Self { rounds: Arc::new(Rounds::new(shared.clone())), shared })
     }
 
     /// Reads of the replica.
@@ -137,55 +122,25 @@ impl Writer {
         F: for<'t> FnMut(&'t mut Txn) -> BoxFuture<'t, Result<T>> + MaybeSend + 'static,
     {
         let (caller, result) = oneshot::channel();
-        let idle = {
-            let mut queue = lock(&self.shared.queue);
-            queue.waiting.push_back(Box::new(Job { body, output: None, caller }));
-            !std::mem::replace(&mut queue.running, true)
-        };
-        if idle {
-            let round = Box::pin(Shared::round(self.shared.clone()));
-            Finishing { environment: self.shared.environment.clone(), future: Some(round) }.await;
-        }
+        self.rounds.join(Box::new(Job { body, output: None, caller })).await;
         result.await.map_err(|_| Error::Internal("the writer dropped a unit of work".into()))?
     }
 }
 
-/// Waits for one turn of whoever polls.
-async fn let_others_in() {
-    let mut waited = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
+impl Crew for Arc<Shared> {
+    type Work = Box<dyn Work>;
 
-/// Runs a future; if it is dropped before the end, the rest runs in the background.
-struct Finishing {
-    environment: SharedEnvironment,
-    future: Option<BoxFuture<'static, ()>>,
-}
-
-impl Future for Finishing {
-    type Output = ();
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(future) = &mut self.future else { return Poll::Ready(()) };
-        let poll = future.as_mut().poll(context);
-        if poll.is_ready() {
-            self.future = None;
-        }
-        poll
+    fn work(&self, work: Vec<Self::Work>) -> BoxFuture<'_, ()> {
+        Box::pin(self.commit(work))
     }
-}
 
-impl Drop for Finishing {
-    fn drop(&mut self) {
-        if let Some(future) = self.future.take() {
-            self.environment.spawn(future);
-        }
+    fn interrupted(&self) {
+        // Its commit may have happened.
+        *lock(&self.cache) = None;
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.environment.spawn(task);
     }
 }
 
@@ -198,27 +153,6 @@ impl Shared {
         lock(&self.cache).clone()
     }
 
-    /// One round; what arrived meanwhile goes on in the background.
-    async fn round(shared: Arc<Self>) {
-        // Writers that are polled beside this one, in the same task (`join_all`), get to say what they want: a round that
-        // began at once would keep the thread until its commit is durable, and so would each of theirs.
-        let_others_in().await;
-        if shared.next_round().await {
-            let rest = shared.clone();
-            shared.environment.spawn(Box::pin(async move { while rest.next_round().await {} }));
-        }
-    }
-
-    /// Runs the waiting work; returns whether there is more.
-    async fn next_round(&self) -> bool {
-        let _unstick = Unstick(self);
-        let work: Vec<_> = lock(&self.queue).waiting.drain(..).collect();
-        self.commit(work).await;
-        let mut queue = lock(&self.queue);
-        queue.running = !queue.waiting.is_empty();
-        queue.running
-    }
-
     /// Does all of `work` in one commit. Work that fails is taken out, and the rest done again without it: nothing that a
     /// failed unit has changed survives, and failures are rare.
     async fn commit(&self, mut work: Vec<Box<dyn Work>>) {
@@ -228,7 +162,8 @@ impl Shared {
                 Err(error) => return fail_all(work, &error),
             };
             for index in 0..work.len() {
-                if let Err(error) = work[index].run(&mut txn).await {
+                let done = AssertUnwindSafe(work[index].run(&mut txn)).catch_unwind().await;
+                if let Err(error) = done.unwrap_or_else(|_| Err(Error::Internal("a unit of work panicked".into()))) {
                     if matches!(error, Error::Storage(StorageError::Stale)) {
                         *lock(&self.cache) = None;
                     } else {
@@ -290,18 +225,7 @@ async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<
                 digests: Default::default(),
             });
         }
-        let fresh = ReplicaRow {
-            device: DeviceId::generate(&**environment),
-            account: None,
-            server_id: None,
-            sealed: false,
-            disabled: false,
-            clock: Default::default(),
-            next_position: 1,
-            queued_events: 0,
-            queued_bytes: 0,
-            parked_events: 0,
-        };
+        let fresh = ReplicaRow::new(DeviceId::generate(&**environment));
         let batch = Batch {
             expect: vec![(keys::replica(), 0)],
             put: vec![(keys::replica(), encode(&fresh))],
@@ -310,18 +234,6 @@ async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<
         match storage.apply(batch).await {
             Ok(()) | Err(StorageError::Stale) => {}
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Lets the next caller begin a round if this one panics; the panicking unit's caller gets `internal`.
-struct Unstick<'a>(&'a Shared);
-
-impl Drop for Unstick<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            *lock(&self.0.cache) = None;
-            lock(&self.0.queue).running = false;
         }
     }
 }
@@ -339,3 +251,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing is held across code that may panic half-way through a change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,23 @@ pub struct ReplicaRow {
 }
 
 impl ReplicaRow {
+    /// A new replica's.
+    #[must_use]
+    pub fn new(device: DeviceId) -> Self {
+        Self {
+            device,
+            account: None,
+            server_id: None,
+            sealed: false,
+            disabled: false,
+            clock: ClockState::default(),
+            next_position: 1,
+            queued_events: 0,
+            queued_bytes: 0,
+            parked_events: 0,
+        }
+    }
+
     /// Takes an event out of the totals.
     pub fn left_queue(&mut self, entry: &QueueEntry) {
         self.queued_events = self.queued_events.saturating_sub(1);
@@ -186,6 +203,9 @@ pub struct QueueEntry {
     /// The last push that carried it without an answer; the server may hold its effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<u64>,
+    /// A sending of it had no answer and was given up: the server may hold its effect, under its id.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub uncertain: bool,
     /// The confirmed state holds its effect already; it waits for its receipt only.
     #[serde(default, skip_serializing_if = "is_false")]
     pub absorbed: bool,
@@ -206,6 +226,19 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl QueueEntry {
+    /// Whether a state that holds the effects of this device's pushes up to `included` holds its effect.
+    #[must_use]
+    pub fn is_contained(&self, included: u64) -> bool {
+        // Of a push that was given up, a later number says nothing: the one after it may have taken effect without it.
+        self.sent.is_some_and(|sent| if self.uncertain { sent == included } else { sent <= included })
+    }
+
+    /// Whether the server may hold its effect although no receipt came.
+    #[must_use]
+    pub fn may_be_held(&self) -> bool {
+        self.uncertain || self.absorbed || self.sent.is_some()
+    }
+
     /// Whether the view holds the event's operations on top of the confirmed state.
     #[must_use]
     pub fn is_overlaid(&self) -> bool {
@@ -262,6 +295,21 @@ pub struct Parking {
     pub because: Option<EventId>,
 }
 
+impl Parking {
+    /// The code of an event of which nobody knows whether the server holds it, and which cannot be sent again.
+    pub const UNCERTAIN: &str = "uncertain";
+
+    /// For an event that the server may hold, and whose re-sending met `refusal` on the way.
+    #[must_use]
+    pub fn uncertain(refusal: &Self) -> Self {
+        let message = format!(
+            "it was sent without an answer, so the server may hold it; sent again, it was refused on the way ({}: {})",
+            refusal.code, refusal.message
+        );
+        Self { code: Self::UNCERTAIN.into(), message, because: None }
+    }
+}
+
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeRow {
@@ -311,6 +359,19 @@ pub struct SettledRow {
     pub position: u64,
     /// The event, as it was sent.
     pub event: SyncEvent,
+}
+
+impl SettledRow {
+    /// The row's stored form, of an event that need not be copied for it.
+    #[must_use]
+    pub fn encode(position: u64, event: &SyncEvent) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Borrowed<'e> {
+            position: u64,
+            event: &'e SyncEvent,
+        }
+        super::encode(&Borrowed { position, event })
+    }
 }
 
 /// The digest of a generation, by bucket.
@@ -456,7 +517,9 @@ mod tests {
             "parked": {"code": "quota", "message": "full", "because": "0193-d"},
             "before": {"leaves": {"/bpm": 120, "/note": null}, "absent": ["/x"], "doc": {"bpm": 1}},
         }));
-        form::<SettledRow>(json!({"position": 4, "event": event()}));
+        let settled: SettledRow = form(json!({"position": 4, "event": event()}));
+        let encoded = SettledRow::encode(settled.position, &settled.event);
+        assert_eq!(crate::replica::decode::<SettledRow>(&encoded).unwrap(), settled);
         let key = json!({"collection": "samples", "record": "kick"});
         for state in [
             json!({"state": "pending", "position": 4}),

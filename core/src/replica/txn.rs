@@ -58,7 +58,8 @@ struct RecordSlot {
     key: RecordKey,
     row: RecordRow,
     stored: bool,
-    /// The view before the first change, where an index or a watcher wants it.
+    dirty: bool,
+    /// The view before the first change, where an index or an observer asks for it.
     original: Option<Option<Value>>,
 }
 
@@ -182,6 +183,7 @@ impl Txn {
                 key: key.clone(),
                 stored: stored.is_some(),
                 row: stored.map(|row| decode(&row.value)).transpose()?.unwrap_or_default(),
+                dirty: false,
                 original: None,
             };
             self.records.insert(name.key, slot);
@@ -208,7 +210,8 @@ impl Txn {
         self.record(scope, generation, key).await?;
         let name = keys::record(scope, generation, key).key;
         let slot = self.records.get_mut(&name).expect("loaded above");
-        if slot.original.is_none() {
+        let first = !std::mem::replace(&mut slot.dirty, true);
+        if first && (self.notices.is_some() || !self.indexes.of(&slot.key.collection).is_empty()) {
             slot.original = Some(slot.row.view().cloned());
         }
         Ok(&mut slot.row)
@@ -245,6 +248,14 @@ impl Txn {
         let slot = self.entries.get_mut(&(scope.clone(), position)).expect("loaded above");
         slot.dirty = true;
         Ok(slot.value.as_mut())
+    }
+
+    /// Takes an entry out of the queue.
+    pub async fn take_entry(&mut self, scope: &Scope, position: u64) -> Result<Option<QueueEntry>> {
+        self.load_entries(scope, &[position]).await?;
+        let slot = self.entries.get_mut(&(scope.clone(), position)).expect("loaded above");
+        slot.dirty = true;
+        Ok(slot.value.take())
     }
 
     /// Makes, replaces or removes a queue entry.
@@ -344,7 +355,9 @@ impl Txn {
             batch.put.push((keys::digest(&slot.0, slot.1), cache.digests[&slot].to_bytes()));
         }
         for (name, slot) in self.records {
-            let Some(original) = slot.original else { continue };
+            if !slot.dirty {
+                continue;
+            }
             let row = RowKey { table: Table::Record, key: name };
             if !slot.row.is_vacant() {
                 batch.put.push((row, encode(&slot.row)));
@@ -352,7 +365,7 @@ impl Txn {
                 batch.delete.push(row);
             }
             let view = slot.row.view();
-            if original.as_ref() != view {
+            if let Some(original) = slot.original.filter(|original| original.as_ref() != view) {
                 self.indexes.diff(&slot.scope, slot.generation, &slot.key, original.as_ref(), view).add_to(&mut batch);
                 let read = cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation);
                 if let Some(notices) = notices.as_mut().filter(|_| read) {

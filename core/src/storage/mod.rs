@@ -12,7 +12,7 @@ use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
 mod memory;
 #[cfg(feature = "sqlite")]
-mod sqlite;
+pub(crate) mod sqlite;
 
 pub use memory::MemoryStorage;
 #[cfg(feature = "sqlite")]
@@ -169,6 +169,8 @@ pub enum Durability {
 /// - Reads see every batch whose `apply` has returned, and never a part of a batch. One `get` or `scan` is one snapshot.
 /// - After any error the store goes on working, unless the error is `Closed` or `Corrupt`. A full disk is
 ///   [`StorageError::Full`]; once there is room, the same store takes writes again.
+/// - After [`StorageError::Io`] from `apply` nothing of the batch is seen, but the next opening decides whether it has
+///   happened: entirely, or not at all. (A flush that failed may have reached the medium.)
 /// - A cancelled `apply` has either happened entirely or not at all.
 pub trait Storage: Debug + MaybeSend + MaybeSync + 'static {
     /// Gives the storage the environment whose [`blocking`](crate::Environment::blocking) it uses where a call may wait for
@@ -276,7 +278,7 @@ pub enum StorageError {
     /// The file is not a replica; it is left as it is.
     #[error("not a Unisono replica: {0}")]
     Foreign(String),
-    /// The store's content is damaged.
+    /// The store's content is damaged. A file can be recovered: `SqliteStorage::recover`.
     #[error("the replica is damaged: {0}")]
     Corrupt(String),
     /// The store cannot be reached at the moment.

@@ -104,8 +104,10 @@ impl Push {
             trail: trail_before(tx, head)?,
         };
         let head_cursor = token.encode(&self.scope);
-        // Whoever stood at the start and knows these receipts has missed nothing; notes are known to the server alone.
-        let complete = !notes && self.claims.cursor.is_some_and(|cursor| cursor.at.revision == start);
+        // Whoever stood at the start and knows these receipts has missed nothing; notes are known to the server alone. To a
+        // new replica an empty scope is nothing to miss.
+        let stood_at = self.claims.cursor.map_or(0, |cursor| cursor.at.revision);
+        let complete = !notes && stood_at == start;
         let response = PushResponse {
             server_now: now_ms,
             server_id: self.server_id,

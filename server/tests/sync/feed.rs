@@ -260,3 +260,18 @@ fn a_limit_of_zero_and_a_foreign_cursor_are_refused() {
         assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_cursor"));
     }
 }
+
+#[test]
+fn a_first_push_to_an_empty_scope_leaves_nothing_to_pull() {
+    let world = World::new();
+    let anna = user("anna");
+    let mut a = Device::new(&anna, "a");
+    let event = a.create(&world, "kick", json!({"bpm": 120}));
+    assert!(a.push(&world, &[event]).unwrap().cursor.is_some(), "there was nothing to miss");
+    assert_eq!(a.pull(&world).unwrap(), []);
+
+    let mut b = Device::new(&anna, "b");
+    let event = b.create(&world, "snare", json!({"bpm": 90}));
+    assert_eq!(b.push(&world, &[event]).unwrap().cursor, None, "it knows nothing of the first record");
+    assert_eq!(b.pull(&world).unwrap().len(), 2);
+}

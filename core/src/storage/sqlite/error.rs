@@ -35,10 +35,25 @@ fn of_code(failure: ffi::Error, message: String) -> StorageError {
         ErrorCode::SystemIoFailure => match failure.extended_code {
             // The shared-memory file could not grow, which is how a full disk shows first.
             ffi::SQLITE_IOERR_SHMSIZE => StorageError::Full(message),
+            // It could not be made: no room for it either, or no right to.
+            ffi::SQLITE_IOERR_SHMOPEN => StorageError::Unavailable(message),
             ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA => StorageError::Corrupt(message),
             _ => StorageError::Io(message),
         },
         _ => StorageError::Io(message),
+    }
+}
+
+/// Classifies an error of a statement that every replica can run: what SQLite calls an error of the statement (a table that is
+/// missing, a format that it does not know) is damage.
+pub(super) fn of_structure(error: Error) -> StorageError {
+    match error {
+        Error::SqliteFailure(failure, _) | Error::SqlInputError { error: failure, .. }
+            if failure.extended_code == ffi::SQLITE_ERROR =>
+        {
+            StorageError::Corrupt(error.to_string())
+        }
+        error => typed(error),
     }
 }
 
@@ -67,6 +82,7 @@ mod tests {
         let table = [
             (ffi::SQLITE_FULL, "storage_full"),
             (ffi::SQLITE_IOERR_SHMSIZE, "storage_full"),
+            (ffi::SQLITE_IOERR_SHMOPEN, "storage_unavailable"),
             (ffi::SQLITE_CORRUPT, "storage_corrupt"),
             (ffi::SQLITE_CORRUPT_INDEX, "storage_corrupt"),
             (ffi::SQLITE_NOTADB, "storage_corrupt"),

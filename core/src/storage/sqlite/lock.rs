@@ -13,7 +13,7 @@ use crate::storage::StorageError;
 
 /// Held while a replica is open.
 #[derive(Debug)]
-pub(super) struct ReplicaLock {
+pub(crate) struct ReplicaLock {
     file: File,
     release: bool,
 }

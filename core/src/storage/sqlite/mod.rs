@@ -1,12 +1,15 @@
 //! SQLite: a replica in one file.
 
-mod commit_queue;
+mod checksum;
+mod durable;
 mod error;
 mod inspect;
 mod lock;
 mod options;
 mod process;
+mod quarantine;
 mod read;
+mod salvage;
 mod schema;
 mod session;
 mod sql;
@@ -17,3 +20,7 @@ mod write;
 
 pub use options::SqliteOptions;
 pub use store::SqliteStorage;
+
+pub(crate) use quarantine::Quarantine;
+pub(crate) use salvage::{SalvagedRow, salvage};
+pub(crate) use store::take;

@@ -6,18 +6,28 @@ use super::schema::STEPS;
 use super::store::SqliteStorage;
 use crate::storage::{Durability, StorageError};
 
+/// How large the write-ahead log grows, by default, before a commit moves it into the database file.
+const CHECKPOINT_BYTES: u64 = 8 << 20;
+
 /// Options of a [`SqliteStorage`].
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
     pub(super) durability: Durability,
     pub(super) max_bytes: Option<u64>,
+    pub(super) checkpoint_bytes: u64,
     pub(super) steps: &'static [&'static str],
     pub(super) process_id: fn() -> u32,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { durability: Durability::Full, max_bytes: None, steps: STEPS, process_id: std::process::id }
+        Self {
+            durability: Durability::Full,
+            max_bytes: None,
+            checkpoint_bytes: CHECKPOINT_BYTES,
+            steps: STEPS,
+            process_id: std::process::id,
+        }
     }
 }
 
@@ -34,6 +44,14 @@ impl SqliteOptions {
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How large the write-ahead log grows before a commit moves it into the database file; 8 MiB unless set. Less saves
+    /// room on a small device, and costs more flushes.
+    #[must_use]
+    pub fn checkpoint_bytes(mut self, bytes: u64) -> Self {
+        self.checkpoint_bytes = bytes;
         self
     }
 

@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::error::typed;
+use super::error::{of_structure, typed};
 use super::sql::{self, Transaction};
 use crate::storage::{StorageError, Table};
 
@@ -23,6 +23,13 @@ pub(super) const STEPS: &[&str] = &[
      CREATE TABLE index_entry (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE fence (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
      INSERT INTO fence (id, value) VALUES (1, 0);",
+    // 2: a checksum per row; none for rows from before.
+    "ALTER TABLE meta        ADD COLUMN sum INTEGER;
+     ALTER TABLE record      ADD COLUMN sum INTEGER;
+     ALTER TABLE event       ADD COLUMN sum INTEGER;
+     ALTER TABLE outcome     ADD COLUMN sum INTEGER;
+     ALTER TABLE settled     ADD COLUMN sum INTEGER;
+     ALTER TABLE index_entry ADD COLUMN sum INTEGER;",
 ];
 
 /// Whether a file is new, ours, or not for this build.
@@ -77,11 +84,7 @@ pub(super) fn migrate(connection: &Connection, found: &Found, steps: &[&str]) ->
 /// Refuses a file whose tables are not those of its version.
 pub(super) fn verify(connection: &Connection) -> Result<(), StorageError> {
     for table in Table::ALL {
-        connection.prepare_cached(&sql::of(table).get).map(drop).map_err(|error| match typed(error) {
-            // "No such table" is an error of a statement for SQLite; here it is damage.
-            StorageError::Io(message) => StorageError::Corrupt(message),
-            error => error,
-        })?;
+        connection.prepare_cached(&sql::of(table).get).map(drop).map_err(of_structure)?;
     }
     Ok(())
 }

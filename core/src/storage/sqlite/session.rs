@@ -8,16 +8,14 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::commit_queue::Outcome;
 use super::error::typed;
 use super::inspect::{self, length};
 use super::lock::{ReplicaLock, sibling};
 use super::options::SqliteOptions;
-use super::{read, schema, sql, write};
+use super::quarantine::Quarantine;
+use super::{durable, read, schema, sql, write};
 use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
 
-/// Pages in the write-ahead log from which on each commit tries to move them into the database file (8 MiB).
-const CHECKPOINT_PAGES: i64 = 2_000;
 /// The log's file is cut back to this size when it starts anew, in bytes.
 pub(super) const LOG_KEPT_BYTES: i64 = 16 << 20;
 /// A larger log could never start anew because somebody was always reading; readers are held back once, then.
@@ -31,6 +29,9 @@ const READER_CACHE_KIB: i64 = 4 << 10;
 /// How long to wait for another program that looks into the file; nobody else writes.
 const BUSY: Duration = Duration::from_secs(2);
 const PAGE_BYTES: u32 = 4096;
+
+/// What became of one batch.
+pub(super) type Outcome = Result<(), StorageError>;
 
 /// Open handles. Dropped, it closes them: readers first, so that the writer's end empties the log; the lock last.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl Session {
     /// Opens the file at `path`, making or migrating it.
     pub(super) fn open_file(path: &Path, options: &SqliteOptions) -> Result<Self, StorageError> {
         let lock = ReplicaLock::take(path)?;
+        Quarantine::of(path).finish()?;
         inspect::header(path)?;
         let unclean = inspect::left_unclean(path);
         let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -76,14 +78,18 @@ impl Session {
             |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed);
         keep_log(true)?;
         let found = schema::recognise(&connection, options.steps)?;
+        if found != schema::Found::New {
+            inspect::integrity(&connection, length(path), unclean)?;
+        }
         if unclean {
-            inspect::integrity(&connection, length(path))?;
+            durable::log(path)?;
         }
         set_limit(&connection, options).map_err(typed)?;
         schema::migrate(&connection, &found, options.steps)?;
         schema::verify(&connection)?;
         // After the first commit, so that the file itself says whose it is before anything lies in a log only.
-        set_durability(&connection, options.durability).map_err(typed)?;
+        use_log(&connection)?;
+        set_durability(&connection, options).map_err(typed)?;
         set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
         keep_log(false)?;
         let reader = || {
@@ -92,12 +98,11 @@ impl Session {
             reader.pragma_update(None, "query_only", true).map_err(typed)?;
             Ok(Handle::Own(Mutex::new(reader)))
         };
-        Ok(Self {
-            quick: reader()?,
-            bulk: reader()?,
-            writer: Arc::new(Mutex::new(Writer { connection, commits: 0 })),
-            lock: Some(lock),
-        })
+        let (quick, bulk) = (reader()?, reader()?);
+        // By now the log is there too.
+        durable::names(path)?;
+        let writer = Arc::new(Mutex::new(Writer { connection, commits: 0 }));
+        Ok(Self { quick, bulk, writer, lock: Some(lock) })
     }
 
     /// Opens an empty replica in memory.
@@ -230,6 +235,8 @@ fn connect(path: &Path, extra: OpenFlags) -> Result<Connection, StorageError> {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
         connection.pragma_update(None, "trusted_schema", false)?;
+        // Looks at each page when it is read, so that a damaged one is an error and no wrong answer.
+        connection.pragma_update(None, "cell_size_check", true)?;
         // A statement is planned once. Without this, SQLite plans a range scan anew for every bound that it is given.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "temp_store", "MEMORY")
@@ -249,14 +256,28 @@ fn set_limit(connection: &Connection, options: &SqliteOptions) -> rusqlite::Resu
     }
 }
 
-fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
-    let full = durability == Durability::Full;
+/// Switches the write-ahead log on. SQLite says that it is on before it has written that down, and whether that went well
+/// only to those who read on: if the disk refuses, commits use a rollback journal, under which `synchronous=FULL` does not
+/// survive a loss of power.
+fn use_log(connection: &Connection) -> Result<(), StorageError> {
+    let mut mode = String::new();
+    let read = |row: &rusqlite::Row<'_>| row.get(0).map(|name| mode = name);
+    connection.pragma(None, "journal_mode", "WAL", read).map_err(typed)?;
+    if mode.eq_ignore_ascii_case("wal") {
+        Ok(())
+    } else {
+        Err(StorageError::Unavailable(format!("the journal mode is {mode}, not WAL")))
+    }
+}
+
+fn set_durability(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    let full = options.durability == Durability::Full;
     connection.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
     // Apple's fsync leaves the data in the drive's cache; elsewhere these two have no effect.
     connection.pragma_update(None, "fullfsync", full)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    let pages = i64::try_from(options.checkpoint_bytes / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX).max(1);
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))
 }
 

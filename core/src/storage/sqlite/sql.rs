@@ -28,14 +28,14 @@ impl TableSql {
     fn new(table: Table) -> Self {
         let name = table.name();
         let scan = |upper: &str, order: &str| {
-            format!("SELECT key, value, version FROM {name} WHERE key >= ?1{upper} ORDER BY key {order} LIMIT ?2")
+            format!("SELECT key, value, version, sum FROM {name} WHERE key >= ?1{upper} ORDER BY key {order} LIMIT ?2")
         };
         Self {
-            get: format!("SELECT value, version FROM {name} WHERE key = ?1"),
+            get: format!("SELECT value, version, sum FROM {name} WHERE key = ?1"),
             version: format!("SELECT version FROM {name} WHERE key = ?1"),
             put: format!(
-                "INSERT INTO {name} (key, value, version) VALUES (?1, ?2, 1) \
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = version + 1"
+                "INSERT INTO {name} (key, value, version, sum) VALUES (?1, ?2, 1, ?3) \
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = version + 1, sum = excluded.sum"
             ),
             delete: format!("DELETE FROM {name} WHERE key = ?1"),
             clear: format!("DELETE FROM {name} WHERE key >= ?1 AND key < ?2"),

@@ -1,14 +1,15 @@
 //! [`SqliteStorage`]: the seam's methods over the open handles.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
-use super::commit_queue::{Answer, CommitQueue, Outcome, Place, interrupted};
 use super::inspect::length;
-use super::lock::{one_name, sibling};
+use super::lock::{ReplicaLock, one_name, sibling};
 use super::options::SqliteOptions;
 use super::process::Process;
-use super::session::{Lane, Session};
+use super::salvage;
+use super::session::{Lane, Outcome, Session};
+use crate::concurrency::{Answer, CommitQueue, Door, Place, Room, Shut};
 use crate::environment::{SharedEnvironment, run_blocking};
 use crate::platform::BoxFuture;
 use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError};
@@ -29,7 +30,7 @@ const QUICK_ROWS: usize = 128;
 #[derive(Debug)]
 pub struct SqliteStorage {
     shared: Arc<Shared>,
-    commits: Arc<CommitQueue>,
+    commits: Arc<CommitQueue<Batch, Outcome>>,
     environment: OnceLock<SharedEnvironment>,
 }
 
@@ -38,16 +39,16 @@ struct Shared {
     options: SqliteOptions,
     path: Option<PathBuf>,
     process: Process,
-    /// Held shared by every call while it works, so that `suspend` and `close` wait for them.
-    state: RwLock<State>,
+    /// Every call works behind it. A replica in memory keeps its handles, which hold no file, while it is suspended.
+    door: Door<Session>,
 }
 
-#[derive(Debug)]
-enum State {
-    Open(Session),
-    /// A replica in memory keeps its handles, which hold no file.
-    Suspended(Option<Session>),
-    Closed,
+/// Takes the replica at `path`, and refuses a file that is surely another program's or a newer SDK's. Returns its one name.
+pub(crate) fn take(path: &Path) -> Result<(PathBuf, ReplicaLock), StorageError> {
+    let path = one_name(path)?;
+    let lock = ReplicaLock::take(&path)?;
+    salvage::check_owner(&path)?;
+    Ok((path, lock))
 }
 
 impl SqliteStorage {
@@ -92,7 +93,7 @@ impl SqliteStorage {
 
     fn new(options: SqliteOptions, path: Option<PathBuf>, session: Session) -> Self {
         let process = Process::new(options.process_id);
-        let shared = Shared { options, path, process, state: RwLock::new(State::Open(session)) };
+        let shared = Shared { options, path, process, door: Door::new(session) };
         Self { shared: Arc::new(shared), commits: Arc::default(), environment: OnceLock::new() }
     }
 
@@ -133,11 +134,12 @@ impl SqliteStorage {
 impl Shared {
     fn with_session<T>(&self, work: impl FnOnce(&Session) -> Result<T, StorageError>) -> Result<T, StorageError> {
         self.process.check()?;
-        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Open(session) => work(session),
-            State::Suspended(_) => Err(StorageError::Suspended),
-            State::Closed => Err(StorageError::Closed("")),
-        }
+        self.door.enter(work).unwrap_or_else(|shut| {
+            Err(match shut {
+                Shut::Suspended => StorageError::Suspended,
+                Shut::Closed => StorageError::Closed(""),
+            })
+        })
     }
 
     fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
@@ -152,48 +154,47 @@ impl Shared {
         })
     }
 
-    /// Replaces the state by what `change` makes of it; the result is the caller's.
-    fn change(&self, change: impl FnOnce(State) -> (State, Result<(), StorageError>)) -> Result<(), StorageError> {
+    fn change(&self, change: impl FnOnce(Room<Session>) -> (Room<Session>, Outcome)) -> Outcome {
         self.process.check()?;
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        // Should `change` panic, the storage is closed.
-        let (next, result) = change(std::mem::replace(&mut *state, State::Closed));
-        *state = next;
-        result
+        self.door.change(change)
     }
 
     fn suspend(&self) -> Result<(), StorageError> {
-        self.change(|state| match state {
-            State::Open(session) if self.path.is_some() => (State::Suspended(None), session.close()),
-            State::Open(session) => (State::Suspended(Some(session)), Ok(())),
-            State::Suspended(session) => (State::Suspended(session), Ok(())),
-            State::Closed => (State::Closed, Err(StorageError::Closed(""))),
+        self.change(|room| match room {
+            Room::Open(session) if self.path.is_some() => (Room::Suspended(None), session.close()),
+            Room::Open(session) => (Room::Suspended(Some(session)), Ok(())),
+            Room::Suspended(session) => (Room::Suspended(session), Ok(())),
+            Room::Closed => (Room::Closed, Err(StorageError::Closed(""))),
         })
     }
 
     fn resume(&self) -> Result<(), StorageError> {
-        self.change(|state| match (state, &self.path) {
-            (State::Suspended(None), Some(path)) => match Session::open_file(path, &self.options) {
-                Ok(session) => (State::Open(session), Ok(())),
-                Err(error) => (State::Suspended(None), Err(error)),
+        self.change(|room| match (room, &self.path) {
+            (Room::Suspended(None), Some(path)) => match Session::open_file(path, &self.options) {
+                Ok(session) => (Room::Open(session), Ok(())),
+                Err(error) => (Room::Suspended(None), Err(error)),
             },
-            (State::Suspended(Some(session)), _) | (State::Open(session), _) => (State::Open(session), Ok(())),
-            (State::Suspended(None) | State::Closed, _) => (State::Closed, Err(StorageError::Closed(""))),
+            (Room::Suspended(Some(session)), _) | (Room::Open(session), _) => (Room::Open(session), Ok(())),
+            (Room::Suspended(None) | Room::Closed, _) => (Room::Closed, Err(StorageError::Closed(""))),
         })
     }
 
     fn close(&self) -> Result<(), StorageError> {
-        self.change(|state| match state {
-            State::Open(session) | State::Suspended(Some(session)) => (State::Closed, session.close()),
-            State::Suspended(None) | State::Closed => (State::Closed, Ok(())),
+        self.change(|room| match room {
+            Room::Open(session) | Room::Suspended(Some(session)) => (Room::Closed, session.close()),
+            Room::Suspended(None) | Room::Closed => (Room::Closed, Ok(())),
         })
     }
 }
 
+/// What a caller hears whose writer did not come back.
+fn interrupted() -> StorageError {
+    StorageError::Io("the commit was interrupted".into())
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let State::Open(session) | State::Suspended(Some(session)) = std::mem::replace(state, State::Closed) {
+        if let Some(session) = self.door.clear() {
             if self.process.forked() {
                 session.abandon();
             } else {
@@ -232,7 +233,8 @@ impl Storage for SqliteStorage {
                     Err(_) => return Err(interrupted()),
                 },
             };
-            self.run(move |shared| turn.take(|batches| shared.commit(batches))).await
+            self.run(move |shared| turn.take(|batches| shared.commit(batches)).unwrap_or_else(|| Err(interrupted())))
+                .await
         })
     }
 

@@ -1,9 +1,10 @@
 //! Writes batches: all of a group in one transaction, each with its own outcome.
 
-use rusqlite::{Connection, OptionalExtension, Result};
+use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::commit_queue::Outcome;
+use super::checksum;
 use super::error::typed;
+use super::session::Outcome;
 use super::sql::{self, PerTable, Transaction, unsigned};
 use crate::storage::{Batch, StorageError, Table, successor};
 
@@ -95,7 +96,7 @@ impl<'c> Writer<'c> {
             self.delete.of(row.table)?.execute([row.key.as_slice()])?;
         }
         for (row, value) in &batch.put {
-            self.put.of(row.table)?.execute([row.key.as_slice(), value.as_slice()])?;
+            self.put.of(row.table)?.execute(params![row.key, value, checksum::of(&row.key, value)])?;
         }
         Ok(())
     }

@@ -21,8 +21,11 @@ pub(super) fn open_writer(path: Option<&Path>, options: &SqliteOptions) -> Resul
     }
     .map_err(store_error)?;
     if path.is_some() {
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(store_error)?;
+        let mut mode = String::new();
+        // To the end: whether the disk took it shows after the row that names the mode.
+        connection
+            .pragma(None, "journal_mode", "WAL", |row| row.get(0).map(|name| mode = name))
+            .map_err(store_error)?;
         if !mode.eq_ignore_ascii_case("wal") {
             return Err(StoreError::Io(format!("the journal mode is {mode}, not WAL")));
         }

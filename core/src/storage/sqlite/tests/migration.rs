@@ -19,17 +19,29 @@ const FIXTURES: &[&str] = &["
     CREATE TABLE fence (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
     INSERT INTO fence (id, value) VALUES (1, 3);
     INSERT INTO record (key, value, version) VALUES (CAST('key' AS BLOB), CAST('kept' AS BLOB), 5);
+", "
+    CREATE TABLE meta        (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
+    CREATE TABLE record      (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
+    CREATE TABLE event       (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
+    CREATE TABLE outcome     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
+    CREATE TABLE settled     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
+    CREATE TABLE index_entry (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
+    CREATE TABLE fence (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
+    INSERT INTO fence (id, value) VALUES (1, 3);
+    INSERT INTO record (key, value, version, sum) VALUES (CAST('key' AS BLOB), CAST('kept' AS BLOB), 5, 1779450173245025946);
 "];
 
 /// The next version, as far as these tests need one.
 const NEXT: &[&str] = &[
     STEPS[0],
+    STEPS[1],
     "CREATE TABLE extra (key BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID; INSERT INTO extra SELECT key FROM record",
     "ALTER TABLE extra ADD COLUMN note TEXT",
 ];
 
 /// The next version with a mistake in its last step.
-const BROKEN: &[&str] = &[NEXT[0], NEXT[1], "INSERT INTO extra (key) VALUES (x'00'); INSERT INTO nowhere VALUES (1)"];
+const BROKEN: &[&str] =
+    &[NEXT[0], NEXT[1], NEXT[2], "INSERT INTO extra (key) VALUES (x'00'); INSERT INTO nowhere VALUES (1)"];
 
 fn version(folder: &InFolder) -> i64 {
     Connection::open(folder.path()).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
@@ -66,10 +78,10 @@ fn b39_a_new_build_migrates_an_old_file_and_the_old_build_then_refuses_it() {
         .unwrap();
     assert_eq!(copied, 1);
     drop(storage);
-    assert_eq!(version(&folder), 3);
+    assert_eq!(version(&folder), 4);
     drop(folder.opened());
     folder.options.steps = STEPS;
-    assert_eq!(folder.try_open().unwrap_err(), StorageError::NewerSchema { found: 3, known: 1 });
+    assert_eq!(folder.try_open().unwrap_err(), StorageError::NewerSchema { found: 4, known: 2 });
     folder.options.steps = NEXT;
     assert_eq!(value(&folder.opened(), "key").unwrap(), b"kept");
 }
@@ -82,7 +94,7 @@ fn b38_b39_a_migration_that_fails_leaves_the_old_file() {
     for _ in 0..2 {
         let error = folder.try_open().unwrap_err();
         assert!(matches!(error, StorageError::Io(_)), "{error:?}");
-        assert_eq!(version(&folder), 1);
+        assert_eq!(version(&folder), 2);
     }
     folder.options.steps = STEPS;
     assert_eq!(value(&folder.opened(), "key").unwrap(), b"kept");
@@ -97,5 +109,5 @@ fn b39_a_new_file_is_made_at_the_last_version_or_not_at_all() {
     assert!(folder.try_open().is_err());
     folder.options.steps = NEXT;
     drop(folder.opened());
-    assert_eq!(version(&folder), 3);
+    assert_eq!(version(&folder), 4);
 }

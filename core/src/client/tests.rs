@@ -1,0 +1,96 @@
+//! Closing a client whose syncs wait for a server that does not answer, by callers who do not wait either.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use futures_util::future::join;
+use futures_util::poll;
+
+use super::Client;
+use crate::error::Error;
+use crate::storage::{MemoryStorage, StorageError};
+use crate::testing::{CallKind, Fault, ScriptedTransport, TestEnvironment};
+use crate::transport::NoTransport;
+
+struct Bench {
+    environment: TestEnvironment,
+    network: ScriptedTransport<NoTransport>,
+    client: Client,
+}
+
+/// A client of a server that never answers.
+fn bench(seed: u64) -> Bench {
+    let environment = TestEnvironment::new(seed);
+    let network = ScriptedTransport::new(NoTransport, environment.shared());
+    network.script(CallKind::Request, vec![Fault::hang(); 8]);
+    let builder = Client::builder()
+        .storage(MemoryStorage::new())
+        .transport(network.clone())
+        .environment(environment.clone())
+        .account("anna")
+        .token("token");
+    let client = environment.block_on(builder.build()).unwrap();
+    environment.block_on(client.collection("samples").create("kick", serde_json::json!({}))).unwrap();
+    Bench { environment, network, client }
+}
+
+impl Bench {
+    async fn storage_is_closed(&self) -> bool {
+        matches!(self.client.replica().storage().size().await, Err(StorageError::Closed(_)))
+    }
+}
+
+#[test]
+fn b54_a_close_that_is_cancelled_is_done_by_the_next() {
+    let bench = bench(1);
+    bench.environment.block_on(async {
+        let mut sync = pin!(Some(Box::pin(bench.client.sync_now())));
+        assert!(poll!(sync.as_mut().as_pin_mut().unwrap()).is_pending());
+        {
+            let mut close = pin!(bench.client.close());
+            assert!(poll!(close.as_mut()).is_pending(), "it waits for the sync");
+        }
+        let write = bench.client.collection("samples").create("snare", serde_json::json!({})).await;
+        assert_eq!(write.unwrap_err().code(), "closed");
+        sync.set(None);
+        bench.client.close().await.unwrap();
+        assert!(bench.storage_is_closed().await, "the replica is closed once a close returns");
+        assert!(matches!(poll!(pin!(bench.client.close())), Poll::Ready(Ok(()))), "at once");
+    });
+}
+
+#[test]
+fn two_closes_return_when_it_is_closed() {
+    let bench = bench(2);
+    bench.environment.block_on(async {
+        let mut sync = pin!(Some(Box::pin(bench.client.sync_now())));
+        assert!(poll!(sync.as_mut().as_pin_mut().unwrap()).is_pending());
+        let close = || async {
+            bench.client.close().await.unwrap();
+            assert!(bench.storage_is_closed().await, "told before it was closed");
+        };
+        let mut closes = pin!(join(close(), close()));
+        assert!(poll!(closes.as_mut()).is_pending(), "the sync is under way");
+        sync.set(None);
+        closes.await;
+    });
+}
+
+#[test]
+fn a_sync_that_waits_for_its_turn_does_not_begin_once_the_client_closes() {
+    let bench = bench(3);
+    bench.environment.block_on(async {
+        let mut sync = pin!(Some(Box::pin(bench.client.sync_now())));
+        let mut next = pin!(bench.client.sync_now());
+        let mut close = pin!(bench.client.close());
+        assert!(poll!(sync.as_mut().as_pin_mut().unwrap()).is_pending());
+        assert!(poll!(next.as_mut()).is_pending());
+        assert!(poll!(close.as_mut()).is_pending());
+        let calls = bench.network.calls().len();
+        sync.set(None);
+        assert!(matches!(next.await, Err(Error::Closed)));
+        close.await.unwrap();
+        assert_eq!(bench.network.calls().len(), calls, "nothing was asked of the server");
+        assert!(bench.storage_is_closed().await);
+    });
+}

@@ -1,0 +1,195 @@
+//! A storage that says what it does: before each commit which state it will make, after it that it was made.
+//!
+//! So the record of a child holds its whole history of states, and an image can be compared with it, byte for byte, without
+//! knowing what the workload was.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use unisono::environment::SharedEnvironment;
+use unisono::platform::BoxFuture;
+use unisono::storage::{Batch, Durability, Row, RowKey, Scan, SqliteStorage, Storage, StorageError, Table};
+use unisono::testing::storage_model::Model;
+
+use super::marks::{Mark, Marks};
+
+/// The digest of all rows: equal for equal replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StateDigest(pub u64);
+
+impl StateDigest {
+    fn of(tables: impl IntoIterator<Item = Vec<Row>>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for rows in tables {
+            rows.len().hash(&mut hasher);
+            for row in rows {
+                (row.key, row.value, row.version).hash(&mut hasher);
+            }
+        }
+        Self(hasher.finish())
+    }
+
+    /// Of what `storage` holds.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn of_storage(storage: &dyn Storage) -> Result<Self, StorageError> {
+        let mut tables = Vec::with_capacity(Table::ALL.len());
+        for table in Table::ALL {
+            tables.push(storage.scan(Scan::prefix(table, b"")).await?);
+        }
+        Ok(Self::of(tables))
+    }
+
+    fn of_model(model: &Model) -> Self {
+        Self::of(Table::ALL.map(|table| model.scan(&Scan::prefix(table, b""))))
+    }
+
+    /// Of an empty replica.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of_model(&Model::default())
+    }
+}
+
+/// When a commit is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// When it has returned.
+    #[default]
+    After,
+    /// Before it is made: a defect, to be caught.
+    Before,
+}
+
+/// What a replica is known to hold, and what it may turn out to hold.
+#[derive(Debug, Default)]
+pub struct Known {
+    model: Model,
+    /// Commits that failed since the last one that succeeded. The next opening decides which of them, if any, happened.
+    failed: Vec<Model>,
+}
+
+/// An [`SqliteStorage`] that is observed. Clones are the same storage.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    inner: Arc<SqliteStorage>,
+    known: Arc<Mutex<Known>>,
+    marks: Marks,
+    acknowledge: Acknowledge,
+}
+
+impl Observed {
+    /// Observes `storage`, of which it is `known` what it holds.
+    #[must_use]
+    pub fn new(storage: SqliteStorage, known: Arc<Mutex<Known>>, marks: Marks, acknowledge: Acknowledge) -> Self {
+        Self { inner: Arc::new(storage), known, marks, acknowledge }
+    }
+
+    /// After an opening: a commit that had failed may have happened after all, but then entirely.
+    ///
+    /// # Errors
+    /// The storage's.
+    ///
+    /// # Panics
+    /// If the storage holds something that never was to be.
+    pub async fn opened(&self) -> Result<(), StorageError> {
+        let stored = StateDigest::of_storage(&*self.inner).await?;
+        let mut known = self.known();
+        if StateDigest::of_model(&known.model) != stored {
+            let happened = known.failed.iter().find(|model| StateDigest::of_model(model) == stored).cloned();
+            known.model = happened.expect("what was stored before, or a whole commit more");
+            self.marks.put(&Mark::Begin { state: stored.0 });
+            self.marks.put(&Mark::Committed);
+        }
+        known.failed.clear();
+        Ok(())
+    }
+
+    /// Compares what is stored with what was acknowledged: a write that has failed must have left nothing.
+    ///
+    /// # Panics
+    /// If they differ.
+    pub async fn compare(&self) {
+        let stored = StateDigest::of_storage(&*self.inner).await.expect("what is stored can be read");
+        assert_eq!(stored, StateDigest::of_model(&self.known().model), "a failed write left something behind");
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for Observed {
+    fn attach(&self, environment: SharedEnvironment) {
+        self.inner.attach(environment);
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+
+    fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
+        self.inner.get(keys)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
+        self.inner.scan(scan)
+    }
+
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            let mut intended = self.known().model.clone();
+            if let Err(stale) = intended.apply(&batch) {
+                assert_eq!(self.inner.apply(batch).await, Err(stale.clone()));
+                return Err(stale);
+            }
+            self.marks.put(&Mark::Begin { state: StateDigest::of_model(&intended).0 });
+            if self.acknowledge == Acknowledge::Before {
+                self.marks.put(&Mark::Committed);
+            }
+            let result = self.inner.apply(batch).await;
+            match &result {
+                Ok(()) => {
+                    *self.known() = Known { model: intended, failed: Vec::new() };
+                    if self.acknowledge == Acknowledge::After {
+                        self.marks.put(&Mark::Committed);
+                    }
+                }
+                Err(error) => {
+                    self.known().failed.push(intended);
+                    self.marks.put(&Mark::Failed { code: error.code().to_owned() });
+                }
+            }
+            result
+        })
+    }
+
+    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        Box::pin(async move {
+            let fence = self.inner.advance_fence().await?;
+            assert_eq!(self.known().model.advance_fence(), fence);
+            Ok(fence)
+        })
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        self.inner.size()
+    }
+
+    fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.inner.suspend()
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            self.inner.resume().await?;
+            self.opened().await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.inner.close()
+    }
+}

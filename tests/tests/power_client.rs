@@ -1,0 +1,124 @@
+//! The client's SQLite storage under power losses, full disks and failing flushes (pitfalls B34 to B36).
+#![cfg(power_shim)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use unisono::storage::Durability;
+use unisono_tests::power::child::{Fault, FaultKind};
+use unisono_tests::power::client_run::{Child, losses};
+use unisono_tests::power::losses::{Range, Tally};
+use unisono_tests::power::marks::Mark;
+use unisono_tests::power::{Acknowledge, Operation};
+
+/// The program whose children are recorded.
+const POWER: &str = env!("CARGO_BIN_EXE_power");
+const SEED: u64 = 0x504f_5745;
+/// Draws of each seeded way at each moment.
+const ROUNDS: u64 = 1;
+
+fn recorded(child: Child) -> Vec<Operation> {
+    let recorded = child.run(Path::new(POWER)).unwrap();
+    assert!(recorded.succeeded, "{}", recorded.complaint);
+    recorded.operations
+}
+
+fn images(durability: Durability, part: usize) {
+    let operations = recorded(Child::sound(durability));
+    let tally = losses(&operations, durability, Range { rounds: ROUNDS, seed: SEED, part, parts: 2 }, 50);
+    println!("{durability:?}, part {part}: {} moments, {} images", tally.moments, tally.images);
+    tally.assert_clean();
+    assert!(tally.images > 1_000, "{}", tally.images);
+}
+
+#[test]
+fn b34_with_full_no_acknowledged_write_is_lost_in_any_image_first_half() {
+    images(Durability::Full, 0);
+}
+
+#[test]
+fn b34_with_full_no_acknowledged_write_is_lost_in_any_image_second_half() {
+    images(Durability::Full, 1);
+}
+
+#[test]
+fn b34_with_normal_every_image_is_a_whole_earlier_state_first_half() {
+    images(Durability::Normal, 0);
+}
+
+#[test]
+fn b34_with_normal_every_image_is_a_whole_earlier_state_second_half() {
+    images(Durability::Normal, 1);
+}
+
+fn caught(what: &str, tally: &Tally) {
+    let first = tally.violations.first().unwrap_or_else(|| panic!("{what}: not caught in {} images", tally.images));
+    println!("{what}: caught by {first}");
+    assert!(first.after < 1_000, "{what}: {first}");
+}
+
+#[test]
+fn the_harness_catches_a_replica_that_flushes_at_checkpoints_only_but_promises_full() {
+    let operations = recorded(Child::sound(Durability::Normal));
+    caught("synchronous=NORMAL", &losses(&operations, Durability::Full, Range::all(1, SEED), 1));
+}
+
+#[test]
+fn the_harness_catches_flushes_that_are_forgotten() {
+    let mut operations = recorded(Child::sound(Durability::Full));
+    operations.retain(|operation| !matches!(operation, Operation::Sync { .. }));
+    caught("no flush, `full`", &losses(&operations, Durability::Full, Range::all(1, SEED), 1));
+    let normal = losses(&operations, Durability::Normal, Range::all(1, SEED), 1);
+    caught("no flush, `normal`", &normal);
+}
+
+#[test]
+fn the_harness_catches_an_acknowledgement_before_the_commit() {
+    let hasty = Child { acknowledge: Acknowledge::Before, ..Child::sound(Durability::Full) };
+    caught("hasty", &losses(&recorded(hasty), Durability::Full, Range::all(1, SEED), 1));
+}
+
+/// Lets each call of the short workload fail that can fail so, once or until it is lifted; the child keeps its promises in
+/// one process. Returns how often a step was refused, by code.
+fn every_call_fails(kind: FaultKind, sticky: bool) -> BTreeMap<String, u64> {
+    let mut refusals = BTreeMap::new();
+    for at in 0.. {
+        let child = Child { long: false, fault: Some(Fault { kind, sticky, at }), ..Child::sound(Durability::Full) };
+        let recorded = child.run(Path::new(POWER)).unwrap();
+        assert!(recorded.succeeded, "{kind:?} at {at}, sticky {sticky}: {}", recorded.complaint);
+        for mark in recorded.marks() {
+            if let Mark::Refused { code, .. } = mark {
+                *refusals.entry(code).or_default() += 1;
+            }
+        }
+        if !recorded.struck {
+            println!("{kind:?}, sticky {sticky}: {at} calls, refusals {refusals:?}");
+            assert!(at > 20, "{at}");
+            return refusals;
+        }
+        if kind == FaultKind::Sync {
+            // What a failed flush leaves unsure stays so whatever is flushed later.
+            let range = Range { rounds: 1, seed: at, part: 0, parts: 23 };
+            let tally = losses(&recorded.operations, Durability::Full, range, 5);
+            assert!(tally.violations.is_empty(), "{kind:?} at {at}, sticky {sticky}: {:#?}", tally.violations);
+        }
+    }
+    unreachable!("the workload ends")
+}
+
+#[test]
+fn b36_at_every_call_a_full_disk_is_typed_and_work_goes_on_in_the_same_process() {
+    for sticky in [false, true] {
+        let refusals = every_call_fails(FaultKind::Full, sticky);
+        // Where a file cannot be made, SQLite does not say why.
+        assert_eq!(refusals.keys().collect::<Vec<_>>(), ["storage_full", "storage_unavailable"]);
+    }
+}
+
+#[test]
+fn b34_a_flush_that_fails_is_never_acknowledged_and_work_goes_on_in_the_same_process() {
+    for sticky in [false, true] {
+        let refusals = every_call_fails(FaultKind::Sync, sticky);
+        assert_eq!(refusals.keys().collect::<Vec<_>>(), ["storage_io"]);
+    }
+}
