@@ -13,6 +13,8 @@ pub mod loopback;
 pub mod net;
 mod problem;
 mod routes;
+#[cfg(feature = "testing")]
+pub mod simulation;
 pub mod store;
 pub mod sync;
 pub mod telemetry;

@@ -8,6 +8,7 @@ mod books;
 mod device;
 pub mod power;
 mod server;
+pub mod sim;
 mod world;
 
 pub use books::Books;

@@ -418,3 +418,17 @@ fn stamps_are_bounded(world: &World, device: &Device) {
     let now = TEST_EPOCH_MS + u64::try_from(world.env.monotonic().as_millis()).unwrap();
     assert!(clock.received.0 <= now + 60_000, "{} is ahead of {now}", clock.received.0);
 }
+
+#[test]
+fn i13_a_client_that_is_closed_while_a_burst_gathers_leaves_no_task() {
+    let world = World::new(1);
+    let device = world.device("anna");
+    world.run(device.client.start()).unwrap();
+    world.env.run_until_idle();
+    world.run(device.samples().create("kick", json!({"n": 1}))).unwrap();
+    // The worker waits for more of the burst.
+    world.env.run_until_idle();
+    world.run(device.client.close()).unwrap();
+    world.env.run_until_idle();
+    assert_eq!(device.env.abort_tasks(), 0);
+}

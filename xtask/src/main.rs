@@ -51,6 +51,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run the deterministic simulator, optimised
+    ///
+    /// `cargo xtask sim -- --seeds 0..2000`; `cargo xtask sim -- --help` shows its options.
+    Sim {
+        /// Passed on to the simulator
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Check paths, links, format, lints, docs, dependencies and the wasm build; fails at the first step that fails
     Check {
         /// Do not fetch the advisory database, whose home is not a package registry; dependencies are then not checked
@@ -78,6 +86,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo { release, args } => programs::demo(release, &args),
         Command::Bench { args } => programs::bench(&args),
+        Command::Sim { args } => programs::sim(&args),
         Command::Test => suites::run(),
         Command::Fuzz { target, executions, seconds } => {
             fuzz::fuzz(target.as_deref(), fuzz::Bounds { executions, seconds })

@@ -1,4 +1,4 @@
-//! The programs that xtask builds and runs for the user: the demo and the benchmarks.
+//! The programs that xtask builds and runs for the user: the demo, the benchmarks and the simulator.
 
 use std::process::Command;
 
@@ -21,6 +21,12 @@ pub fn bench(args: &[String]) -> Result {
     // The benchmarks start the server that lies beside them.
     let mut bench = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "bench"]);
     hand_over(bench.arg("--").args(args))
+}
+
+/// Builds the simulator's runner and runs it.
+pub fn sim(args: &[String]) -> Result {
+    let mut sim = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "sim"]);
+    hand_over(sim.arg("--").args(args))
 }
 
 /// Runs a program for the user: its exit code becomes ours.

@@ -75,6 +75,10 @@ impl Engine {
                     return;
                 }
                 wait = engine.tick(&scope, &runtime).await;
+                // Stopped meanwhile: nobody would wake it any more.
+                if engine.turns.are_refused() {
+                    return;
+                }
             }
         });
         self.environment.spawn(task);

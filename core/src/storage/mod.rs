@@ -212,6 +212,48 @@ pub trait Storage: Debug + MaybeSend + MaybeSync + 'static {
     fn close(&self) -> BoxFuture<'_, Result<(), StorageError>>;
 }
 
+impl<S: Storage + ?Sized> Storage for std::sync::Arc<S> {
+    fn attach(&self, environment: SharedEnvironment) {
+        (**self).attach(environment);
+    }
+
+    fn durability(&self) -> Durability {
+        (**self).durability()
+    }
+
+    fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
+        (**self).get(keys)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
+        (**self).scan(scan)
+    }
+
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+        (**self).apply(batch)
+    }
+
+    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        (**self).advance_fence()
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        (**self).size()
+    }
+
+    fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        (**self).suspend()
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        (**self).resume()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        (**self).close()
+    }
+}
+
 /// What can go wrong in a backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -55,6 +55,8 @@ struct Device {
 struct DeviceState {
     /// Wall clock minus ([`TEST_EPOCH_MS`] plus monotonic time), in milliseconds.
     wall_offset_ms: i64,
+    /// What the wall clock shows while it stands still.
+    frozen_ms: Option<u64>,
     random: SeededRandom,
 }
 
@@ -149,7 +151,7 @@ impl TestEnvironment {
             tasks.devices
         };
         let random = SeededRandom::stream(world.seed, index);
-        let state = Mutex::new(DeviceState { wall_offset_ms, random });
+        let state = Mutex::new(DeviceState { wall_offset_ms, frozen_ms: None, random });
         Self { world, device: Arc::new(Device { index, state }) }
     }
 
@@ -170,6 +172,13 @@ impl TestEnvironment {
     pub fn jump_wall(&self, ms: i64) {
         let mut state = lock(&self.device.state);
         state.wall_offset_ms = state.wall_offset_ms.saturating_add(ms);
+    }
+
+    /// Stops this device's wall clock, or lets it go on from the right time. Timers do not notice.
+    pub fn freeze_wall(&self, frozen: bool) {
+        let now = self.now_ms();
+        let mut state = lock(&self.device.state);
+        state.frozen_ms = frozen.then(|| state.frozen_ms.unwrap_or(now));
     }
 
     fn wall_without_offset(&self) -> i64 {
@@ -342,8 +351,10 @@ impl TestEnvironment {
 
 impl Environment for TestEnvironment {
     fn now_ms(&self) -> u64 {
-        let ms = self.wall_without_offset().saturating_add(lock(&self.device.state).wall_offset_ms);
-        u64::try_from(ms).unwrap_or(0)
+        let since_start = self.wall_without_offset();
+        let state = lock(&self.device.state);
+        let ms = since_start.saturating_add(state.wall_offset_ms);
+        state.frozen_ms.unwrap_or_else(|| u64::try_from(ms).unwrap_or(0))
     }
 
     fn monotonic(&self) -> Duration {

@@ -5,6 +5,7 @@ mod environment;
 mod faulty_storage;
 mod random;
 mod script;
+pub mod sim;
 pub mod storage_model;
 pub mod storage_suite;
 mod transport;

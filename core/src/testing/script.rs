@@ -79,7 +79,10 @@ pub(super) enum Effect {
     ActAndAnswer(Problem),
     Garble,
     CutFeed(usize),
+    TruncateFeed(usize),
     Hang,
+    Duplicate,
+    Late(Duration),
 }
 
 impl Fault {
@@ -141,6 +144,24 @@ impl Fault {
     #[must_use]
     pub fn cut_feed(chunks: usize) -> Self {
         Self::of(Effect::CutFeed(chunks))
+    }
+
+    /// The feed, or the live channel, ends after `chunks` chunks or hints as if that were all. No other call notices.
+    #[must_use]
+    pub fn truncate_feed(chunks: usize) -> Self {
+        Self::of(Effect::TruncateFeed(chunks))
+    }
+
+    /// The request arrives twice; the second answer comes back.
+    #[must_use]
+    pub fn duplicate() -> Self {
+        Self::of(Effect::Duplicate)
+    }
+
+    /// The client hears at once that it failed; the request arrives `delay` later, after whatever was sent meanwhile.
+    #[must_use]
+    pub fn late(delay: Duration) -> Self {
+        Self::of(Effect::Late(delay))
     }
 
     /// No answer ever comes; only the request's deadline, or going offline, ends the call.

@@ -152,12 +152,13 @@ impl<T: Transport> ScriptedTransport<T> {
         Ok((fault, Link { environment, network, outages, deadline: context.deadline }))
     }
 
-    /// Makes a call under `fault`.
-    async fn carry_out<R>(
+    /// Makes a call under `fault`. `call` makes it once; `later` makes it in a task of its own.
+    async fn carry_out<R, C: Future<Output = Result<R, TransportError>>>(
         &self,
         fault: &Fault,
         link: &mut Link,
-        call: impl Future<Output = Result<R, TransportError>>,
+        call: impl Fn() -> C,
+        later: impl FnOnce(Arc<T>) -> BoxFuture<'static, ()>,
     ) -> Result<R, TransportError> {
         let environment = &*self.environment;
         let pause = async |delay: Duration| {
@@ -168,22 +169,34 @@ impl<T: Transport> ScriptedTransport<T> {
         let faulty = async {
             pause(fault.request_delay).await;
             let result = match &fault.effect {
-                Effect::Deliver | Effect::CutFeed(_) => call.await,
+                Effect::Deliver | Effect::CutFeed(_) | Effect::TruncateFeed(_) => call().await,
                 Effect::DropRequest => Err(TransportError::Unreachable("the request was dropped".to_owned())),
                 Effect::Answer(problem) => Err(TransportError::problem(problem.clone())),
                 Effect::DropResponse => {
-                    drop(call.await);
+                    drop(call().await);
                     Err(TransportError::Unreachable("the response was dropped".to_owned()))
                 }
                 Effect::ActAndAnswer(problem) => {
-                    drop(call.await);
+                    drop(call().await);
                     Err(TransportError::problem(problem.clone()))
                 }
                 Effect::Garble => {
-                    drop(call.await);
+                    drop(call().await);
                     Err(TransportError::Malformed("the response was garbled".to_owned()))
                 }
                 Effect::Hang => std::future::pending().await,
+                Effect::Duplicate => {
+                    drop(call().await);
+                    call().await
+                }
+                Effect::Late(delay) => {
+                    let (arrival, call) = (environment.sleep(*delay), later(Arc::clone(&self.inner)));
+                    environment.spawn(Box::pin(async move {
+                        arrival.await;
+                        call.await;
+                    }));
+                    Err(TransportError::Unreachable("the request is late".to_owned()))
+                }
             };
             pause(fault.response_delay).await;
             result
@@ -195,6 +208,11 @@ impl<T: Transport> ScriptedTransport<T> {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     // Every change of the state is a single step, so a panic elsewhere leaves it whole.
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What only reads has no effect when it arrives late.
+fn never<T>(_: Arc<T>) -> BoxFuture<'static, ()> {
+    Box::pin(std::future::ready(()))
 }
 
 fn offline() -> TransportError {
@@ -249,28 +267,31 @@ impl Link {
 /// A reader that breaks with its link, or after a number of items.
 struct CutReader<R: ?Sized> {
     link: Link,
-    /// Items until it breaks.
+    /// Items until it breaks, or ends in peace.
     left: Option<usize>,
+    breaks: bool,
     inner: Box<R>,
 }
 
 impl<R: ?Sized> CutReader<R> {
     fn new(link: Link, fault: &Fault, inner: Box<R>) -> Self {
         let left = match fault.effect {
-            Effect::CutFeed(items) => Some(items),
+            Effect::CutFeed(items) | Effect::TruncateFeed(items) => Some(items),
             _ => None,
         };
-        Self { link, left, inner }
+        Self { link, left, breaks: matches!(fault.effect, Effect::CutFeed(_)), inner }
     }
 
-    fn count_down(&mut self) -> Result<(), TransportError> {
+    /// Whether there is another item; an error where the reader breaks.
+    fn count_down(&mut self) -> Result<bool, TransportError> {
         match &mut self.left {
-            Some(0) => Err(TransportError::Unreachable("the feed was cut".to_owned())),
+            Some(0) if self.breaks => Err(TransportError::Unreachable("the feed was cut".to_owned())),
+            Some(0) => Ok(false),
             Some(left) => {
                 *left -= 1;
-                Ok(())
+                Ok(true)
             }
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 }
@@ -278,7 +299,9 @@ impl<R: ?Sized> CutReader<R> {
 impl ChangeReader for CutReader<dyn ChangeReader> {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Chunk>, TransportError>> {
         Box::pin(async move {
-            self.count_down()?;
+            if !self.count_down()? {
+                return Ok(None);
+            }
             self.link.hold(self.inner.next()).await
         })
     }
@@ -287,7 +310,9 @@ impl ChangeReader for CutReader<dyn ChangeReader> {
 impl LiveReader for CutReader<dyn LiveReader> {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<LiveHint>, TransportError>> {
         Box::pin(async move {
-            self.count_down()?;
+            if !self.count_down()? {
+                return Ok(None);
+            }
             self.link.hold(self.inner.next()).await
         })
     }
@@ -327,7 +352,11 @@ impl<T: Transport> Transport for ScriptedTransport<T> {
         Box::pin(async move {
             let (fault, mut link) = self.begin(context, Asked::Push(request.clone()))?;
             let _in_flight = InFlight::new(&self.state, &request.scope);
-            self.carry_out(&fault, &mut link, self.inner.push(context, request)).await
+            let (late_context, late_request) = (context.clone(), request.clone());
+            let later = |inner: Arc<T>| -> BoxFuture<'static, ()> {
+                Box::pin(async move { drop(inner.push(&late_context, &late_request).await) })
+            };
+            self.carry_out(&fault, &mut link, || self.inner.push(context, request), later).await
         })
     }
 
@@ -338,7 +367,7 @@ impl<T: Transport> Transport for ScriptedTransport<T> {
     ) -> BoxFuture<'a, Result<Box<dyn ChangeReader>, TransportError>> {
         Box::pin(async move {
             let (fault, mut link) = self.begin(context, Asked::Changes(request.clone()))?;
-            let inner = self.carry_out(&fault, &mut link, self.inner.changes(context, request)).await?;
+            let inner = self.carry_out(&fault, &mut link, || self.inner.changes(context, request), never).await?;
             let reader: Box<dyn ChangeReader> = Box::new(CutReader::new(link, &fault, inner));
             Ok(reader)
         })
@@ -354,7 +383,12 @@ impl<T: Transport> Transport for ScriptedTransport<T> {
         Box::pin(async move {
             let asked = Asked::Request { method, path: path.to_owned(), body: body.clone() };
             let (fault, mut link) = self.begin(context, asked)?;
-            self.carry_out(&fault, &mut link, self.inner.request(context, method, path, body)).await
+            let (late_context, late_path, late_body) = (context.clone(), path.to_owned(), body.clone());
+            let later = move |inner: Arc<T>| -> BoxFuture<'static, ()> {
+                Box::pin(async move { drop(inner.request(&late_context, method, &late_path, late_body).await) })
+            };
+            let call = || self.inner.request(context, method, path, body.clone());
+            self.carry_out(&fault, &mut link, call, later).await
         })
     }
 
@@ -364,7 +398,7 @@ impl<T: Transport> Transport for ScriptedTransport<T> {
     ) -> BoxFuture<'a, Result<Option<Box<dyn LiveReader>>, TransportError>> {
         Box::pin(async move {
             let (fault, mut link) = self.begin(context, Asked::Live)?;
-            let inner = self.carry_out(&fault, &mut link, self.inner.live(context)).await?;
+            let inner = self.carry_out(&fault, &mut link, || self.inner.live(context), never).await?;
             // The deadline is for opening the channel; hints may take as long as they like.
             link.deadline = None;
             Ok(inner.map(|inner| Box::new(CutReader::new(link, &fault, inner)) as Box<dyn LiveReader>))

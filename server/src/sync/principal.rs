@@ -19,7 +19,7 @@ impl Principal {
     ///
     /// # Errors
     /// `404 scope_not_found` for a workspace of others, which looks like one that does not exist.
-    pub(super) fn scope_key(&self, scope: &Scope) -> Result<ScopeKey, Problem> {
+    pub(crate) fn scope_key(&self, scope: &Scope) -> Result<ScopeKey, Problem> {
         match scope {
             Scope::User => Ok(self.user_scope()),
             Scope::Workspace(id) if self.workspaces.iter().any(|own| **own == **id) => Ok(workspace_key(id)),

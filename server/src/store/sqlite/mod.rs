@@ -1,6 +1,8 @@
 //! The store on SQLite: one file, one writer that shares its commits, readers on snapshots of their own.
 
 mod connection;
+#[cfg(feature = "testing")]
+mod image;
 mod reads;
 mod schema;
 mod store;

@@ -71,6 +71,15 @@ impl SqliteStore {
         Self::new(None, None, &SqliteOptions::default())
     }
 
+    /// Work on the connection itself.
+    #[cfg(feature = "testing")]
+    pub(super) fn with_connection<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        work(self.inner.writer.connection().as_mut().ok_or(StoreError::Closed)?)
+    }
+
     fn new(path: Option<PathBuf>, lock: Option<File>, options: &SqliteOptions) -> Result<Self, StoreError> {
         let mut connection = open_writer(path.as_deref(), options)?;
         schema::migrate(&mut connection)?;

@@ -1,0 +1,130 @@
+//! Who may do what: the identity provider of a simulation. Tokens are numbered, so that they can expire, and carry a mark
+//! that must never be seen anywhere else (I15).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::platform::BoxFuture;
+use crate::protocol::Problem;
+use crate::transport::RequestContext;
+
+/// What every token contains. Found anywhere but in a request's credentials, it is a leak.
+pub const CANARY: &str = "canary7e3b";
+
+/// Whose a request is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub account: String,
+    /// The workspaces that it is a member of.
+    pub workspaces: Vec<String>,
+}
+
+/// Issues tokens and judges them. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Access {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Per account, the number of its newest token, and of the newest that has expired.
+    tokens: BTreeMap<String, (u64, u64)>,
+    members: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Access {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new token for `account`.
+    #[must_use]
+    pub fn issue(&self, account: &str) -> SecretString {
+        let mut state = self.lock();
+        let (newest, _) = state.tokens.entry(account.to_owned()).or_default();
+        *newest += 1;
+        SecretString::from(format!("{CANARY}.{account}.{newest}"))
+    }
+
+    /// Every token that `account` was given so far is refused from now on.
+    pub fn expire(&self, account: &str) {
+        if let Some((newest, expired)) = self.lock().tokens.get_mut(account) {
+            *expired = *newest;
+        }
+    }
+
+    /// Makes `account` a member of a workspace.
+    pub fn admit(&self, account: &str, workspace: &str) {
+        self.lock().members.entry(account.to_owned()).or_default().insert(workspace.to_owned());
+    }
+
+    /// Ends a membership.
+    pub fn expel(&self, account: &str, workspace: &str) {
+        if let Some(workspaces) = self.lock().members.get_mut(account) {
+            workspaces.remove(workspace);
+        }
+    }
+
+    /// All that `account` may see.
+    #[must_use]
+    pub fn caller(&self, account: &str) -> Caller {
+        let workspaces = self.lock().members.get(account).map(|all| all.iter().cloned().collect()).unwrap_or_default();
+        Caller { account: account.to_owned(), workspaces }
+    }
+
+    /// Whose a request is.
+    ///
+    /// # Errors
+    /// `401 unauthorized` if its token is missing, unknown or expired.
+    pub fn judge(&self, context: &RequestContext) -> Result<Caller, Problem> {
+        let refused = || Problem::new(401, "unauthorized", "the token is missing, unknown or expired");
+        let token = context.token.as_ref().ok_or_else(refused)?.expose_secret();
+        let mut parts = token.split('.');
+        let (Some(CANARY), Some(account), Some(number)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(refused());
+        };
+        let number: u64 = number.parse().map_err(|_| refused())?;
+        let (newest, expired) = self.lock().tokens.get(account).copied().unwrap_or_default();
+        if number <= expired || number > newest { Err(refused()) } else { Ok(self.caller(account)) }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("accounts", &self.lock().tokens.len()).finish_non_exhaustive()
+    }
+}
+
+/// A device's source of tokens, which can be told to fail, as when the user has to sign in again.
+#[derive(Clone, Debug)]
+pub struct Wallet {
+    access: Access,
+    account: String,
+    closed: Arc<Mutex<bool>>,
+}
+
+impl Wallet {
+    /// Tokens of `account`.
+    #[must_use]
+    pub fn new(access: Access, account: &str) -> Self {
+        Self { access, account: account.to_owned(), closed: Arc::default() }
+    }
+
+    /// From now on there is no token to be had; or there is again.
+    pub fn set_closed(&self, closed: bool) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = closed;
+    }
+}
+
+impl crate::engine::Credentials for Wallet {
+    fn token(&self, _: crate::engine::TokenReason) -> BoxFuture<'_, Result<SecretString, String>> {
+        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let token =
+            if closed { Err("the user has to sign in".to_owned()) } else { Ok(self.access.issue(&self.account)) };
+        Box::pin(std::future::ready(token))
+    }
+}

@@ -1,0 +1,107 @@
+//! What must hold on a device at any moment: every acknowledged write has one fate (I1, I2), what was refused says why (I12),
+//! the queue keeps to its limit (I13), and nothing has panicked (I16).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Violation;
+use crate::Client;
+use crate::error::Result as CallResult;
+use crate::model::EventId;
+use crate::replica::rows::{Outcome, QueueEntry};
+use crate::testing::sim::perform::feature_check;
+use crate::testing::sim::world::{Checked, World};
+
+/// What a replica says of itself.
+struct Account {
+    queue: BTreeMap<u64, QueueEntry>,
+    outcomes: Vec<(EventId, Option<Outcome>)>,
+}
+
+impl World<'_> {
+    /// Checks a device on which a process runs.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn check_device(&mut self, number: usize) -> Checked {
+        let device = &self.devices[number];
+        let Some(client) = device.client.clone().filter(|_| !device.suspended) else { return Ok(()) };
+        let disk = device.present_disk().expect("a client has a disk").clone();
+        disk.set_calm(true);
+        let checked = self.look_at(number, &client);
+        disk.set_calm(false);
+        checked?;
+        let features = self.features;
+        for feature in features {
+            let app = self.app(number, client.clone());
+            let ledger = std::mem::take(&mut self.ledger);
+            let checked = feature_check(self, number, feature.check_device(&app, &ledger));
+            self.ledger = ledger;
+            checked?;
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, number: usize, client: &Client) -> Checked {
+        let replica = self.devices[number].replica();
+        let ids: Vec<_> = self
+            .ledger
+            .of(&replica)
+            .filter(|entry| entry.standing != super::Standing::Lost)
+            .map(|entry| entry.id.clone())
+            .collect();
+        let Some(account) = self.guarded(number, take_account(client, &ids)) else { return Ok(()) };
+        let account = account.map_err(|error| Violation::new("run", format!("d{number} cannot be read: {error}")))?;
+        let status = client.status();
+        let parked = account.queue.values().filter(|entry| entry.parked.is_some()).count() as u64;
+        if (status.pending + status.parked, status.parked) != (account.queue.len() as u64, parked) {
+            let what = format!("{replica} counts {status:?}, and its queue holds {}", account.queue.len());
+            return Err(Violation::new("I2", what));
+        }
+        for scope in status.scopes.values() {
+            if let Some(error) = scope.last_error.as_ref().filter(|error| error.starts_with("internal")) {
+                return Err(Violation::new("I16", format!("{replica}: {error}")));
+            }
+        }
+        let unexplained = |entry: &&QueueEntry| entry.parked.as_ref().is_some_and(|why| why.code.is_empty());
+        if let Some(entry) = account.queue.values().find(unexplained) {
+            return Err(Violation::new(
+                "I12",
+                format!("{} is parked on {replica}, and nobody says why", entry.event.id),
+            ));
+        }
+        let mut taken = BTreeSet::new();
+        for (id, outcome) in account.outcomes {
+            if let Some((position, parked)) = waiting(outcome.as_ref()) {
+                let entry = account.queue.get(&position);
+                let there = entry.is_some_and(|entry| entry.event.id == id && entry.parked.is_some() == parked);
+                if !there || !taken.insert(position) {
+                    let what = format!("{id} should wait at {position} of {replica}'s queue: {entry:?}");
+                    return Err(Violation::new("I2", what));
+                }
+            }
+            self.ledger.hear(&id, outcome)?;
+        }
+        Ok(())
+    }
+}
+
+fn waiting(outcome: Option<&Outcome>) -> Option<(u64, bool)> {
+    match outcome? {
+        Outcome::Pending { position } => Some((*position, false)),
+        Outcome::Parked { position } => Some((*position, true)),
+        _ => None,
+    }
+}
+
+async fn take_account(client: &Client, ids: &[EventId]) -> CallResult<Account> {
+    let reader = client.replica();
+    let mut queue = BTreeMap::new();
+    for scope in reader.scopes().await? {
+        queue.extend(reader.entries(&scope, 0, usize::MAX).await?);
+    }
+    let mut outcomes = Vec::with_capacity(ids.len());
+    for id in ids {
+        outcomes.push((id.clone(), client.outcome(id).await?));
+    }
+    Ok(Account { queue, outcomes })
+}

@@ -1,0 +1,197 @@
+//! What runs have met: every kind of fault, and every error that an app can see. A gate that runs many seeds requires all of
+//! them, so that a fault which is never injected, or an error that nobody can provoke any more, does not go unnoticed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::error::{Error, InvalidCode};
+use crate::storage::StorageError;
+use crate::transport::TransportError;
+
+/// How often each thing was met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    counts: BTreeMap<String, u64>,
+}
+
+impl Coverage {
+    /// Counts one.
+    pub fn hit(&mut self, name: impl Into<String>) {
+        *self.counts.entry(name.into()).or_default() += 1;
+    }
+
+    /// Counts an error that an app's call returned.
+    pub fn error(&mut self, error: &Error) {
+        self.hit(format!("error/{}", variant(error)));
+    }
+
+    /// Adds what another run has met.
+    pub fn add(&mut self, other: &Self) {
+        for (name, count) in &other.counts {
+            *self.counts.entry(name.clone()).or_default() += count;
+        }
+    }
+
+    /// What was met, by name.
+    #[must_use]
+    pub fn counts(&self) -> &BTreeMap<String, u64> {
+        &self.counts
+    }
+
+    /// What has to be met, and was not.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        required().into_iter().filter(|name| !self.counts.contains_key(name)).collect()
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.counts.iter().try_for_each(|(name, count)| writeln!(f, "{count:>9}  {name}"))
+    }
+}
+
+/// Every kind of fault, and every error but those that nothing can provoke from outside:
+/// `internal` is a defect (and fails a run), `storage_stale` never leaves the core.
+#[must_use]
+pub fn required() -> Vec<String> {
+    const FAULTS: [&str; 46] = [
+        "network/drop_request",
+        "network/drop_response",
+        "network/duplicate",
+        "network/late",
+        "network/delay",
+        "network/garble",
+        "network/cut",
+        "network/truncate",
+        "network/hang",
+        "network/status_500",
+        "network/status_503",
+        "network/status_401",
+        "network/status_413",
+        "network/status_after_acting",
+        "network/too_many_requests",
+        "network/kill_server",
+        "device/crash",
+        "device/crash_before_write",
+        "device/crash_after_write",
+        "device/power_loss",
+        "device/power_loss_of_writes",
+        "device/suspend",
+        "device/resume",
+        "device/jump_clock",
+        "device/freeze_clock",
+        "device/thaw_clock",
+        "device/fill_disk",
+        "device/empty_disk",
+        "device/fail_disk",
+        "device/lose_store",
+        "device/copy_store",
+        "device/restore_copy",
+        "device/go_offline",
+        "device/go_online",
+        "device/tell_network",
+        "device/expire_tokens",
+        "device/close_wallet",
+        "device/switch_account",
+        "device/set_enabled",
+        "device/intrude",
+        "device/expel",
+        "device/reopen",
+        "server/kill",
+        "server/backup",
+        "server/restore",
+        "server/collect_garbage",
+    ];
+    let invalid = INVALID.iter().map(|code| code.as_str());
+    let faults = FAULTS.iter().map(|name| (*name).to_owned());
+    faults.chain(ERRORS.iter().copied().chain(invalid).map(|code| format!("error/{code}"))).collect()
+}
+
+/// The errors that a run can provoke, by [`variant`].
+const ERRORS: [&str; 24] = [
+    "not_found",
+    "already_exists",
+    "event_state",
+    "queue_full",
+    "identity_mismatch",
+    "sealed",
+    "scope_lost",
+    "disabled",
+    "closed",
+    "auth_required",
+    "deadline",
+    "storage_full",
+    "already_open",
+    "newer_schema",
+    "not_a_replica",
+    "storage_corrupt",
+    "storage_unavailable",
+    "suspended",
+    "storage_closed",
+    "storage_io",
+    "unreachable",
+    "problem",
+    "malformed_answer",
+    "protocol",
+];
+
+/// The rules that an app's input can break. `invalid_stamp` and `invalid_event` are of the wire: no call can bring them about.
+const INVALID: [InvalidCode; 18] = [
+    InvalidCode::Id,
+    InvalidCode::ReservedName,
+    InvalidCode::Pointer,
+    InvalidCode::PointerIntoArray,
+    InvalidCode::Key,
+    InvalidCode::Json,
+    InvalidCode::Number,
+    InvalidCode::LoneSurrogate,
+    InvalidCode::NulCharacter,
+    InvalidCode::NestingTooDeep,
+    InvalidCode::DocumentTooLarge,
+    InvalidCode::NotAnObject,
+    InvalidCode::Patch,
+    InvalidCode::TextEdit,
+    InvalidCode::TypeMismatch,
+    InvalidCode::Transaction,
+    InvalidCode::Query,
+    InvalidCode::Config,
+];
+
+/// The name of an error's variant. Written without a catch-all, so that a new variant does not compile until somebody says
+/// how it is provoked.
+fn variant(error: &Error) -> &'static str {
+    match error {
+        Error::Invalid { code, .. } => code.as_str(),
+        Error::NotFound(_) => "not_found",
+        Error::AlreadyExists(_) => "already_exists",
+        Error::Event { .. } => "event_state",
+        Error::QueueFull { .. } => "queue_full",
+        Error::IdentityMismatch { .. } => "identity_mismatch",
+        Error::Sealed => "sealed",
+        Error::ScopeLost(_) => "scope_lost",
+        Error::Disabled => "disabled",
+        Error::Closed => "closed",
+        Error::Auth(_) => "auth_required",
+        Error::Deadline(_) => "deadline",
+        Error::Storage(error) => match error {
+            StorageError::Stale => "storage_stale",
+            StorageError::Full(_) => "storage_full",
+            StorageError::AlreadyOpen(_) => "already_open",
+            StorageError::NewerSchema { .. } => "newer_schema",
+            StorageError::Foreign(_) => "not_a_replica",
+            StorageError::Corrupt(_) => "storage_corrupt",
+            StorageError::Unavailable(_) => "storage_unavailable",
+            StorageError::Suspended => "suspended",
+            StorageError::Closed(_) => "storage_closed",
+            StorageError::Io(_) => "storage_io",
+        },
+        Error::Transport(error) => match error {
+            TransportError::Unreachable(_) => "unreachable",
+            TransportError::Problem(_) => "problem",
+            TransportError::Malformed(_) => "malformed_answer",
+        },
+        Error::Protocol(_) => "protocol",
+        Error::Internal(_) => "internal",
+    }
+}

@@ -1,0 +1,114 @@
+//! What the apps of a simulation do: features, each with its generator and its checks in one file.
+//!
+//! To add one, implement [`Feature`] and hand it to the simulation; the built-in ones are
+//! in this folder.
+
+use std::fmt::Debug;
+
+mod counters;
+mod fields;
+mod groups;
+mod place;
+
+pub use counters::Counters;
+pub use fields::Fields;
+pub use groups::Groups;
+use place::Place;
+
+use super::checks::{Ending, Violation};
+use super::config::Config;
+use super::ledger::{Ledger, Planned, ReplicaId};
+use crate::Client;
+use crate::error::Result;
+use crate::model::{EventId, Value};
+use crate::platform::BoxFuture;
+use crate::testing::SeededRandom;
+
+/// A kind of use: how to write, and what must be true of what was written.
+///
+/// # Contract
+/// - [`draw`](Self::draw) depends on nothing but its arguments: steps are drawn before the run.
+/// - [`attempt`](Self::attempt) says what it will write before it writes it, so that a call which never returns can be
+///   accounted for. One call makes all of its writes or none.
+/// - Checks read; they write nothing and let no time pass.
+pub trait Feature: Debug + Send + Sync {
+    /// Its name in actions and fixtures.
+    fn name(&self) -> &'static str;
+
+    /// A step, as the feature itself will understand it.
+    fn draw(&self, random: &mut SeededRandom, config: &Config) -> Value;
+
+    /// What has to be there before anything goes wrong: made once for each account, on its first device.
+    fn prepare(&self, app: &App) -> Vec<Attempt> {
+        let _ = app;
+        Vec::new()
+    }
+
+    /// The step as a call; `None` if it means nothing in this place.
+    fn attempt(&self, app: &App, step: &Value) -> Option<Attempt>;
+
+    /// The code with which the step must be refused, if it is a bad one.
+    fn expects(&self, step: &Value) -> Option<&'static str> {
+        let _ = step;
+        None
+    }
+
+    /// Whether a step may be refused with this code, because of what the app sees at the moment.
+    fn may_fail(&self, code: &str) -> bool {
+        matches!(code, "not_found" | "already_exists" | "type_mismatch" | "pointer_into_array")
+    }
+
+    /// Checks what the writer must see right after its call has returned (I6).
+    fn check_written<'a>(&'a self, app: &'a App, step: &'a Value) -> BoxFuture<'a, Result<(), Violation>> {
+        let _ = (app, step);
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Checks what a device must see at any moment.
+    fn check_device<'a>(&'a self, app: &'a App, ledger: &'a Ledger) -> BoxFuture<'a, Result<(), Violation>> {
+        let _ = (app, ledger);
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Checks what is left at the end, when everybody is in unison.
+    ///
+    /// # Errors
+    /// What is not as it must be.
+    fn check_end(&self, end: &Ending<'_>) -> Result<(), Violation> {
+        let _ = end;
+        Ok(())
+    }
+}
+
+/// An app on a device, as a feature meets it.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The client.
+    pub client: Client,
+    /// Whose replica, on which device.
+    pub replica: ReplicaId,
+    /// Goes into every value that is written: tells account, device and call, and is never used twice.
+    pub mark: String,
+    /// Events that this replica accepted lately, newest first.
+    pub recent: Vec<(EventId, Planned)>,
+}
+
+/// A call that is about to be made.
+pub struct Attempt {
+    /// Its writes.
+    pub writes: Vec<Planned>,
+    /// Makes it, and returns the ids of its events, in the order of `writes`.
+    pub call: BoxFuture<'static, Result<Vec<EventId>>>,
+}
+
+impl Debug for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt").field("writes", &self.writes).finish_non_exhaustive()
+    }
+}
+
+/// The features that the simulator brings along.
+#[must_use]
+pub fn built_in() -> Vec<Box<dyn Feature>> {
+    vec![Box::new(Fields), Box::new(Counters), Box::new(Groups)]
+}
