@@ -52,7 +52,7 @@ impl OneRecord {
         mut event: SyncEvent,
         device: &DeviceId,
         push_seq: u64,
-    ) -> Result<Taken, (Refusal, SyncEvent)> {
+    ) -> Result<Taken, Box<(Refusal, SyncEvent)>> {
         let author = Author { user: "alice".to_owned(), device: device.clone() };
         let own = self.log.iter().rev().find(|logged| logged.by.device == *device);
         let previous = own.map(|logged| newest_stamp(&logged.event).clone());
@@ -69,7 +69,7 @@ impl OneRecord {
         assert_eq!(merge(self.record.as_ref(), &unseen, &write), result, "a merge is a function");
         let merged = match result {
             Ok(merged) => merged,
-            Err(refusal) => return Err((refusal, event)),
+            Err(refusal) => return Err(Box::new((refusal, event))),
         };
         self.log.push(LoggedWrite {
             event: event.clone(),

@@ -41,7 +41,10 @@ pub fn merge(data: &[u8]) {
         let record = server.record.clone();
         match server.take(draft, &writer, number as u64 + 1) {
             Ok(taken) => check(&server, &taken, &writer),
-            Err((refusal, event)) => check_refusal(&server, record.as_ref(), &refusal, &event, &writer),
+            Err(refused) => {
+                let (refusal, event) = *refused;
+                check_refusal(&server, record.as_ref(), &refusal, &event, &writer);
+            }
         }
         if !policies {
             check_floor(&server);

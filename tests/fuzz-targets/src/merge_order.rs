@@ -72,7 +72,8 @@ fn arrive(queues: &[Vec<SyncEvent>; DEVICES], order: &[usize], structured: bool)
         let next = (pick..pick + DEVICES).find_map(|at| Some((at % DEVICES, queues[at % DEVICES].next()?)));
         let Some((writer, event)) = next else { return server };
         push_seq += 1;
-        if let Err((refusal, event)) = server.take(event.clone(), &device(writer), push_seq) {
+        if let Err(refused) = server.take(event.clone(), &device(writer), push_seq) {
+            let (refusal, event) = *refused;
             panic!("{event:?}: {refusal:?}");
         }
     }

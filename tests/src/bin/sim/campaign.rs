@@ -44,7 +44,7 @@ fn work(cli: &Cli, seeds: &Range<u64>, next: &AtomicU64, found: &Mutex<Found>) {
         if seed >= seeds.end || enough {
             return;
         }
-        let twice = cli.twice > 0 && seed % cli.twice == 0;
+        let twice = cli.twice > 0 && seed.is_multiple_of(cli.twice);
         let outcome = run_one(&simulation, seed, twice);
         let failure = match outcome {
             Ok((actions, coverage)) => {
@@ -63,7 +63,7 @@ fn work(cli: &Cli, seeds: &Range<u64>, next: &AtomicU64, found: &Mutex<Found>) {
             tell(cli, &failure);
             found.failures.push(failure);
         }
-        if std::io::stderr().is_terminal() || found.runs % 500 == 0 {
+        if std::io::stderr().is_terminal() || found.runs.is_multiple_of(500) {
             eprint!("\r{} of {} seeds, {} failed", found.runs, seeds.end - seeds.start, found.failures.len());
             drop(std::io::stderr().flush());
         }
