@@ -11,6 +11,8 @@ use unisono_tests::power::losses::Range;
 use unisono_tests::power::marks::Mark;
 use unisono_tests::power::server_run::{Server, losses};
 
+/// Calls between two at which a child is really killed; the images are of every call.
+const KILL_STEP: usize = 7;
 /// The program whose children are recorded.
 const POWER: &str = env!("CARGO_BIN_EXE_power");
 const SEED: u64 = 0x5345_5256;
@@ -112,5 +114,26 @@ fn b34_a_flush_of_the_server_that_fails_is_never_answered_and_work_goes_on_in_th
     for sticky in [false, true] {
         let refusals = every_call_fails(FaultKind::Sync, sticky);
         assert_eq!(refusals.keys().collect::<Vec<_>>(), ["storage_io"]);
+    }
+}
+
+#[test]
+fn b34_a_server_that_is_killed_at_any_call_loses_nothing_that_was_promised() {
+    for durability in [Durability::Full, Durability::Normal] {
+        let mut kills = 0;
+        for at in (0..).step_by(KILL_STEP) {
+            let victim = Server {
+                long: false,
+                fault: Some(Fault { kind: FaultKind::Kill, sticky: false, at }),
+                ..Server::sound(durability)
+            };
+            if !victim.killed(Path::new(POWER)).unwrap_or_else(|what| panic!("{durability:?}, killed at {at}: {what}"))
+            {
+                break;
+            }
+            kills += 1;
+        }
+        println!("{durability:?}: {kills} kills");
+        assert!(kills > 20, "{kills}");
     }
 }

@@ -1,6 +1,6 @@
 //! Records the server's workload and loses the power of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use unisono::storage::Durability;
 
@@ -34,8 +34,24 @@ impl Server {
     /// # Errors
     /// What keeps it from being run.
     pub fn run(self, program: &Path) -> Result<Recorded, String> {
+        self.run_in(program, scratch().path())
+    }
+
+    /// Runs it until its fault kills it, and holds what is really left to the promises. Returns whether the fault has struck.
+    ///
+    /// # Errors
+    /// The first promise that is broken; what keeps it from being run.
+    pub fn killed(self, program: &Path) -> Result<bool, String> {
         let folder = scratch();
-        let place = folder.path().join("server");
+        let recorded = self.run_in(program, folder.path())?;
+        let mut answers = Answers::default();
+        recorded.marks().for_each(|mark| answers.note(&mark));
+        server_check::check(&place(folder.path()), &answers, true)?;
+        Ok(!recorded.succeeded)
+    }
+
+    fn run_in(self, program: &Path, folder: &Path) -> Result<Recorded, String> {
+        let place = place(folder);
         std::fs::create_dir(&place).map_err(|error| error.to_string())?;
         let mut arguments = vec!["server".to_owned(), place.display().to_string()];
         if self.durability == Durability::Normal {
@@ -49,6 +65,10 @@ impl Server {
         }
         record(program, &arguments, &place)
     }
+}
+
+fn place(folder: &Path) -> PathBuf {
+    folder.join("server")
 }
 
 /// Loses power at each moment of a record, and holds every image to what `promised` promises. Stops after `enough`
