@@ -90,6 +90,7 @@ pub enum Error {
 
 /// Broad classes of [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The server cannot be reached or is overloaded.

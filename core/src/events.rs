@@ -7,6 +7,7 @@ use crate::replica::rows::Outcome;
 
 /// Something happened. Delivered when the app asks for the next one, never inside one of its calls.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[non_exhaustive]
 pub enum ClientEvent {
     /// A scope's sync state changed.

@@ -13,6 +13,8 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod events;
+#[cfg(feature = "uniffi")]
+mod foreign;
 pub mod limits;
 pub mod merge;
 pub mod model;
@@ -33,5 +35,7 @@ pub mod transport;
 pub use client::{Client, ClientBuilder, Collection};
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "uniffi")]
+pub use foreign::{UniFfiTag, UnisonoError};
 #[cfg(feature = "native")]
 pub use platform::TokioEnvironment;

@@ -6,6 +6,7 @@
 
 mod books;
 mod device;
+pub mod http_server;
 pub mod power;
 mod server;
 pub mod sim;

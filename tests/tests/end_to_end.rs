@@ -4,70 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use unisono::engine::{SyncState, TokenFn};
-use unisono::environment::SharedEnvironment;
 use unisono::events::ClientEvent;
 use unisono::model::Scope;
 use unisono::query::eq;
 use unisono::storage::SqliteStorage;
 use unisono::transport::HttpTransport;
-use unisono::{Client, ClientBuilder, Environment, TokioEnvironment};
-use unisono_server::auth::{Grant, JwtOptions, JwtSecret, JwtVerifier, mint};
-use unisono_server::net::{ServeOptions, serve};
-use unisono_server::{AppOptions, ServiceOptions, SqliteOptions, SqliteStore, SyncService, app};
+use unisono::{Client, ClientBuilder};
 use unisono_tests::canonical_state;
-
-const SECRET: &str = "a-secret-of-at-least-32-bytes-for-tests";
-
-struct Server {
-    address: String,
-    service: SyncService,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<bool>,
-}
-
-impl Server {
-    async fn start(folder: &Path, address: &str) -> Self {
-        let environment: SharedEnvironment = Arc::new(TokioEnvironment);
-        let store = SqliteStore::open(folder.join("server.db"), &SqliteOptions::default()).unwrap();
-        let service = SyncService::open(store, environment.clone(), ServiceOptions::default()).await.unwrap();
-        let verifier = JwtVerifier::new(&JwtSecret::new(SECRET).unwrap(), JwtOptions::default(), environment.clone());
-        let router = app(service.clone(), AppOptions::new(Arc::new(verifier), environment));
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listener, router, ServeOptions::default(), async {
-            let _ = stopped.await;
-        }));
-        Self { address, service, stop, serving }
-    }
-
-    async fn stop(self) -> String {
-        drop(self.stop);
-        assert!(self.serving.await.unwrap(), "all requests ended in time");
-        self.service.close().await;
-        self.address
-    }
-}
-
-fn token(user: &str, seconds: i64) -> SecretString {
-    let now = i64::try_from(TokioEnvironment.now_ms() / 1000).unwrap();
-    let at = |offset: i64| u64::try_from(now + offset).unwrap();
-    let grant = Grant {
-        sub: user.into(),
-        workspaces: vec!["band".into()],
-        iat: at(-1000),
-        exp: at(seconds),
-        iss: None,
-        aud: None,
-    };
-    mint(&JwtSecret::new(SECRET).unwrap(), &grant).unwrap()
-}
+use unisono_tests::http_server::{HttpServer as Server, token};
 
 fn builder(folder: &Path, name: &str, address: &str) -> ClientBuilder {
     Client::builder()
@@ -84,8 +31,8 @@ async fn open(folder: &Path, name: &str, address: &str) -> Client {
 async fn two_files_and_a_server_end_in_unison_over_http() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), "127.0.0.1:0").await;
-    let a = open(folder.path(), "a.db", &server.address).await;
-    let b = open(folder.path(), "b.db", &server.address).await;
+    let a = open(folder.path(), "a.db", server.address()).await;
+    let b = open(folder.path(), "b.db", server.address()).await;
     let second = SqliteStorage::open(folder.path().join("a.db")).unwrap_err();
     assert_eq!(second.code(), "already_open");
 
@@ -133,14 +80,14 @@ async fn background_sync_carries_a_write_to_a_workspace_and_renews_an_expired_to
         let token = if first { token("anna", -500) } else { token("anna", 600) };
         Box::pin(async move { Ok::<_, String>(token) }) as unisono::platform::BoxFuture<'static, _>
     });
-    let a = builder(folder.path(), "a.db", &server.address).credentials(credentials).build().await.unwrap();
+    let a = builder(folder.path(), "a.db", server.address()).credentials(credentials).build().await.unwrap();
     let mut events = a.events();
     a.start().await.unwrap();
     let id = a.workspace("band").collection("samples").create("loop", json!({"bpm": 90})).await.unwrap();
     a.settled(&id).await.unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 2, "one token to begin with, one renewal, however many scopes");
 
-    let b = open(folder.path(), "b.db", &server.address).await;
+    let b = open(folder.path(), "b.db", server.address()).await;
     let shared = b.workspace("band").collection("samples");
     b.sync_now().await.unwrap();
     assert_eq!(shared.get("loop").await.unwrap(), None, "a workspace is synced once the app wants it");

@@ -13,8 +13,18 @@ use crate::queue::{Draft, Mutation};
 pub struct Collection {
     pub(super) client: Client,
     /// A bad name is reported by the first call that can fail.
-    place: Result<(Scope, CollectionName), String>,
+    place: Result<(Scope, CollectionName), BadName>,
     options: WriteOptions,
+}
+
+/// What is wrong with a name; an [`Error`] cannot be cloned.
+pub(super) type BadName = (InvalidCode, String);
+
+pub(super) fn bad_name(error: Error) -> BadName {
+    match error {
+        Error::Invalid { code, message } => (code, message),
+        other => (InvalidCode::Id, other.to_string()),
+    }
 }
 
 /// How a write meets concurrent ones.
@@ -30,6 +40,7 @@ pub struct WriteOptions {
 
 /// The state of one record's sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum RecordState {
     /// The server has acknowledged what the app sees.
     Synced,
@@ -42,8 +53,8 @@ pub enum RecordState {
 }
 
 impl Collection {
-    pub(super) fn new(client: Client, scope: Result<Scope, String>, name: String) -> Self {
-        let place = scope.and_then(|scope| Ok((scope, app_collection(&name).map_err(|error| error.to_string())?)));
+    pub(super) fn new(client: Client, scope: Result<Scope, BadName>, name: String) -> Self {
+        let place = scope.and_then(|scope| Ok((scope, app_collection(&name).map_err(bad_name)?)));
         Self { client, place, options: WriteOptions::default() }
     }
 
@@ -70,7 +81,7 @@ impl Collection {
     }
 
     pub(super) fn place(&self) -> Result<&(Scope, CollectionName)> {
-        self.place.as_ref().map_err(|message| Error::invalid(InvalidCode::Id, message.clone()))
+        self.place.as_ref().map_err(|(code, message)| Error::invalid(*code, message.clone()))
     }
 
     pub(super) fn draft(&self, id: &str, mutation: Mutation) -> Result<(Scope, Draft)> {
@@ -171,6 +182,16 @@ impl Collection {
     /// Begins a query.
     pub fn query(&self) -> Reading {
         Reading::new(self.clone())
+    }
+
+    /// Begins a query with options in their JSON form, as the bindings hand them over ([`Query::from_json`]).
+    ///
+    /// # Errors
+    /// `invalid_query`; `invalid_id`, `reserved_name` for a bad collection name.
+    ///
+    /// [`Query::from_json`]: crate::query::Query::from_json
+    pub fn query_from_json(&self, options: Value) -> Result<Reading> {
+        Reading::from_json(self.clone(), options)
     }
 
     /// All records, by id.

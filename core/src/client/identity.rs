@@ -18,6 +18,7 @@ pub(super) enum Identity {
 
 /// What signing out left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct SignedOut {
     /// Unsent events, which stay in the sealed replica.
     pub pending: u64,

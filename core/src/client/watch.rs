@@ -26,6 +26,7 @@ pub struct Watch {
 
 /// An answer, and how it differs from the one before.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct WatchUpdate {
     /// The records now.
     pub records: Vec<Record>,

@@ -13,6 +13,7 @@ use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
 /// Why a token is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum TokenReason {
     /// None has been given yet.
     First,

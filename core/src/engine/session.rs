@@ -19,6 +19,7 @@ use crate::transport::{RequestContext, TransportError};
 
 /// What a sync did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct SyncReport {
     /// Events that the server has recorded.
     pub pushed: u64,

@@ -7,6 +7,7 @@ use crate::model::Scope;
 
 /// The state of a scope's sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[non_exhaustive]
 pub enum SyncState {
     /// Switched off on this device, or not started.
@@ -49,6 +50,7 @@ impl SyncState {
 
 /// One scope's part of a [`Status`].
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct ScopeStatus {
     /// What it is doing.
     pub state: SyncState,
@@ -64,6 +66,7 @@ pub struct ScopeStatus {
 
 /// How far a pull has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Progress {
     /// Changes pulled since the sync began.
     pub pulled: u64,
@@ -73,6 +76,7 @@ pub struct Progress {
 
 /// The client's state at one moment. Reading it never touches disk or network.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Status {
     /// The state of the `user` scope, or the worst among all if another needs attention.
     pub state: SyncState,

@@ -223,6 +223,7 @@ impl TryFrom<String> for Scope {
 
 /// A record's name within a scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct RecordKey {
     /// The collection.
     pub collection: CollectionName,

@@ -256,6 +256,7 @@ impl QueueEntry {
 
 /// Confirmed values before an event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Before {
     /// Per touched leaf that was there. Updates only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -286,6 +287,7 @@ impl Before {
 
 /// Why an event is parked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Parking {
     /// The stable code.
     pub code: String,
@@ -326,6 +328,7 @@ pub struct OutcomeRow {
 
 /// The fate of an accepted event: always exactly one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Outcome {
     /// In the queue.
@@ -413,6 +416,7 @@ impl DigestRow {
 
 /// What the app sees of an event in the queue.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct QueuedEvent {
     /// Its id.
     pub id: EventId,

@@ -1,0 +1,105 @@
+"""Plays the scenarios that all languages play (their form: ``tests/scenarios/README.md``)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict
+
+import unisono
+
+from .support import ROOT, ClientCase
+
+
+def text(value: Any) -> str:
+    """The canonical text, by which values are compared."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+class Device:
+    def __init__(self, client: unisono.Client) -> None:
+        self.client = client
+        self.watches: Dict[str, unisono.Watch] = {}
+
+    async def take(self, step: Dict[str, Any]) -> Any:
+        """Takes a step; what it gives, where that is compared."""
+        return await getattr(self, f"do_{step['do']}")(step, self.client.collection(step.get("collection", "samples")))
+
+    async def do_create(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
+        await samples.create(step["id"], step["doc"])
+
+    async def do_update(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
+        await samples.update(step["id"], step["patch"])
+
+    async def do_edit(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
+        edit = samples.edit(step["id"])
+        for op in step["ops"]:
+            kind = {"inc": "increment"}.get(op["op"], op["op"])
+            edit = getattr(edit, kind)(*(op[field] for field in ("path", "value", "by", "values", "edit") if field in op))
+        await edit.commit()
+
+    async def do_delete(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
+        await samples.delete(step["id"])
+
+    async def do_get(self, step: Dict[str, Any], samples: unisono.Collection) -> Any:
+        return await samples.get(step["id"])
+
+    async def do_query(self, step: Dict[str, Any], samples: unisono.Collection) -> Any:
+        return [row.id for row in await samples.query(**step["options"])]
+
+    async def do_watch(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
+        self.watches[step["name"]] = samples.watch(**step["options"])
+
+    async def do_next(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
+        return [row.id for row in (await self.watches[step["name"]].__anext__()).records]
+
+    async def do_sync(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
+        report = await self.client.sync_now()
+        return {field: getattr(report, field) for field in step.get("expect", {})}
+
+    async def do_status(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
+        status = self.client.status()
+        told = {"pending": status.pending, "parked": status.parked, "state": type(status.state).__name__.lower()}
+        return {field: told[field] for field in step["expect"]}
+
+    async def do_conflicts(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
+        notes = [note.doc for note in await self.client.conflicts()]
+        return sorted(({field: note.get(field) for field in ("collection", "record", "path")} for note in notes), key=text)
+
+    async def do_resolve(self, step: Dict[str, Any], _: unisono.Collection) -> None:
+        wanted = (step["record"], step["path"])
+        notes = [note for note in await self.client.conflicts() if (note.doc["record"], note.doc.get("path")) == wanted]
+        await self.client.resolve(notes[0].id)
+
+    async def do_close(self, step: Dict[str, Any], _: unisono.Collection) -> None:
+        await self.client.close()
+
+    async def do_state(self, step: Dict[str, Any], samples: unisono.Collection) -> Any:
+        return {row.id: row.doc for row in await samples.query()}
+
+
+class Scenarios(ClientCase):
+    async def test_two_devices_end_in_unison(self) -> None:
+        await self.play("two_devices.json")
+
+    async def play(self, name: str) -> None:
+        scenario = json.loads((ROOT / "tests" / "scenarios" / name).read_text("utf-8"))
+        token = self.server.token(scenario["account"])
+
+        async def device(name: str) -> Device:
+            return Device(await self.open(name, account=scenario["account"], token=token))
+
+        devices = {name: await device(name) for name in scenario["devices"]}
+        for number, step in enumerate(scenario["steps"], 1):
+            place = f"step {number}: {step['do']} on {step['device']}"
+            if step["do"] == "reopen":
+                devices[step["device"]] = await device(step["device"])
+                continue
+            try:
+                given = await devices[step["device"]].take(step)
+            except unisono.Error as error:
+                told = {"code": error.code, "kind": error.kind.name.lower(), "retryable": error.retryable}
+                self.assertEqual(text(told), text(step.get("error")), f"{place}: {error}")
+            else:
+                self.assertNotIn("error", step, f"{place} did not fail, it gave {given!r}")
+                if "expect" in step:
+                    self.assertEqual(text(given), text(step["expect"]), place)

@@ -1,0 +1,60 @@
+"""Unisono: an offline-first sync SDK for asyncio.
+
+An app writes to a local replica and goes on working with no network; every device and the server end in unison::
+
+    async with await unisono.Client.open(path="library.db", url="https://sync.example.com", token=token) as client:
+        samples = client.collection("samples")
+        await samples.create("kick-01", {"name": "Kick", "bpm": 120})
+        await samples.update("kick-01", {"bpm": 128})
+        report = await client.sync_now()
+
+A document is made of ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None``; integers of 64 bits are exact.
+Whatever fails raises :class:`Error`, with a stable ``code``, a ``kind`` and ``retryable``.
+"""
+
+from ._native.unisono import (
+    Change,
+    ClientEvent,
+    ErrorKind,
+    Outcome,
+    QueryPage,
+    QueuedEvent,
+    Record,
+    RecordState,
+    SignedOut,
+    Status,
+    SyncReport,
+    SyncState,
+    TokenReason,
+    WatchUpdate,
+)
+from .client import Client, Workspace
+from .collection import Collection, Edit
+from .errors import Error
+from .listening import Subscription
+from .streams import Events, Watch
+
+__all__ = [
+    "Change",
+    "Client",
+    "ClientEvent",
+    "Collection",
+    "Edit",
+    "Error",
+    "ErrorKind",
+    "Events",
+    "Outcome",
+    "QueryPage",
+    "QueuedEvent",
+    "Record",
+    "RecordState",
+    "SignedOut",
+    "Status",
+    "Subscription",
+    "SyncReport",
+    "SyncState",
+    "TokenReason",
+    "Watch",
+    "WatchUpdate",
+    "Workspace",
+]

@@ -1,0 +1,174 @@
+"""The client: a replica with its queue and engine."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+from typing import List, Mapping, Optional, Sequence, Set, Union
+
+from ._native import unisono_ffi as native
+from ._native.unisono import Outcome, QueuedEvent, Record, SignedOut, Status, SyncReport
+from .collection import Collection
+from .listening import Listener, Subscription, tell
+from .streams import Events
+from .tokens import Token, TokensOf
+
+__all__ = ["Client", "Workspace"]
+
+
+class Client:
+    """A replica with its queue and engine; :meth:`open` makes one.
+
+    A token function runs on the event loop that opened the client. The client's methods may be awaited on any loop. After ``os.fork`` the child's copy is closed; the child may open clients of its own.
+    """
+
+    def __init__(self, client: native.Client) -> None:
+        self._client = client
+        # An event loop holds its tasks weakly.
+        self._listening: Set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls,
+        path: Union[str, "os.PathLike[str]"],
+        url: Optional[str] = None,
+        account: Optional[str] = None,
+        token: Optional[Token] = None,
+        *,
+        claim_anonymous: bool = False,
+        indexes: Optional[Mapping[str, Sequence[Sequence[str]]]] = None,
+        schema: Optional[int] = None,
+        sync_interval: Optional[float] = None,
+    ) -> Client:
+        """Opens the replica in the file ``path``; makes it if there is none. Nothing runs before :meth:`start`.
+
+        Without ``url`` the client works on its replica alone. ``token`` is the token, or a function or coroutine function
+        that gives one; it is asked for the first and whenever the server has refused one. ``account`` says whose replica
+        this is; else the token does. ``indexes`` are the fields to index, by collection: ``{"samples": [["category", "name"]]}``.
+        ``sync_interval`` is in seconds.
+        """
+        text = token if isinstance(token, str) else None
+        source = TokensOf(token, asyncio.get_running_loop()) if callable(token) else None
+        if token is not None and text is None and source is None:
+            raise TypeError(f"a token is a str or a function, not {type(token).__name__}")
+        declared = (indexes or {}).items()
+        options = native.ClientOptions(
+            path=os.fspath(path),
+            url=url,
+            account=account,
+            token=text,
+            token_source=source,
+            claim_anonymous=claim_anonymous,
+            indexes=[native.IndexOptions(collection=name, fields=list(fields)) for name, all in declared for fields in all],
+            schema=schema,
+            sync_interval=_duration(sync_interval),
+        )
+        return cls(await native.Client.open(options))
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def collection(self, name: str) -> Collection:
+        """A collection of the account's own scope."""
+        return Collection(self._client.collection(name))
+
+    def workspace(self, id: str) -> Workspace:
+        """The scope shared by the members of a workspace."""
+        return Workspace(self._client.workspace(id))
+
+    async def start(self) -> None:
+        """Starts background sync. Idempotent."""
+        await self._client.start()
+
+    async def sync_now(self, deadline: Optional[float] = None) -> SyncReport:
+        """Syncs every scope now and waits until that is done, or until ``deadline`` seconds have passed."""
+        return await self._client.sync_now(_duration(deadline))
+
+    def status(self) -> Status:
+        """The client's state; touches neither disk nor network."""
+        return self._client.status()
+
+    def events(self) -> Events:
+        """What happens in the client from now on, as an asynchronous iterator."""
+        return Events(self._client.events())
+
+    def listen(self, listener: Listener) -> Subscription:
+        """Tells ``listener``, a function or coroutine function, what happens in the client from now on.
+
+        It runs on the running event loop, one event at a time. It may call the client, fail, or take its time.
+        """
+        task = asyncio.get_running_loop().create_task(tell(self.events(), listener))
+        self._listening.add(task)
+        task.add_done_callback(self._listening.discard)
+        return Subscription(task)
+
+    async def pending(self) -> List[QueuedEvent]:
+        """Events that wait to be sent or answered, in queue order."""
+        return await self._client.pending()
+
+    async def parked(self) -> List[QueuedEvent]:
+        """Events that were refused and wait for the app, in queue order."""
+        return await self._client.parked()
+
+    async def conflicts(self) -> List[Record]:
+        """Open conflict notes, as the server keeps them."""
+        return await self._client.conflicts()
+
+    async def resolve(self, note: str) -> str:
+        """Marks a conflict note as resolved, on every device."""
+        return await self._client.resolve(note)
+
+    async def outcome(self, event: str) -> Optional[Outcome]:
+        """What became of an event; ``None`` if this replica never accepted it. Survives restarts."""
+        return await self._client.outcome(event)
+
+    async def settled(self, event: str) -> Outcome:
+        """Waits until an event's content has left the queue or is parked; follows foldings and replacements."""
+        return await self._client.settled(event)
+
+    async def retry(self, event: str) -> None:
+        """Puts a parked event, with its group, back into the queue."""
+        await self._client.retry(event)
+
+    async def discard(self, event: str) -> None:
+        """Drops a parked event, with its group; the view is computed without it."""
+        await self._client.discard(event)
+
+    def set_online(self, online: bool) -> None:
+        """Tells whether there is a network; ``True`` syncs at once."""
+        self._client.set_online(online)
+
+    def set_token(self, token: str) -> None:
+        """Replaces the token, or the function that gives it, after the user has signed in again."""
+        self._client.set_token(token)
+
+    async def sign_out(self) -> SignedOut:
+        """Seals the replica, unsent work included, and closes the client. It opens again for the same account only."""
+        return await self._client.sign_out()
+
+    async def close(self) -> None:
+        """Ends sync, flushes and closes the replica. Idempotent; later calls fail with ``closed``."""
+        await self._client.close()
+
+
+class Workspace:
+    """A workspace's collections."""
+
+    def __init__(self, workspace: native.Workspace) -> None:
+        self._workspace = workspace
+
+    async def subscribe(self) -> None:
+        """Makes the workspace one of those that are synced. A write to it does the same."""
+        await self._workspace.subscribe()
+
+    def collection(self, name: str) -> Collection:
+        """A collection of the workspace."""
+        return Collection(self._workspace.collection(name))
+
+
+def _duration(seconds: Optional[float]) -> Optional[datetime.timedelta]:
+    return None if seconds is None else datetime.timedelta(seconds=seconds)

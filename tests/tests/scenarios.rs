@@ -1,0 +1,227 @@
+//! Plays the scenarios in `scenarios/` (their form: `scenarios/README.md`), as an app in Rust would: SQLite files, real HTTP.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use unisono::client::{Edit, Watch};
+use unisono::model::{OpKind, TextEdit, Value, parse_value, value};
+use unisono::query::Record;
+use unisono::storage::SqliteStorage;
+use unisono::transport::HttpTransport;
+use unisono::{Client, Collection, Error};
+use unisono_tests::http_server::{HttpServer, token};
+
+#[derive(Deserialize)]
+struct Scenario {
+    name: String,
+    account: String,
+    devices: Vec<String>,
+    steps: Vec<Step>,
+}
+
+/// One step; which fields it has is told by `do`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    r#do: String,
+    device: String,
+    #[serde(default = "samples")]
+    collection: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    doc: Value,
+    #[serde(default)]
+    patch: Value,
+    #[serde(default)]
+    options: Value,
+    #[serde(default)]
+    ops: Vec<Op>,
+    #[serde(default)]
+    record: Value,
+    #[serde(default)]
+    path: Value,
+    #[serde(default, deserialize_with = "present")]
+    expect: Option<Value>,
+    error: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Op {
+    path: String,
+    #[serde(flatten)]
+    kind: OpKind,
+}
+
+fn samples() -> String {
+    "samples".into()
+}
+
+/// Tells an expected null from nothing expected.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+struct Device {
+    path: PathBuf,
+    client: Client,
+    watches: BTreeMap<String, Watch>,
+}
+
+struct Stage {
+    address: String,
+    account: String,
+    devices: BTreeMap<String, Device>,
+}
+
+impl Stage {
+    async fn open(&self, path: &Path) -> Client {
+        Client::builder()
+            .storage(SqliteStorage::open(path).unwrap())
+            .transport(HttpTransport::new(format!("http://{}", self.address)).unwrap())
+            .account(&self.account)
+            .token(token(&self.account, 600).expose_secret())
+            .build()
+            .await
+            .unwrap()
+    }
+
+    /// Takes a step; what it gives, where that is compared.
+    async fn take(&mut self, step: &Step) -> Result<Option<Value>, Error> {
+        if step.r#do == "reopen" {
+            let client = self.open(&self.devices[&step.device].path).await;
+            let device = self.devices.get_mut(&step.device).unwrap();
+            (device.client, device.watches) = (client, BTreeMap::new());
+            return Ok(None);
+        }
+        let device = self.devices.get_mut(&step.device).unwrap();
+        let samples = device.client.collection(&step.collection);
+        let id = &step.id;
+        match step.r#do.as_str() {
+            "create" => samples.create(id, step.doc.clone()).await.map(|_| None),
+            "update" => samples.update(id, step.patch.clone()).await.map(|_| None),
+            "edit" => edited(samples.edit(id), &step.ops).commit().await.map(|_| None),
+            "delete" => samples.delete(id).await.map(|_| None),
+            "get" => Ok(Some(samples.get(id).await?.unwrap_or_default())),
+            "query" => Ok(Some(ids(&samples.query_from_json(step.options.clone())?.all().await?))),
+            "watch" => {
+                device.watches.insert(step.name.clone(), samples.query_from_json(step.options.clone())?.watch()?);
+                Ok(None)
+            }
+            "next" => {
+                let update = device.watches.get_mut(&step.name).unwrap().next().await?;
+                Ok(Some(ids(&update.expect("the client is open").records)))
+            }
+            "sync" => {
+                let report = device.client.sync_now().await?;
+                Ok(Some(serde_json::json!({
+                    "pushed": report.pushed, "pulled": report.pulled,
+                    "conflicts": report.conflicts, "parked": report.parked, "repaired": report.repaired,
+                })))
+            }
+            "status" => {
+                let status = device.client.status();
+                let (state, pending, parked) = (status.state.name(), status.pending, status.parked);
+                Ok(Some(serde_json::json!({"state": state, "pending": pending, "parked": parked})))
+            }
+            "conflicts" => Ok(Some(notes(&device.client.conflicts().await?))),
+            "resolve" => {
+                let open = device.client.conflicts().await?;
+                let note = open.iter().find(|note| note.doc["record"] == step.record && note.doc["path"] == step.path);
+                device.client.resolve(note.expect("an open note").id.as_str()).await.map(|_| None)
+            }
+            "close" => device.client.close().await.map(|()| None),
+            "state" => Ok(Some(state(&samples).await?)),
+            unknown => panic!("there is no step {unknown:?}"),
+        }
+    }
+}
+
+fn edited(edit: Edit, ops: &[Op]) -> Edit {
+    ops.iter().fold(edit, |edit, Op { path, kind }| match kind.clone() {
+        OpKind::Set { value } => edit.set(path, value),
+        OpKind::Unset => edit.unset(path),
+        OpKind::Inc { by } => edit.increment(path, by),
+        OpKind::Add { values } => edit.add(path, values),
+        OpKind::Remove { values } => edit.remove(path, values),
+        OpKind::Text { edit: TextEdit(components) } => edit.text(path, TextEdit(components)),
+    })
+}
+
+fn ids(records: &[Record]) -> Value {
+    records.iter().map(|record| Value::from(record.id.as_str())).collect()
+}
+
+fn notes(records: &[Record]) -> Value {
+    let mut open: Vec<_> = records
+        .iter()
+        .map(|note| ["collection", "record", "path"].map(|field| (field, note.doc[field].clone())))
+        .map(|fields| fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect::<Value>())
+        .collect();
+    open.sort_by_key(text);
+    open.into()
+}
+
+async fn state(samples: &Collection) -> Result<Value, Error> {
+    Ok(samples.all().await?.into_iter().map(|record| (record.id.to_string(), record.doc)).collect())
+}
+
+/// The canonical text, by which values are compared.
+fn text(value: &Value) -> String {
+    String::from_utf8(value::canonical(value)).unwrap()
+}
+
+/// Keeps of what a step gave what is expected of it: of reports and statuses, the fields that are named.
+fn named(given: Value, expected: &Value, step: &str) -> Value {
+    match (given, expected) {
+        (Value::Object(given), Value::Object(expected)) if matches!(step, "sync" | "status") => {
+            given.into_iter().filter(|(field, _)| expected.contains_key(field)).collect()
+        }
+        (given, _) => given,
+    }
+}
+
+async fn play(file: &Path) {
+    let parsed = parse_value(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let scenario: Scenario = serde_json::from_value(parsed).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = HttpServer::start(folder.path(), "127.0.0.1:0").await;
+    let mut stage = Stage { address: server.address().to_owned(), account: scenario.account, devices: BTreeMap::new() };
+    for name in scenario.devices {
+        let path = folder.path().join(format!("{name}.db"));
+        let client = stage.open(&path).await;
+        stage.devices.insert(name, Device { path, client, watches: BTreeMap::new() });
+    }
+    for (number, step) in scenario.steps.iter().enumerate() {
+        let place = format!("{}, step {}: {} on {}", scenario.name, number + 1, step.r#do, step.device);
+        match (stage.take(step).await, &step.error) {
+            (Ok(given), None) => {
+                if let Some(expected) = &step.expect {
+                    let given = named(given.expect("something to compare"), expected, &step.r#do);
+                    assert_eq!(text(&given), text(expected), "{place}");
+                }
+            }
+            (Err(error), Some(expected)) => {
+                let told = serde_json::json!({
+                    "code": error.code(), "kind": error.kind().as_str(), "retryable": error.retryable(),
+                });
+                assert_eq!(text(&told), text(expected), "{place}: {error}");
+            }
+            (Ok(given), Some(_)) => panic!("{place} did not fail, it gave {given:?}"),
+            (Err(error), None) => panic!("{place}: {error}"),
+        }
+    }
+    for device in stage.devices.values() {
+        device.client.close().await.unwrap();
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_devices_end_in_unison() {
+    play(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/two_devices.json")).await;
+}
