@@ -35,3 +35,5 @@ pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "native")]
 pub use platform::TokioEnvironment;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use platform::WebEnvironment;
