@@ -1,5 +1,7 @@
 //! A collection: the calls that an app makes most.
 
+use serde::Serialize;
+
 use super::edit::Edit;
 use super::handle::{Client, app_collection};
 use super::reading::Reading;
@@ -29,7 +31,9 @@ pub struct WriteOptions {
 }
 
 /// The state of one record's sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
+#[serde(rename_all = "snake_case")]
 pub enum RecordState {
     /// The server has acknowledged what the app sees.
     Synced,
@@ -171,6 +175,16 @@ impl Collection {
     /// Begins a query.
     pub fn query(&self) -> Reading {
         Reading::new(self.clone())
+    }
+
+    /// Begins a query with options in their JSON form, as the bindings hand them over ([`Query::from_json`]).
+    ///
+    /// # Errors
+    /// `invalid_query`; `invalid_id`, `reserved_name` for a bad collection name.
+    ///
+    /// [`Query::from_json`]: crate::query::Query::from_json
+    pub fn query_from_json(&self, options: Value) -> Result<Reading> {
+        Reading::from_json(self.clone(), options)
     }
 
     /// All records, by id.

@@ -3,7 +3,7 @@
 use super::collection::Collection;
 use super::watch::Watch;
 use crate::error::Result;
-use crate::model::CollectionName;
+use crate::model::{CollectionName, Value};
 use crate::query::{Continuation, Filter, Plan, Query, QueryPage, Reader, Record};
 
 /// A query on one collection, about to be run. See [`Query`] for what it means.
@@ -11,6 +11,7 @@ use crate::query::{Continuation, Filter, Plan, Query, QueryPage, Reader, Record}
 #[must_use = "a query does nothing before it is run"]
 pub struct Reading {
     collection: Collection,
+    begun: Option<Query>,
     parts: Vec<Part>,
 }
 
@@ -26,7 +27,12 @@ enum Part {
 
 impl Reading {
     pub(super) fn new(collection: Collection) -> Self {
-        Self { collection, parts: Vec::new() }
+        Self { collection, begun: None, parts: Vec::new() }
+    }
+
+    pub(super) fn from_json(collection: Collection, options: Value) -> Result<Self> {
+        let begun = Query::from_json(collection.place()?.1.clone(), options)?;
+        Ok(Self { collection, begun: Some(begun), parts: Vec::new() })
     }
 
     fn part(mut self, part: Part) -> Self {
@@ -65,7 +71,7 @@ impl Reading {
     /// `invalid_id`, `reserved_name` for a bad collection name.
     pub fn to_query(&self) -> Result<Query> {
         let collection: &CollectionName = &self.collection.place()?.1;
-        let query = Query::new(collection.clone());
+        let query = self.begun.clone().unwrap_or_else(|| Query::new(collection.clone()));
         Ok(self.parts.iter().cloned().fold(query, |query, part| match part {
             Part::Filter(filter) => query.filter(filter),
             Part::Ascending(path) => query.order_by(path),

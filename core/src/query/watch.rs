@@ -16,6 +16,7 @@ use crate::model::{CollectionName, RecordId, Value};
 /// one: take out what was removed or moved, from the last to the first; then put in what was inserted or moved, from the
 /// first to the last; then replace what was updated. [`patch`] does so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
     /// A record left the list.
