@@ -66,6 +66,11 @@ export class Client {
     return callAsync(() => this.#raw.conflicts()) as Promise<Row<{ [field: string]: raw.Value }>[]>;
   }
 
+  /** Marks a conflict note as resolved, on every device. */
+  resolve(note: string): Promise<string> {
+    return callAsync(() => this.#raw.resolve(note));
+  }
+
   /** Puts a parked event, with its group, back into the queue. */
   retry(id: string): Promise<void> {
     return callAsync(() => this.#raw.retry(id));

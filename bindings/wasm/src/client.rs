@@ -88,6 +88,12 @@ impl Client {
         to_js(&self.0.conflicts().await.map_err(thrown)?)
     }
 
+    /// Marks a conflict note as resolved, on every device.
+    pub async fn resolve(&self, note: JsValue) -> Result<String> {
+        let id = self.0.resolve(&text(&note, "a note's id")?).await.map_err(thrown)?;
+        Ok(id.to_string())
+    }
+
     /// Puts a parked event back into the queue.
     pub async fn retry(&self, id: JsValue) -> Result<()> {
         self.0.retry(&event_id(&id)?).await.map_err(thrown)
