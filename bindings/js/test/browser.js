@@ -22,7 +22,6 @@ let server;
 let browser;
 const devices = [];
 let end;
-const ended = new Promise((resolve) => (end = resolve));
 let watchdog;
 let clean = true;
 
@@ -80,15 +79,27 @@ const pages = createServer(async (request, response) => {
 });
 
 await new Promise((resolve) => pages.listen(0, "127.0.0.1", resolve));
-const origin = `http://127.0.0.1:${pages.address().port}`;
+const { port } = pages.address();
+const origin = `http://127.0.0.1:${port}`;
+const otherOrigin = `http://localhost:${port}`;
+
+/** Opens the page at `origin` with these suites and waits for their end. */
+async function run(origin, suites) {
+  const ended = new Promise((resolve) => (end = resolve));
+  heard();
+  await browser.open(`${origin}/test/page.html?${suites.map((suite) => `suite=${suite}`).join("&")}`);
+  return ended;
+}
+
 let passed = false;
 try {
   server = await startServer([origin]);
   browser = await startBrowser();
   console.log(`Chromium ${browser.version}`);
-  heard();
-  await browser.open(`${origin}/test/page.html`);
-  passed = (await ended) && clean;
+  const main = await run(origin, ["client", "values", "browser", "convergence", "queries", "scenarios"]);
+  await browser.devtools("Storage.overrideQuotaForOrigin", { origin: otherOrigin, quotaSize: 2_000_000 });
+  const quota = await run(otherOrigin, ["quota"]);
+  passed = main && quota && clean;
 } finally {
   clearTimeout(watchdog);
   await browser?.stop();

@@ -3,12 +3,8 @@
 import * as unisono from "unisono";
 
 import { runAll } from "./harness.js";
-import "./suites/client.js";
-import "./suites/values.js";
-import "./suites/browser.js";
-import "./suites/convergence.js";
-import "./suites/queries.js";
-import "./suites/scenarios.js";
+
+for (const suite of new URLSearchParams(location.search).getAll("suite")) await import(`./suites/${suite}.js`);
 
 async function post(path, body) {
   const answer = await fetch(path, { method: "POST", body });

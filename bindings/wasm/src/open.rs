@@ -106,7 +106,10 @@ struct Options(Object);
 impl Options {
     /// Refuses what it does not know: a misspelt option would do nothing in silence.
     fn new(options: &JsValue) -> Result<Self> {
-        let options = options.dyn_ref::<Object>().ok_or_else(|| config("open takes an options object"))?;
+        if !options.is_object() {
+            return Err(config("open takes an options object"));
+        }
+        let options: &Object = options.unchecked_ref();
         for name in Object::keys(options).iter().filter_map(|name| name.as_string()) {
             if !KNOWN.contains(&name.as_str()) {
                 return Err(config(&format!("there is no option {name:?}")));

@@ -82,8 +82,9 @@ fn read(js: &JsValue, depth: usize) -> Result<Option<Value>> {
     } else if let Some(items) = js.dyn_ref::<Array>() {
         let item = |item: JsValue| read(&item, depth + 1)?.ok_or_else(|| refused("undefined in an array"));
         Value::Array(items.iter().map(item).collect::<Result<_>>()?)
-    } else if let Some(object) = js.dyn_ref::<Object>() {
-        return read_object(object, depth);
+    } else if js.is_object() {
+        // Not asked of `Object` itself: another frame has another one.
+        return read_object(js.unchecked_ref(), depth);
     } else {
         return Err(refused(&js.js_typeof().as_string().unwrap_or_default()));
     }))

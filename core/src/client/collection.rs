@@ -15,8 +15,18 @@ use crate::queue::{Draft, Mutation};
 pub struct Collection {
     pub(super) client: Client,
     /// A bad name is reported by the first call that can fail.
-    place: Result<(Scope, CollectionName), String>,
+    place: Result<(Scope, CollectionName), BadName>,
     options: WriteOptions,
+}
+
+/// What is wrong with a name; an [`Error`] cannot be cloned.
+pub(super) type BadName = (InvalidCode, String);
+
+pub(super) fn bad_name(error: Error) -> BadName {
+    match error {
+        Error::Invalid { code, message } => (code, message),
+        other => (InvalidCode::Id, other.to_string()),
+    }
 }
 
 /// How a write meets concurrent ones.
@@ -46,8 +56,8 @@ pub enum RecordState {
 }
 
 impl Collection {
-    pub(super) fn new(client: Client, scope: Result<Scope, String>, name: String) -> Self {
-        let place = scope.and_then(|scope| Ok((scope, app_collection(&name).map_err(|error| error.to_string())?)));
+    pub(super) fn new(client: Client, scope: Result<Scope, BadName>, name: String) -> Self {
+        let place = scope.and_then(|scope| Ok((scope, app_collection(&name).map_err(bad_name)?)));
         Self { client, place, options: WriteOptions::default() }
     }
 
@@ -74,7 +84,7 @@ impl Collection {
     }
 
     pub(super) fn place(&self) -> Result<&(Scope, CollectionName)> {
-        self.place.as_ref().map_err(|message| Error::invalid(InvalidCode::Id, message.clone()))
+        self.place.as_ref().map_err(|(code, message)| Error::invalid(*code, message.clone()))
     }
 
     pub(super) fn draft(&self, id: &str, mutation: Mutation) -> Result<(Scope, Draft)> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::builder::ClientBuilder;
-use super::collection::Collection;
+use super::collection::{BadName, Collection, bad_name};
 use super::identity::{Identity, SignedOut};
 use super::observe::Events;
 use super::transaction::Transaction;
@@ -51,7 +51,7 @@ impl Client {
     /// The scope shared by the members of a workspace.
     #[must_use]
     pub fn workspace(&self, id: impl AsRef<str>) -> Workspace {
-        Workspace { client: self.clone(), scope: Scope::workspace(id.as_ref()).map_err(|error| error.to_string()) }
+        Workspace { client: self.clone(), scope: Scope::workspace(id.as_ref()).map_err(bad_name) }
     }
 
     /// Begins a transaction: its writes are applied entirely or not at all, here and on the server.
@@ -366,7 +366,7 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct Workspace {
     client: Client,
-    scope: Result<Scope, String>,
+    scope: Result<Scope, BadName>,
 }
 
 impl Workspace {
@@ -377,7 +377,7 @@ impl Workspace {
     /// `invalid_id`; the storage's.
     pub async fn subscribe(&self) -> Result<()> {
         self.client.check_writable()?;
-        let scope = self.scope.clone().map_err(|message| Error::invalid(crate::error::InvalidCode::Id, message))?;
+        let scope = self.scope.clone().map_err(|(code, message)| Error::invalid(code, message))?;
         let known = scope.clone();
         self.client
             .inner

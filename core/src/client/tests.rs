@@ -94,3 +94,16 @@ fn a_sync_that_waits_for_its_turn_does_not_begin_once_the_client_closes() {
         assert!(bench.storage_is_closed().await);
     });
 }
+
+#[test]
+fn a_bad_name_is_reported_with_the_code_of_the_rule_that_it_breaks() {
+    let bench = bench(3);
+    bench.environment.block_on(async {
+        let get = async |name: &str| bench.client.collection(name).get("kick").await.unwrap_err().code().to_owned();
+        assert_eq!(get("$settings").await, "reserved_name");
+        assert_eq!(get("").await, "invalid_id");
+        let workspace = bench.client.workspace("a\0b");
+        assert_eq!(workspace.subscribe().await.unwrap_err().code(), "invalid_id");
+        assert_eq!(workspace.collection("samples").get("kick").await.unwrap_err().code(), "invalid_id");
+    });
+}

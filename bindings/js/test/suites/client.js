@@ -5,20 +5,20 @@ import { equal, ok, refused, test } from "../harness.js";
 test("client: writes are seen at once, and are pending until a sync", async ({ unisono, replica, url, token }) => {
   const client = await unisono.Client.open({ name: replica(), url, account: "ann", token: await token("ann") });
   const samples = client.collection("samples");
-  const created = await samples.create("kick", { name: "Kick", bpm: 120, tags: ["808"], plays: 1 });
-  ok(/^[0-9a-f-]{36}$/.test(created), created);
+  const first = await samples.create("kick", { name: "Kick", bpm: 120, tags: ["808"], plays: 1 });
+  ok(/^[0-9a-f-]{36}$/.test(first), first);
   await samples.update("kick", { bpm: 128, note: "x" });
   await samples.update("kick", { note: null });
-  await samples.edit("kick").increment("/plays", 2).add("/tags", ["deep"]).set("/meta/by", "ann").commit();
+  const last = await samples.edit("kick").increment("/plays", 2).add("/tags", ["deep"]).set("/meta/by", "ann").commit();
   const doc = { name: "Kick", bpm: 128, tags: ["808", "deep"], plays: 3, meta: { by: "ann" } };
   equal(await samples.get("kick"), doc);
   equal(await samples.get("snare"), null);
   equal(await samples.state("kick"), "pending");
   const pending = await client.pending();
-  // What was not sent yet is folded into one event, the first.
+  // What was not sent yet is folded into one event, under the last id.
   equal(pending.map((event) => event.action), ["create"]);
   equal([pending[0].id, pending[0].key, pending[0].scope, pending[0].parked], [
-    created,
+    last,
     { collection: "samples", record: "kick" },
     "user",
     null,
