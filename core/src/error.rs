@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::model::{EventId, Revision};
 use crate::storage::StorageError;
 use crate::transport::TransportError;
@@ -89,8 +91,10 @@ pub enum Error {
 }
 
 /// Broad classes of [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The server cannot be reached or is overloaded.

@@ -1,13 +1,17 @@
 //! What a client tells its app, beside the records themselves.
 
+use serde::Serialize;
+
 use crate::engine::{Progress, SyncReport, SyncState};
 use crate::model::{EventId, RecordKey, Scope};
 use crate::replica::Notice;
 use crate::replica::rows::Outcome;
 
 /// Something happened. Delivered when the app asks for the next one, never inside one of its calls.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientEvent {
     /// A scope's sync state changed.

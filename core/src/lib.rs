@@ -39,3 +39,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use foreign::{UniFfiTag, UnisonoError};
 #[cfg(feature = "native")]
 pub use platform::TokioEnvironment;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use platform::WebEnvironment;

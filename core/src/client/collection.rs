@@ -1,5 +1,7 @@
 //! A collection: the calls that an app makes most.
 
+use serde::Serialize;
+
 use super::edit::Edit;
 use super::handle::{Client, app_collection};
 use super::reading::Reading;
@@ -39,8 +41,10 @@ pub struct WriteOptions {
 }
 
 /// The state of one record's sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
+#[serde(rename_all = "snake_case")]
 pub enum RecordState {
     /// The server has acknowledged what the app sees.
     Synced,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 
 use super::reading::Reading;
@@ -25,8 +26,9 @@ pub struct Watch {
 }
 
 /// An answer, and how it differs from the one before.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct WatchUpdate {
     /// The records now.
     pub records: Vec<Record>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use secrecy::SecretString;
+use serde::Serialize;
 
 use super::push::Pushed;
 use super::runtime::{Engine, ScopeRuntime};
@@ -18,8 +19,9 @@ use crate::replica::rows::ScopeRow;
 use crate::transport::{RequestContext, TransportError};
 
 /// What a sync did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct SyncReport {
     /// Events that the server has recorded.
     pub pushed: u64,

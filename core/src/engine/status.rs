@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use crate::model::Scope;
 
 /// The state of a scope's sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
+#[serde(tag = "name", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SyncState {
     /// Switched off on this device, or not started.
@@ -19,6 +23,8 @@ pub enum SyncState {
     /// The server cannot be reached or refuses for now.
     Offline {
         /// Until the next try; `None` while the app says that there is no network.
+        #[serde(rename = "next_try_ms", serialize_with = "milliseconds")]
+        #[cfg_attr(feature = "wasm", tsify(type = "number | null"))]
         next_try: Option<Duration>,
     },
     /// A token is missing or was refused; the queue waits.
@@ -49,8 +55,9 @@ impl SyncState {
 }
 
 /// One scope's part of a [`Status`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct ScopeStatus {
     /// What it is doing.
     pub state: SyncState,
@@ -65,8 +72,9 @@ pub struct ScopeStatus {
 }
 
 /// How far a pull has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct Progress {
     /// Changes pulled since the sync began.
     pub pulled: u64,
@@ -75,8 +83,9 @@ pub struct Progress {
 }
 
 /// The client's state at one moment. Reading it never touches disk or network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct Status {
     /// The state of the `user` scope, or the worst among all if another needs attention.
     pub state: SyncState,
@@ -89,5 +98,11 @@ pub struct Status {
     /// Server time minus device time, in milliseconds, once measured.
     pub clock_offset_ms: Option<i64>,
     /// Each scope.
+    #[cfg_attr(feature = "wasm", tsify(type = "{ [scope: string]: ScopeStatus }"))]
     pub scopes: BTreeMap<Scope, ScopeStatus>,
+}
+
+#[expect(clippy::ref_option, reason = "serde's serialize_with passes a reference")]
+fn milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
 }

@@ -10,6 +10,7 @@ use crate::clock::Stamp;
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptStatus {
@@ -38,6 +39,7 @@ impl ReceiptStatus {
 /// The server's answer to one event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// The event.
@@ -52,12 +54,14 @@ pub struct Receipt {
     pub previous: Option<Revision>,
     /// The record after the event; present whenever another writer changed it after the event's base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "wasm", tsify(type = "Value"))]
     pub record: Option<Box<Change>>,
     /// The stamp under which the server recorded the event, if it had to change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<Stamp>,
     /// Per text path, the edit from the writer's text to the server's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "wasm", tsify(type = "{ [path: string]: TextEdit }"))]
     pub rebase: Option<BTreeMap<Pointer, TextEdit>>,
     /// Why it was rejected: a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]

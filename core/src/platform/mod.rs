@@ -51,3 +51,8 @@ pub mod sync;
 mod native;
 #[cfg(feature = "native")]
 pub use native::TokioEnvironment;
+
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod web;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use web::WebEnvironment;

@@ -206,6 +206,7 @@ fn order_hash(order: &[OrderBy]) -> String {
 /// A record as the app sees it: confirmed state with its own unsettled writes on top.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct Record {
     /// Its id.
     pub id: RecordId,
@@ -220,6 +221,7 @@ pub struct Record {
 /// A part of a query's answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct QueryPage {
     /// The records, in the query's order.
     pub records: Vec<Record>,

@@ -17,6 +17,7 @@ use crate::model::{CollectionName, RecordId, Value};
 /// first to the last; then replace what was updated. [`patch`] does so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
     /// A record left the list.

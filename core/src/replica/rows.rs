@@ -257,9 +257,11 @@ impl QueueEntry {
 /// Confirmed values before an event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct Before {
     /// Per touched leaf that was there. Updates only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "wasm", tsify(type = "{ [path: string]: Value }"))]
     pub leaves: BTreeMap<Pointer, Value>,
     /// Touched leaves that were not there. Updates only.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -288,6 +290,7 @@ impl Before {
 /// Why an event is parked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct Parking {
     /// The stable code.
     pub code: String,
@@ -329,6 +332,7 @@ pub struct OutcomeRow {
 /// The fate of an accepted event: always exactly one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Outcome {
     /// In the queue.
@@ -415,8 +419,9 @@ impl DigestRow {
 }
 
 /// What the app sees of an event in the queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct QueuedEvent {
     /// Its id.
     pub id: EventId,

@@ -10,10 +10,14 @@ use std::ops::Bound;
 use crate::environment::SharedEnvironment;
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod indexeddb;
 mod memory;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use indexeddb::{IndexedDbOptions, IndexedDbStorage};
 pub use memory::MemoryStorage;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStorage, durable};

@@ -10,10 +10,20 @@ use crate::model::Change;
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 use crate::protocol::{ChangesRequest, Cursor, Problem, PushRequest, PushResponse, Trailer};
 
+#[cfg(any(feature = "http", all(target_family = "wasm", target_os = "unknown")))]
+mod address;
+#[cfg(any(feature = "http", all(target_family = "wasm", target_os = "unknown")))]
+mod body;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod fetch;
 #[cfg(feature = "http")]
 mod http;
 pub mod ndjson;
+#[cfg(any(feature = "http", all(target_family = "wasm", target_os = "unknown")))]
+mod pace;
 pub mod wire;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use fetch::{FetchOptions, FetchTransport};
 #[cfg(feature = "http")]
 pub use http::{Compression, HttpOptions, HttpTransport};
 

@@ -1,14 +1,15 @@
-//! Bodies: compressed on the way out, bounded on the way in.
+//! Bodies: compressed on the way out, judged on the way in.
 
-use std::ops::Deref;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-use super::pace::Pace;
+use crate::platform::BoxFuture;
 use crate::transport::TransportError;
-use crate::transport::wire::{MAX_ERROR_BYTES, problem_of};
+use crate::transport::body::{self, Body};
+use crate::transport::pace::Pace;
 
 /// Bodies below this size gain nothing.
 const COMPRESS_FROM: usize = 1 << 10;
@@ -26,42 +27,18 @@ pub(super) fn compressed(body: &[u8]) -> Option<Vec<u8>> {
     (small.len() < body.len() && small.len().saturating_mul(MAX_RATIO) > body.len()).then_some(small)
 }
 
-/// Reads a whole body of at most `limit` bytes.
-pub(super) async fn read(response: &mut Response, limit: usize, pace: &mut Pace) -> Result<Vec<u8>, TransportError> {
-    let mut body = Vec::new();
-    while let Some(part) = pace.within(next_part(response)).await? {
-        if body.len() + part.len() > limit {
-            return Err(TransportError::Malformed(format!("the answer has more than {limit} bytes")));
-        }
-        pace.moved(part.len());
-        body.extend_from_slice(&part);
-    }
-    Ok(body)
-}
+impl Body for Response {
+    type Part = Bytes;
 
-/// The next bytes of a body as they come, `None` at its end.
-pub(super) async fn next_part(
-    response: &mut Response,
-) -> Result<Option<impl Deref<Target = [u8]> + use<>>, TransportError> {
-    response.chunk().await.map_err(unreachable)
+    fn part(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, TransportError>> {
+        Box::pin(async { self.chunk().await.map_err(unreachable) })
+    }
 }
 
 /// Passes a success on and reads everything else as an error answer.
-pub(super) async fn successful(mut response: Response, pace: &mut Pace) -> Result<Response, TransportError> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    if status.is_redirection() || status.is_informational() {
-        // Not a verdict of the server: a portal or a proxy stands in between, or the address is wrong.
-        return Err(TransportError::Unreachable(format!(
-            "status {status}: redirects are not followed; check the server's address"
-        )));
-    }
+pub(super) async fn successful(response: Response, pace: &mut Pace) -> Result<Response, TransportError> {
     let wait = retry_after(response.headers(), SystemTime::now());
-    // The status alone is a verdict; what goes wrong while its explanation is read changes nothing.
-    let body = read(&mut response, MAX_ERROR_BYTES, pace).await.unwrap_or_default();
-    Err(TransportError::problem(problem_of(status.as_u16(), &body, wait)))
+    body::successful(response.status().as_u16(), wait, response, pace).await
 }
 
 /// The Retry-After header in seconds. A date is taken relative to the answer's own Date, so that a wrong device clock does

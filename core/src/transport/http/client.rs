@@ -8,13 +8,14 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETA
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use secrecy::ExposeSecret;
 
-use super::body::{compressed, read, successful, unreachable};
-use super::options::{BaseUrl, Compression, HttpOptions};
-use super::pace::Pace;
-use super::reader::HttpChangeReader;
+use super::body::{compressed, successful, unreachable};
+use super::options::{Compression, HttpOptions, parse};
 use crate::error::{Error, InvalidCode};
-use crate::platform::BoxFuture;
+use crate::platform::{BoxFuture, TokioEnvironment};
 use crate::protocol::{ChangesRequest, NDJSON, PROTOCOL_HEADER, Problem, PushRequest, PushResponse};
+use crate::transport::address::Address;
+use crate::transport::body::{FeedReader, bare_etag, is_media, read};
+use crate::transport::pace::Pace;
 use crate::transport::wire::{EVENTS_PATH, changes_path, protocol_versions, push_response};
 use crate::transport::{ChangeReader, Method, RequestContext, Response, Transport, TransportError};
 
@@ -29,7 +30,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(45);
 /// [`max_response_bytes`](HttpOptions::max_response_bytes) of an answer and one chunk of a feed are held in memory.
 pub struct HttpTransport {
     client: Client,
-    base: BaseUrl,
+    base: Address,
     options: HttpOptions,
     compress: bool,
     /// The server does not read compressed requests (415).
@@ -60,9 +61,9 @@ impl HttpTransport {
     /// `invalid_config` if `url` is not `https://…` (or `http://` to this machine, or as
     /// [`allow_plain_http`](HttpOptions::allow_plain_http) says), or the options cannot be used.
     pub fn with_options(url: impl AsRef<str>, options: HttpOptions) -> Result<Self, Error> {
-        let base = BaseUrl::parse(url.as_ref(), options.allow_plain_http)?;
+        let (base, is_loopback) = parse(url.as_ref(), options.allow_plain_http)?;
         let compress = match options.compression {
-            Compression::Auto => !base.is_loopback,
+            Compression::Auto => !is_loopback,
             Compression::On => true,
             Compression::Off => false,
         };
@@ -93,12 +94,8 @@ impl HttpTransport {
     }
 
     fn url(&self, path: &str) -> Result<Url, TransportError> {
-        self.base.join(path).ok_or_else(|| {
-            TransportError::problem(
-                Problem::new(400, "invalid_path", "The request was not sent")
-                    .detail("a path begins with `/`, is escaped, and stays below the protocol's base path"),
-            )
-        })
+        let url = self.base.join(path)?;
+        Url::parse(&url).map_err(|_| Address::invalid_path())
     }
 
     fn start(
@@ -159,7 +156,7 @@ impl HttpTransport {
                 Problem::new(400, "invalid_request", "The request was not sent").detail(error.to_string()),
             )
         })?;
-        let mut pace = Pace::start(self.deadline(context));
+        let mut pace = Pace::start(&TokioEnvironment, self.deadline(context));
         let mut response =
             self.exchange(context, reqwest::Method::POST, EVENTS_PATH, JSON, Some(body), &mut pace).await?;
         push_response(&read(&mut response, self.options.max_response_bytes, &mut pace).await?)
@@ -171,14 +168,14 @@ impl HttpTransport {
         request: &ChangesRequest,
     ) -> Result<Box<dyn ChangeReader>, TransportError> {
         let deadline = self.deadline(context);
-        let mut pace = Pace::start(deadline);
+        let mut pace = Pace::start(&TokioEnvironment, deadline);
         let path = changes_path(request);
         let response = self.exchange(context, reqwest::Method::GET, &path, NDJSON, None, &mut pace).await?;
         let media = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(NDJSON) {
+        if !is_media(media, NDJSON) {
             return Err(TransportError::Malformed(format!("the change feed is not {NDJSON}")));
         }
-        Ok(Box::new(HttpChangeReader::new(response, self.options.feed, deadline)))
+        Ok(Box::new(FeedReader::new(response, self.options.feed, &TokioEnvironment, deadline)))
     }
 
     async fn send_any(
@@ -195,13 +192,9 @@ impl HttpTransport {
             Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut pace = Pace::start(self.deadline(context));
+        let mut pace = Pace::start(&TokioEnvironment, self.deadline(context));
         let mut response = self.exchange(context, method, path, JSON, body, &mut pace).await?;
-        let etag = response
-            .headers()
-            .get(ETAG)
-            .and_then(|value| value.to_str().ok())
-            .map(|etag| etag.trim().trim_start_matches("W/").trim_matches('"').to_owned());
+        let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(bare_etag);
         let status = response.status().as_u16();
         let body = read(&mut response, self.options.max_response_bytes, &mut pace).await?;
         Ok(Response { status, body, etag })

@@ -7,8 +7,6 @@
 mod body;
 mod client;
 mod options;
-mod pace;
-mod reader;
 #[cfg(test)]
 mod tests;
 

@@ -1,12 +1,11 @@
 //! Where the server is and how it is spoken to.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::Url;
 
-use crate::error::{Error, InvalidCode};
-use crate::protocol::BASE_PATH;
+use crate::error::Error;
+use crate::transport::address::{Address, Parts, is_loopback};
 use crate::transport::ndjson::FeedLimits;
 
 /// When request and response bodies are compressed.
@@ -57,73 +56,17 @@ impl Default for HttpOptions {
     }
 }
 
-/// A checked server address.
-#[derive(Clone, Debug)]
-pub(super) struct BaseUrl {
-    /// Without a slash at the end, with the protocol's base path.
-    text: String,
-    pub(super) is_loopback: bool,
-}
-
-impl BaseUrl {
-    pub(super) fn parse(text: &str, allow_plain_http: bool) -> Result<Self, Error> {
-        let fail = |why: String| Err(Error::invalid(InvalidCode::Config, why));
-        // The text itself is not repeated in messages: it may hold a password.
-        let url = match Url::parse(text) {
-            Ok(url) => url,
-            Err(error) => {
-                return fail(format!(
-                    "the server's address is not a URL ({error}); it looks like `https://sync.example.com`"
-                ));
-            }
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            return fail("the server's address must not hold credentials; give the token to the client".to_owned());
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return fail("the server's address must not have a query or a fragment".to_owned());
-        }
-        let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
-            return fail("the server's address has no host; it looks like `https://sync.example.com`".to_owned());
-        };
-        let is_loopback = is_loopback(host);
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback || allow_plain_http => {}
-            "http" => {
-                return fail(format!(
-                    "plain http to `{host}` would show tokens and data to everyone on the way; use https, or set \
-                     `allow_plain_http` in a closed test network"
-                ));
-            }
-            other => return fail(format!("the server's address must begin with https://, not {other}://")),
-        }
-        let text = format!("{}{BASE_PATH}", url.as_str().trim_end_matches('/'));
-        Ok(Self { text, is_loopback })
-    }
-
-    /// The URL of `path` (with its query) below the base path; `None` if it would lead out of it.
-    pub(super) fn join(&self, path: &str) -> Option<Url> {
-        let plain =
-            path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\#".contains(&byte));
-        let route = path.split('?').next().unwrap_or_default();
-        // Escaped dots are dots to the URL parser.
-        let climbs =
-            route.split('/').any(|part| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."));
-        if !plain || climbs {
-            return None;
-        }
-        Url::parse(&format!("{}{path}", self.text)).ok()
-    }
-}
-
-/// Names and addresses that never leave the machine (RFC 6761 for `localhost`).
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
+/// Reads a server's address, and tells whether that is this machine.
+pub(super) fn parse(text: &str, allow_plain_http: bool) -> Result<(Address, bool), Error> {
+    let url = Url::parse(text).map_err(|error| Address::not_a_url(&error.to_string()))?;
+    let parts = Parts {
+        href: url.as_str(),
+        scheme: url.scheme(),
+        host: url.host_str().unwrap_or_default(),
+        has_credentials: !url.username().is_empty() || url.password().is_some(),
+        has_query_or_fragment: url.query().is_some() || url.fragment().is_some(),
+    };
+    Ok((Address::check(&parts, allow_plain_http)?, is_loopback(parts.host)))
 }
 
 #[cfg(test)]
@@ -142,8 +85,8 @@ mod tests {
             ("http://localhost:4747", true, "http://localhost:4747/api/v1/sync/status"),
             ("http://a.localhost", true, "http://a.localhost/api/v1/sync/status"),
         ] {
-            let base = BaseUrl::parse(text, false).unwrap();
-            assert_eq!((base.is_loopback, base.join("/sync/status").unwrap().as_str()), (loopback, expected));
+            let (base, is_loopback) = parse(text, false).unwrap();
+            assert_eq!((is_loopback, base.join("/sync/status").unwrap().as_str()), (loopback, expected));
         }
     }
 
@@ -161,21 +104,21 @@ mod tests {
             ("https://example.com/?token=hunter2", "query"),
             ("https://example.com/#x", "fragment"),
         ] {
-            let error = BaseUrl::parse(text, false).unwrap_err();
+            let error = parse(text, false).unwrap_err();
             assert_eq!(error.code(), "invalid_config", "{text}");
             assert!(error.to_string().contains(word), "{text}: {error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
-        assert!(BaseUrl::parse("http://192.168.1.2:4747", true).is_ok());
+        assert!(parse("http://192.168.1.2:4747", true).is_ok());
     }
 
     #[test]
     fn a_path_cannot_lead_out_of_the_base_path() {
-        let base = BaseUrl::parse("https://example.com", false).unwrap();
+        let (base, _) = parse("https://example.com", false).unwrap();
         for path in
             ["", "sync", "//evil/..", "/../x", "/a/./b", "/a/%2e%2E/b", "/a b", "/a\\b", "/a#b", "/é", "/a\r\nb"]
         {
-            assert_eq!(base.join(path), None, "{path}");
+            assert_eq!(base.join(path).unwrap_err().code(), "invalid_path", "{path}");
         }
         assert_eq!(base.join("/x?y=../..").unwrap().as_str(), "https://example.com/api/v1/x?y=../..");
     }

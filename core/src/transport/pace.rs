@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::transport::TransportError;
+use super::TransportError;
+use crate::environment::{Environment, timeout};
 
 /// What the slowest useful link moves, in bytes a second.
 const SLOWEST: u64 = 16 << 10;
@@ -13,15 +12,16 @@ const SLOWEST: u64 = 16 << 10;
 /// (it would be for ever, as each attempt would take as long), while one that drips is.
 #[derive(Debug)]
 pub(super) struct Pace {
-    started: Instant,
+    environment: &'static dyn Environment,
+    started: Duration,
     deadline: Duration,
     bytes: u64,
 }
 
 impl Pace {
-    /// Begins now.
-    pub(super) fn start(deadline: Duration) -> Self {
-        Self { started: Instant::now(), deadline, bytes: 0 }
+    /// Begins now, by the clock of the backend's own environment.
+    pub(super) fn start(environment: &'static dyn Environment, deadline: Duration) -> Self {
+        Self { environment, started: environment.monotonic(), deadline, bytes: 0 }
     }
 
     /// Bytes have moved, or are to be sent.
@@ -35,9 +35,8 @@ impl Pace {
         work: impl Future<Output = Result<T, TransportError>>,
     ) -> Result<T, TransportError> {
         let allowed = self.deadline.saturating_add(Duration::from_millis(self.bytes * 1000 / SLOWEST));
-        match tokio::time::timeout(allowed.saturating_sub(self.started.elapsed()), work).await {
-            Ok(result) => result,
-            Err(_) => Err(TransportError::Unreachable(format!("no answer within {allowed:?}"))),
-        }
+        let elapsed = self.environment.monotonic().saturating_sub(self.started);
+        let late = || TransportError::Unreachable(format!("no answer within {allowed:?}"));
+        timeout(self.environment, allowed.saturating_sub(elapsed), work).await.unwrap_or_else(|| Err(late()))
     }
 }

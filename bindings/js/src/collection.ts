@@ -1,0 +1,120 @@
+/** Collections, and edits of single fields. */
+
+import { call, callAsync } from "./module.js";
+import { iterate } from "./stream.js";
+import type * as raw from "./wasm/unisono.js";
+import type { QueryOptions, RecordState, TextEdit, Value } from "./wasm/unisono.js";
+
+/** A record of a query's answer. */
+export type Row<T> = Omit<raw.Record, "doc"> & { doc: T };
+
+/** A query's answer. `next` goes into the options' `after` to read on; absent if this was all. */
+export type Rows<T> = Row<T>[] & { next?: string };
+
+/** A merge patch (RFC 7396): null removes a field. */
+export type Patch<T> = { [K in keyof T]?: (T[K] extends object ? Patch<T[K]> | T[K] : T[K]) | null };
+
+/** A collection of records in one scope. Writes are durable when their promises resolve, with the event's id. */
+export class Collection<T extends object = { [field: string]: Value }> {
+  readonly #raw: raw.Collection;
+
+  /** @internal */
+  constructor(collection: raw.Collection) {
+    this.#raw = collection;
+  }
+
+  /** Makes a record. */
+  create(id: string, doc: T): Promise<string> {
+    return callAsync(() => this.#raw.create(id, doc));
+  }
+
+  /** Applies a merge patch. */
+  update(id: string, patch: Patch<T>): Promise<string> {
+    return callAsync(() => this.#raw.update(id, patch));
+  }
+
+  /** Begins an edit of single fields: counters, sets, texts. */
+  edit(id: string): Edit {
+    return new Edit((ops) => callAsync(() => this.#raw.edit(id, ops)));
+  }
+
+  /** Deletes a record. */
+  delete(id: string): Promise<string> {
+    return callAsync(() => this.#raw.delete(id));
+  }
+
+  /** The record as the app sees it, its own unsettled writes included; `null` if there is none. */
+  get(id: string): Promise<T | null> {
+    return callAsync(() => this.#raw.get(id)) as Promise<T | null>;
+  }
+
+  /** The state of a record's sync; `null` if there is neither a record nor an event on it. */
+  state(id: string): Promise<RecordState | null> {
+    return callAsync(() => this.#raw.state(id));
+  }
+
+  /** Reads records. */
+  async query(options: QueryOptions = {}): Promise<Rows<T>> {
+    const page = await callAsync(() => this.#raw.query(options));
+    return Object.assign(page.records as Row<T>[], page.next === undefined ? {} : { next: page.next });
+  }
+
+  /** Follows a query's answer: first as it is, then whenever it changes. */
+  watch(options: QueryOptions = {}): AsyncIterableIterator<Row<T>[]> {
+    return iterate(
+      () => call(() => this.#raw.watch(options)),
+      (update: raw.WatchUpdate) => update.records as Row<T>[],
+    );
+  }
+}
+
+/** Field operations on one record, committed together as one event. Paths are JSON Pointers. */
+export class Edit {
+  readonly #commit: (ops: object[]) => Promise<string>;
+  readonly #ops: object[] = [];
+
+  /** @internal */
+  constructor(commit: (ops: object[]) => Promise<string>) {
+    this.#commit = commit;
+  }
+
+  #with(op: object): this {
+    this.#ops.push(op);
+    return this;
+  }
+
+  /** Assigns a field; an object replaces all below it. */
+  set(path: string, value: Value): this {
+    return this.#with({ op: "set", path, value });
+  }
+
+  /** Removes a field. */
+  unset(path: string): this {
+    return this.#with({ op: "unset", path });
+  }
+
+  /** Adds to a 64-bit integer; increments of several devices all count. */
+  increment(path: string, by: number | bigint): this {
+    return this.#with({ op: "inc", path, by });
+  }
+
+  /** Adds elements to an array used as a set. */
+  add(path: string, values: Value[]): this {
+    return this.#with({ op: "add", path, values });
+  }
+
+  /** Removes elements from an array used as a set. */
+  remove(path: string, values: Value[]): this {
+    return this.#with({ op: "remove", path, values });
+  }
+
+  /** Edits a text: `[5, "new words", {d: 3}]` skips, inserts, deletes; positions count Unicode code points. */
+  text(path: string, edit: TextEdit): this {
+    return this.#with({ op: "text", path, edit });
+  }
+
+  /** Writes the edit. */
+  commit(): Promise<string> {
+    return this.#commit(this.#ops);
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * Unisono: embeddable, offline-first sync.
+ *
+ * The WebAssembly module beside this file is loaded by the first `Client.open`; `load` does it earlier, or from elsewhere.
+ */
+
+export { Client, Workspace } from "./client.js";
+export { Collection, Edit } from "./collection.js";
+export type { Row, Rows } from "./collection.js";
+export { type ErrorKind, type UnisonoError, isUnisonoError } from "./error.js";
+export { canonicalJson, load, parseJson } from "./module.js";
+export type {
+  Change,
+  ClientEvent,
+  Filter,
+  OpenOptions,
+  Order,
+  Outcome,
+  Progress,
+  QueryOptions,
+  QueuedEvent,
+  RecordState,
+  ScopeStatus,
+  Status,
+  SyncEvent,
+  SyncReport,
+  SyncState,
+  TextEdit,
+  TokenReason,
+  Value,
+} from "./wasm/unisono.js";

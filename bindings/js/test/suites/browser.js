@@ -1,0 +1,146 @@
+/** What is a browser's own: tabs, quota, data that is taken away, requests that are aborted. */
+
+import { equal, ok, refused, test } from "../harness.js";
+
+test("browser: what was written is there after closing and opening again", async ({ unisono, replica }) => {
+  const name = replica();
+  const first = await unisono.Client.open({ name });
+  const id = await first.collection("samples").create("a", { n: 9007199254740993n });
+  await first.close();
+  const second = await unisono.Client.open({ name });
+  equal(await second.collection("samples").get("a"), { n: 9007199254740993n });
+  equal((await second.pending()).map((event) => event.id), [id]);
+  await second.close();
+});
+
+test("browser: b46 a second client of one replica gets already_open, in another frame too", async (stage) => {
+  const { unisono, replica } = stage;
+  const name = replica();
+  const first = await unisono.Client.open({ name });
+  const taken = { code: "already_open", kind: "storage", retryable: false };
+  await refused(() => unisono.Client.open({ name }), taken);
+  // Another document, with a module of its own.
+  const frame = document.createElement("iframe");
+  frame.srcdoc = `<script type="importmap">{ "imports": { "unisono": "/dist/index.js" } }</script>
+    <script type="module">import * as unisono from "unisono"; parent.postMessage("loaded"); window.unisono = unisono;</script>`;
+  const loaded = new Promise((resolve) => addEventListener("message", resolve, { once: true }));
+  document.body.append(frame);
+  await loaded;
+  const there = frame.contentWindow.unisono;
+  let code;
+  try {
+    await there.Client.open({ name });
+  } catch (error) {
+    code = error.code;
+  }
+  equal(code, "already_open");
+  await first.close();
+  const second = await there.Client.open({ name });
+  // Values of that document are values, too.
+  await second.collection("samples").create("a", there.parseJson('{"n": [1, {"m": 9007199254740993}]}'));
+  equal(await second.collection("samples").get("a"), { n: [1, { m: 9007199254740993n }] });
+  const frames = new frame.contentWindow.Object();
+  frames.n = frame.contentWindow.Array.of(1);
+  const here = await unisono.Client.open({ name: replica() });
+  await here.collection("samples").create("a", frames);
+  equal(await here.collection("samples").get("a"), { n: [1] });
+  await here.close();
+  await refused(() => unisono.Client.open({ name }), taken);
+  // A frame that goes takes its lock along.
+  frame.remove();
+  const third = await new Promise((resolve, reject) => {
+    // The next in line for the lock is told when it is free.
+    navigator.locks.request(`unisono/${name}`, () => undefined).then(() => resolve(unisono.Client.open({ name })), reject);
+  });
+  await third.close();
+});
+
+test("browser: b42 b43 data that the browser clears is told, and never taken for an empty replica", async (stage) => {
+  const { unisono, replica, devtools } = stage;
+  const client = await unisono.Client.open({ name: replica() });
+  const samples = client.collection("samples");
+  await samples.create("a", {});
+  await devtools("Storage.clearDataForOrigin", { origin: location.origin, storageTypes: "indexeddb" });
+  for (const call of [() => samples.get("a"), () => samples.create("b", {}), () => samples.query()]) {
+    await refused(call, { code: "storage_corrupt", kind: "storage", retryable: false });
+  }
+  await client.close();
+});
+
+test("browser: a request is aborted when nobody wants its answer any more", async (stage) => {
+  const { unisono, replica } = stage;
+  const real = globalThis.fetch;
+  const signals = [];
+  globalThis.fetch = (input, init) => {
+    signals.push(init.signal);
+    return new Promise((_, reject) => init.signal.addEventListener("abort", () => reject(init.signal.reason)));
+  };
+  try {
+    const client = await unisono.Client.open({ name: replica(), url: location.origin, account: "abe", token: "t" });
+    await client.collection("samples").create("a", {});
+    await refused(() => client.syncNow({ deadlineMs: 30 }), { code: "deadline" });
+    equal([signals.length, signals.every((signal) => signal.aborted)], [1, true]);
+    await client.close();
+  } finally {
+    globalThis.fetch = real;
+  }
+});
+
+test("browser: requests carry no cookies, follow no redirects, and use no cache", async (stage) => {
+  const { unisono, replica, url, token } = stage;
+  const good = await token("amy");
+  const real = globalThis.fetch;
+  const seen = [];
+  globalThis.fetch = (input, init) => {
+    seen.push(new Request(input, init));
+    return real(input, init);
+  };
+  try {
+    const client = await unisono.Client.open({ name: replica(), url, account: "amy", token: good });
+    await client.collection("samples").create("b", {});
+    await client.syncNow();
+    await client.close();
+  } finally {
+    globalThis.fetch = real;
+  }
+  ok(seen.length >= 3, `${seen.length} requests`);
+  for (const request of seen) {
+    equal([request.credentials, request.redirect, request.cache], ["omit", "manual", "no-store"]);
+  }
+});
+
+test("browser: the feed is read as it streams, and a cut one is not taken for whole", async (stage) => {
+  const { unisono, replica, url, token } = stage;
+  const good = await token("flo");
+  const writer = await unisono.Client.open({ name: replica(), url, account: "flo", token: good });
+  for (let n = 0; n < 30; n += 1) await writer.collection("samples").create(`s${n}`, { n });
+  await writer.syncNow();
+  await writer.close();
+  const real = globalThis.fetch;
+  // Hands the feed on one byte at a time, and at first only half of it.
+  let cut = true;
+  globalThis.fetch = async (input, init) => {
+    const answer = await real(input, init);
+    if (!String(input).includes("/sync/changes")) return answer;
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    const end = cut ? bytes.length >> 1 : bytes.length;
+    cut = false;
+    let at = 0;
+    const body = new ReadableStream({
+      pull(stream) {
+        if (at === end) stream.close();
+        else stream.enqueue(bytes.slice(at, (at += 1)));
+      },
+    });
+    return new Response(body, { status: answer.status, headers: answer.headers });
+  };
+  try {
+    const reader = await unisono.Client.open({ name: replica(), url, account: "flo", token: good });
+    await refused(() => reader.syncNow(), { code: "unreachable", kind: "offline", retryable: true });
+    equal((await reader.syncNow()).pulled, 30);
+    equal((await reader.collection("samples").query()).length, 30);
+    await reader.close();
+  } finally {
+    globalThis.fetch = real;
+  }
+});

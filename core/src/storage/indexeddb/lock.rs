@@ -1,0 +1,91 @@
+//! One owner per replica: a Web Lock, which the browser releases when the page goes, however it goes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::{Function, Object, Promise, Reflect};
+use tokio::sync::oneshot;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use super::error::of_exception;
+use crate::storage::StorageError;
+
+#[wasm_bindgen]
+extern "C" {
+    type LockManager;
+    #[wasm_bindgen(method)]
+    fn request(this: &LockManager, name: &str, options: &Object, callback: &Function) -> Promise;
+}
+
+/// Held while a replica is open. Dropping it gives it back, a little later; [`release`](Self::release) waits for that.
+#[derive(Debug)]
+pub(super) struct ReplicaLock {
+    /// Resolves the promise that holds the lock; absent where there are no Web Locks.
+    give_back: Option<Function>,
+    given_back: Option<oneshot::Receiver<()>>,
+}
+
+impl ReplicaLock {
+    /// Takes the lock `name`, at once or not at all.
+    pub(super) async fn take(name: &str) -> Result<Self, StorageError> {
+        let Some(locks) = lock_manager() else { return Ok(Self { give_back: None, given_back: None }) };
+        let options = Object::new();
+        set(&options, "ifAvailable", &JsValue::TRUE)?;
+        let (tell, told) = oneshot::channel();
+        let (tell_end, given_back) = oneshot::channel();
+        let mut tell = Some(tell);
+        // Called with the lock, or with `null`; the lock is held until the promise that it returns is resolved.
+        let granted: Closure<dyn FnMut(JsValue) -> JsValue> = Closure::new(move |lock: JsValue| {
+            let mut give_back = None;
+            let held = Promise::new(&mut |resolve, _| give_back = Some(resolve));
+            let taken = if lock.is_null() { None } else { give_back };
+            let is_taken = taken.is_some();
+            // Whoever has stopped waiting gets no lock.
+            let heard = tell.take().is_some_and(|tell| tell.send(taken).is_ok());
+            if is_taken && heard { held.into() } else { JsValue::UNDEFINED }
+        });
+        let whole = locks.request(name, &options, granted.as_ref().unchecked_ref());
+        let failure: Rc<RefCell<Option<StorageError>>> = Rc::default();
+        let failed = Rc::clone(&failure);
+        spawn_local(async move {
+            if let Err(exception) = JsFuture::from(whole).await {
+                *failed.borrow_mut() = Some(of_exception(&exception));
+            }
+            drop(granted);
+            let _ = tell_end.send(());
+        });
+        match told.await {
+            Ok(Some(give_back)) => Ok(Self { give_back: Some(give_back), given_back: Some(given_back) }),
+            Ok(None) => Err(StorageError::AlreadyOpen(name.to_owned())),
+            Err(_) => Err(failure.borrow_mut().take().unwrap_or_else(|| StorageError::Unavailable(name.to_owned()))),
+        }
+    }
+
+    /// Gives the lock back and waits until others can take it.
+    pub(super) async fn release(mut self) {
+        let given_back = self.given_back.take();
+        drop(self);
+        if let Some(given_back) = given_back {
+            drop(given_back.await);
+        }
+    }
+}
+
+impl Drop for ReplicaLock {
+    fn drop(&mut self) {
+        if let Some(give_back) = &self.give_back {
+            drop(give_back.call0(&JsValue::UNDEFINED));
+        }
+    }
+}
+
+/// Sets an option.
+pub(super) fn set(options: &Object, name: &str, value: &JsValue) -> Result<(), StorageError> {
+    Reflect::set(options, &name.into(), value).map(drop).map_err(|exception| of_exception(&exception))
+}
+
+fn lock_manager() -> Option<LockManager> {
+    let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).ok().filter(JsValue::is_object)?;
+    Reflect::get(&navigator, &"locks".into()).ok().filter(JsValue::is_object).map(JsCast::unchecked_into)
+}
