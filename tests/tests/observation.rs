@@ -65,3 +65,22 @@ fn b48_a_listener_may_call_the_client_back() {
     });
     assert_eq!(world.server_state("anna", &unisono::model::Scope::User).len(), 1);
 }
+
+#[test]
+fn whoever_reads_after_the_end_is_told_all_that_was_before_it() {
+    let world = World::new(3);
+    let a = world.device("anna");
+    world.run(async {
+        let mut events = a.client.events();
+        a.samples().create("kick", json!({})).await.unwrap();
+        a.client.sync_now().await.unwrap();
+        a.client.close().await.unwrap();
+        let mut told = Vec::new();
+        while let Some(event) = events.next().await {
+            told.push(event);
+        }
+        assert!(told.iter().any(|event| matches!(event, ClientEvent::Changed { .. })), "{told:?}");
+        assert!(told.iter().any(|event| matches!(event, ClientEvent::Synced { .. })), "{told:?}");
+        assert_eq!(events.next().await, None);
+    });
+}

@@ -12,6 +12,11 @@ from unisono._native import unisono_ffi
 from .support import ClientCase
 
 
+def name(variant: object) -> str:
+    """Which variant of its type it is."""
+    return type(variant).__name__.split(".")[-1]
+
+
 class Watches(ClientCase):
     async def test_a_watch_follows_its_query_and_nothing_else(self) -> None:
         client = await self.local()
@@ -21,7 +26,7 @@ class Watches(ClientCase):
             await samples.create("a", {"category": "bd", "name": "b"})
             update = await watch.__anext__()
             self.assertEqual([(row.id, row.pending) for row in update.records], [("a", True)])
-            self.assertEqual([type(change).__name__ for change in update.changes], ["INSERTED"])
+            self.assertEqual([name(change) for change in update.changes], ["INSERTED"])
             await samples.create("other", {"category": "sn"})
             await samples.create("c", {"category": "bd", "name": "a"})
             await samples.delete("a")
@@ -66,9 +71,9 @@ class Listeners(ClientCase):
         await client.sync_now()
         await client.close()
         told = [event async for event in events]
-        await self.until(lambda: len(heard) == len(told))
+        await self.until(lambda: len(heard) >= len(told))
         self.assertEqual(heard, told)
-        names = [type(event).__name__ for event in told]
+        names = [name(event) for event in told]
         self.assertEqual((names.count("SYNCED"), names.count("CHANGED")), (1, 1))
 
     async def test_a_listener_that_raises_hears_the_next_event_and_the_loop_hears_of_it(self) -> None:
@@ -116,8 +121,8 @@ class Listeners(ClientCase):
                 lagged.set()
 
         client.listen(slow)
-        for _ in range(11):
-            await asyncio.gather(*(samples.create(f"s{n}", {}) if _ == 0 else samples.update(f"s{n}", {"n": _}) for n in range(100)))
+        for n in range(1_100):  # more commits than a stream holds
+            await samples.create(f"s{n}", {})
         self.assertEqual(heard, [])
         goes_on.set()
         await lagged.wait()

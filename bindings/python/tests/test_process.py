@@ -54,7 +54,7 @@ class Cancelling(ClientCase):
                 await asyncio.sleep(0)
             opening.cancel()
             await asyncio.wait([opening])
-            if not opening.cancelled():
+            if not opening.cancelled() and opening.exception() is None:
                 await opening.result().close()
         client = await self.opened_at_last()
         await client.collection("samples").create("kick", {})

@@ -58,7 +58,7 @@ class Device:
 
     async def do_status(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
         status = self.client.status()
-        told = {"pending": status.pending, "parked": status.parked, "state": type(status.state).__name__.lower()}
+        told = {"pending": status.pending, "parked": status.parked, "state": type(status.state).__name__.split(".")[-1].lower()}
         return {field: told[field] for field in step["expect"]}
 
     async def do_conflicts(self, step: Dict[str, Any], _: unisono.Collection) -> Any:

@@ -100,6 +100,6 @@ class Tokens(ClientCase):
 
     async def test_errors_never_repeat_a_token(self) -> None:
         client = await self.open(account="anna", token="secret.secret.secret")
-        words = await self.fails("unauthorized", ErrorKind.AUTH, client.sync_now())
+        words = await self.fails("auth_required", ErrorKind.AUTH, client.sync_now())
         self.assertNotIn("secret", words)
         self.assertNotIn("secret", repr(client.status()))

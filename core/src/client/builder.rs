@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::handle::Client;
 use super::identity::{Identity, subject_of};
-use crate::engine::{Credentials, Engine, EngineOptions, TokenReason, Tokens};
+use crate::engine::{Credentials, Engine, EngineOptions, Tokens};
 use crate::environment::SharedEnvironment;
 use crate::error::{Error, InvalidCode, Result};
 use crate::model::{CollectionName, Pointer, Policy};
@@ -134,17 +134,16 @@ impl ClientBuilder {
             policies.set(CollectionName::new(collection)?, path, *policy);
         }
 
+        let asks = self.credentials.is_some();
+        let tokens = Tokens::new(self.credentials);
         let opened = async {
             let writer = Writer::open(storage.clone(), environment.clone(), indexes.clone()).await?;
             let identity = Identity::open(&writer, self.account.clone(), self.claim).await;
             match identity {
                 // The token may know what the app did not say.
                 Ok(Identity::Anonymous) if self.account.is_none() => {
-                    let token = match &self.credentials {
-                        Some(credentials) => credentials.token(TokenReason::First).await.ok(),
-                        None => None,
-                    };
-                    if let Some(subject) = token.as_ref().and_then(subject_of) {
+                    let token = if asks { tokens.current(&*environment).await.ok() } else { None };
+                    if let Some(subject) = token.and_then(|token| subject_of(&token.value)) {
                         Identity::open(&writer, Some(subject), self.claim).await?;
                     }
                 }
@@ -163,7 +162,6 @@ impl ClientBuilder {
             }
         };
         let queue = OfflineQueue::new(writer, self.limits, policies);
-        let tokens = Tokens::new(self.credentials);
         let engine = Arc::new(Engine::new(queue.clone(), transport, environment, tokens, self.options));
         Ok(Client::new(engine, queue, self.schema.unwrap_or(1)))
     }

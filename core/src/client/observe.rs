@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 
 use crate::events::ClientEvent;
 use crate::replica::Notice;
@@ -31,7 +31,12 @@ impl Events {
             match self.ready.pop_front() {
                 Some(ClientEvent::Closed) => {
                     self.ready = VecDeque::from([ClientEvent::Closed]);
-                    return None;
+                    // What the engine said before the end, and was not asked for yet.
+                    return match self.engine.try_recv() {
+                        Ok(event) => Some(event),
+                        Err(TryRecvError::Lagged(_)) => Some(ClientEvent::Lagged),
+                        Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+                    };
                 }
                 Some(event) => return Some(event),
                 None => {}

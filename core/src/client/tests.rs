@@ -1,13 +1,20 @@
-//! Closing a client whose syncs wait for a server that does not answer, by callers who do not wait either.
+//! Opening with tokens that come late, names that are none, and closing a client whose syncs wait for a server that does not
+//! answer, by callers who do not wait either.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::future::join;
 use futures_util::poll;
+use secrecy::SecretString;
 
 use super::Client;
+use crate::engine::{Credentials, TokenReason};
+use crate::environment::Environment;
 use crate::error::Error;
+use crate::platform::BoxFuture;
 use crate::storage::{MemoryStorage, StorageError};
 use crate::testing::{CallKind, Fault, ScriptedTransport, TestEnvironment};
 use crate::transport::NoTransport;
@@ -92,6 +99,49 @@ fn a_sync_that_waits_for_its_turn_does_not_begin_once_the_client_closes() {
         close.await.unwrap();
         assert_eq!(bench.network.calls().len(), calls, "nothing was asked of the server");
         assert!(bench.storage_is_closed().await);
+    });
+}
+
+/// Says who it is when it is asked for the first time; then nothing.
+#[derive(Debug, Default)]
+struct Once(AtomicU32);
+
+impl Credentials for Once {
+    fn token(&self, _: TokenReason) -> BoxFuture<'_, Result<SecretString, String>> {
+        let first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
+        Box::pin(async move {
+            if !first {
+                std::future::pending::<()>().await;
+            }
+            // {"alg":"HS256"} . {"sub":"alice"} . signature
+            Ok(SecretString::from("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln"))
+        })
+    }
+}
+
+async fn open_with(environment: &TestEnvironment, credentials: Once) -> Client {
+    let builder = Client::builder().storage(MemoryStorage::new()).environment(environment.clone());
+    builder.credentials(credentials).build().await.unwrap()
+}
+
+#[test]
+fn the_token_that_told_the_account_is_the_one_that_the_first_sync_uses() {
+    let environment = TestEnvironment::new(4);
+    environment.block_on(async {
+        let client = open_with(&environment, Once::default()).await;
+        assert_eq!(client.replica().snapshot().account.as_deref(), Some("alice"));
+        client.inner.engine.tokens().current(&environment).await.unwrap();
+        assert_eq!(environment.monotonic(), Duration::ZERO, "the source is not asked again");
+    });
+}
+
+#[test]
+fn an_opening_does_not_wait_for_ever_for_a_source_of_tokens() {
+    let environment = TestEnvironment::new(5);
+    environment.block_on(async {
+        let client = open_with(&environment, Once(AtomicU32::new(1))).await;
+        assert_eq!(client.replica().snapshot().account, None);
+        assert_eq!(environment.monotonic(), Duration::from_secs(30));
     });
 }
 

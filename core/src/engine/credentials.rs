@@ -90,7 +90,7 @@ impl Tokens {
     }
 
     /// The current token, asking the source for the first.
-    pub(super) async fn current(&self, environment: &dyn Environment) -> Result<Numbered<SecretString>> {
+    pub(crate) async fn current(&self, environment: &dyn Environment) -> Result<Numbered<SecretString>> {
         match self.current.present() {
             Some(token) => Ok(token),
             None => self.refresh(None, environment).await,
