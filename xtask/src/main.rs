@@ -5,9 +5,11 @@
 
 mod check;
 mod fuzz;
+mod host;
 mod links;
 mod machine_paths;
 mod models;
+mod npm;
 mod process;
 mod programs;
 mod suites;
@@ -16,6 +18,7 @@ mod tally;
 mod tools;
 mod tracked;
 mod wasm;
+mod web;
 
 use std::process::ExitCode;
 
@@ -45,6 +48,8 @@ enum Command {
     ///
     /// Fails if a test failed, if something did not compile, or if nothing ran.
     Test,
+    /// Build the npm package into `bindings/js/dist`, and print its size
+    Web,
     /// Run the benchmarks, optimised
     Bench {
         /// Passed on to the benchmarks
@@ -97,6 +102,7 @@ fn main() -> ExitCode {
         Command::Sim { args } => programs::sim(&args),
         Command::Power { args } => programs::power(&args),
         Command::Test => suites::run(),
+        Command::Web => web::build(),
         Command::Fuzz { target, executions, seconds } => {
             fuzz::fuzz(target.as_deref(), fuzz::Bounds { executions, seconds })
         }

@@ -1,40 +1,29 @@
-//! The core must build for WebAssembly, and stay small there.
+//! What is built for WebAssembly, and the compiler's target for it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use crate::process::{Result, cargo, fail, output, program, run};
+use crate::web;
 
-use crate::process::{Result, cargo, fail, or_fail, output, program, run, target_dir};
+/// The target of browsers and Node.
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
-const TARGET: &str = "wasm32-unknown-unknown";
-
-/// Builds the core for wasm, then a module that uses it, and prints that module's size.
+/// Holds everything that is built for wasm to the lints, and the npm package to its size.
 pub fn check() -> Result {
     let toolchain = Toolchain::find()?;
-    run(toolchain.apply(&mut cargo(["build", "--locked", "--release", "-p", "unisono", "--no-default-features"])))?;
-    // The core alone is a library for the linker, no module: its size would say nothing.
-    run(toolchain.apply(&mut cargo(["build", "--locked", "--profile", "wasm-size", "-p", "unisono-wasm-size"])))?;
-    let module = target_dir().join(TARGET).join("wasm-size").join("unisono-wasm-size.wasm");
-    let bytes = or_fail(std::fs::read(&module), "reading the wasm module")?;
-    println!(
-        "\nModel, merge and protocol as a wasm module: {} bytes, {} gzipped (before wasm-opt).",
-        bytes.len(),
-        gzipped(&bytes)?
-    );
-    Ok(())
-}
-
-fn gzipped(bytes: &[u8]) -> Result<usize> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let done = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    Ok(or_fail(done, "compressing the wasm module")?.len())
+    for package in ["unisono", "unisono-wasm", "unisono-browser-tests"] {
+        let mut clippy = cargo(["clippy", "--locked", "-p", package, "--no-default-features"]);
+        if package == "unisono-browser-tests" {
+            clippy.arg("--tests");
+        }
+        run(toolchain.apply(&mut clippy).args(["--", "-D", "warnings"]))?;
+    }
+    web::build()
 }
 
 /// Where the standard library for wasm comes from.
-enum Toolchain {
+pub enum Toolchain {
     /// Installed beside the compiler.
     Installed,
     /// Built from its source.
@@ -43,7 +32,7 @@ enum Toolchain {
 
 impl Toolchain {
     /// Uses the target if it is there, else installs it, else falls back to the library's source.
-    fn find() -> Result<Self> {
+    pub fn find() -> Result<Self> {
         if installed()? {
             return Ok(Self::Installed);
         }
@@ -61,7 +50,8 @@ impl Toolchain {
         ))
     }
 
-    fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    /// Makes `command` one for the target.
+    pub fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.args(["--target", TARGET]);
         match self {
             Self::Installed => command,

@@ -1,0 +1,18 @@
+/** Prints what a browser downloads of the package in the given folder, compressed with brotli; the last line is the sum. */
+
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { brotliCompressSync } from "node:zlib";
+
+const folder = process.argv[2];
+const names = await readdir(folder, { recursive: true });
+let total = 0;
+for (const name of names.sort()) {
+  // Node's own entry is no browser's.
+  if (!/\.(js|wasm)$/.test(name) || name === "node.js") continue;
+  const content = await readFile(join(folder, name));
+  const bytes = brotliCompressSync(content).length;
+  total += bytes;
+  console.log(`  ${name}: ${content.length} bytes, ${bytes} with brotli`);
+}
+console.log(`The npm package, js + wasm: ${total} bytes with brotli (${(total / 1024).toFixed(1)} KiB)`);

@@ -1,0 +1,123 @@
+//! The npm package: the core as a WebAssembly module, what JavaScript calls it by, and its declarations; and its tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::process::{Result, cargo, fail, or_fail, output, program, root, run, target_dir};
+use crate::wasm::{TARGET, Toolchain};
+use crate::{host, npm, tools};
+
+/// Most bytes of the package's code, module included, as a browser downloads it.
+const MOST_BYTES: u64 = 150 << 10;
+/// Options of the module's optimisation: what the compiler's target may use anyway, and nothing but code in the result.
+const OPTIMISE: [&str; 9] = [
+    "-Oz",
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--strip-producers",
+    "--strip-target-features",
+];
+
+/// Builds the package, prints its size, and fails if that is too much.
+pub fn build() -> Result {
+    let toolchain = Toolchain::find()?;
+    let bindgen = bindgen("wasm-bindgen")?;
+    let npm = npm::Tools::installed(&package())?;
+
+    run(toolchain.apply(&mut cargo(["build", "--locked", "--profile", "web", "-p", "unisono-wasm"])))?;
+    let module = target_dir().join(TARGET).join("web").join("unisono_wasm.wasm");
+    // What the compiler's declarations and the package share; never checked in.
+    let generated = package().join("src").join("wasm");
+    let dist = package().join("dist");
+    for folder in [&generated, &dist] {
+        if folder.exists() {
+            or_fail(std::fs::remove_dir_all(folder), format!("removing {}", folder.display()))?;
+        }
+    }
+    let options = ["--target", "web", "--out-name", "unisono", "--remove-name-section", "--remove-producers-section"];
+    run(program(&bindgen, options).arg("--out-dir").arg(&generated).arg(&module))?;
+    let module = generated.join("unisono_bg.wasm");
+    run(npm.run("wasm-opt")?.args(OPTIMISE).arg(&module).arg("-o").arg(&module))?;
+    run(npm.run("tsc")?.arg("-p").arg(package()))?;
+    let beside = dist.join("wasm");
+    or_fail(std::fs::create_dir_all(&beside), "making the package's folder")?;
+    for file in ["unisono.js", "unisono.d.ts", "unisono_bg.wasm"] {
+        or_fail(std::fs::copy(generated.join(file), beside.join(file)), format!("copying {file}"))?;
+    }
+    weigh()
+}
+
+/// Prints the package's size, and fails if that is too much.
+fn weigh() -> Result {
+    let said = output(program("node", [package().join("scripts").join("size.js")]).arg(package().join("dist")))?;
+    println!("\n{said}");
+    let total = said.lines().last().and_then(|line| line.split_whitespace().find_map(|word| word.parse::<u64>().ok()));
+    match total {
+        Some(bytes) if bytes <= MOST_BYTES => Ok(()),
+        Some(bytes) => fail(format!("the npm package has {bytes} bytes, more than {MOST_BYTES}")),
+        None => fail("the npm package could not be weighed"),
+    }
+}
+
+/// The storage suite, in a headless Chromium.
+pub fn storage_suite() -> Result<Command> {
+    host::chromium()?;
+    let toolchain = Toolchain::find()?;
+    let runner = bindgen("wasm-bindgen-test-runner")?;
+    let mut command = cargo(["test", "--locked", "-p", "unisono-browser-tests", "--test", "storage"]);
+    toolchain.apply(&mut command);
+    command
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
+        .env("CHROMEDRIVER", host::chromedriver())
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    Ok(command)
+}
+
+/// The package's suites in Node.
+pub fn node_suite() -> Result<Command> {
+    build()?;
+    script("node.js")
+}
+
+/// The package's suites in a headless Chromium; after those in Node, which have built it.
+pub fn browser_suite() -> Result<Command> {
+    host::chromium()?;
+    let mut command = script("browser.js")?;
+    command.env("CHROMEDRIVER", host::chromedriver());
+    Ok(command)
+}
+
+/// A script of the package's tests, with the programs that it starts.
+fn script(name: &str) -> Result<Command> {
+    host::node()?;
+    // With the features of the suite before it, so that nothing is compiled twice.
+    let mut programs = cargo(["build", "--workspace", "--all-features", "--locked"]);
+    run(programs.args(["--bin", "unisono-server", "--bin", "native-device"]))?;
+    let mut command = program("node", [package().join("test").join(name)]);
+    command.env("UNISONO_PROGRAMS", target_dir().join("debug"));
+    Ok(command)
+}
+
+fn package() -> PathBuf {
+    root().join("bindings").join("js")
+}
+
+/// A program of wasm-bindgen's, of the very version that the crates use.
+fn bindgen(name: &str) -> Result<PathBuf> {
+    tools::program_of("wasm-bindgen-cli", &locked_version("wasm-bindgen")?, name)
+}
+
+/// The version of a crate in Cargo.lock.
+fn locked_version(name: &str) -> Result<String> {
+    let lock = or_fail(std::fs::read_to_string(root().join("Cargo.lock")), "reading Cargo.lock")?;
+    let entry = format!("name = \"{name}\"");
+    let version = lock.lines().skip_while(|line| *line != entry).nth(1);
+    match version.and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"')) {
+        Some(version) => Ok(version.to_owned()),
+        None => fail(format!("Cargo.lock does not name {name}")),
+    }
+}
