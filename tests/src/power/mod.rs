@@ -14,6 +14,7 @@ pub mod history;
 pub mod losses;
 pub mod marks;
 mod observed;
+pub mod recovery;
 pub mod server_check;
 pub mod server_run;
 pub mod server_work;

@@ -11,6 +11,7 @@ use unisono::storage::Durability;
 use unisono_tests::power::Acknowledge;
 use unisono_tests::power::child::Fault;
 use unisono_tests::power::client_work::{self, ClientPlan};
+use unisono_tests::power::recovery;
 use unisono_tests::power::server_work::{self, ServerPlan};
 
 #[derive(Debug, Parser)]
@@ -55,6 +56,15 @@ enum Role {
         #[arg(long)]
         fault: Option<Fault>,
     },
+    /// Recover a damaged replica, recorded by the shim
+    #[command(hide = true)]
+    Recover {
+        /// Where the replica lies
+        folder: PathBuf,
+        /// The call that fails, as in `enospc once 12`
+        #[arg(long)]
+        fault: Option<Fault>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -80,6 +90,10 @@ fn main() -> ExitCode {
             };
             let acknowledge = if hasty { Acknowledge::Before } else { Acknowledge::After };
             client_work::run(&folder, ClientPlan { durability, acknowledge, long: !short, fault });
+            ExitCode::SUCCESS
+        }
+        Role::Recover { folder, fault } => {
+            recovery::run(&folder, fault);
             ExitCode::SUCCESS
         }
         Role::Server { folder, durability, short, fault } => {
