@@ -3,34 +3,41 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use crate::models;
 use crate::process::{self, Failure, Result, cargo, or_fail, shown};
 use crate::tally::Tally;
+use crate::{bindings, models};
 
 /// A test suite whose program prints what [`Tally`] reads.
 struct Suite {
     name: &'static str,
-    command: Command,
+    /// Makes ready what the suite needs.
+    command: fn() -> Result<Command>,
 }
 
 /// All suites. Each runs to its end even if one before it failed.
-fn all() -> Vec<Suite> {
+const SUITES: [Suite; 5] = [
+    Suite { name: "Rust: unit, integration and documentation tests of every crate", command: rust },
+    Suite { name: "Models: every interleaving of the core's concurrency kernels", command: all_models },
+    Suite { name: "Python: the package in an environment of its own", command: bindings::python::suite },
+    Suite { name: "Kotlin: the generated sources on the JVM", command: bindings::kotlin::suite },
+    Suite { name: "Swift: the generated sources", command: bindings::swift::suite },
+];
+
+fn rust() -> Result<Command> {
+    Ok(cargo(["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"]))
+}
+
+fn all_models() -> Result<Command> {
     let mut models = models::cargo("test");
     // With what each model explored.
     models.args(["--no-fail-fast", "--test", "models", "--", "--show-output"]);
-    vec![
-        Suite {
-            name: "Rust: unit, integration and documentation tests of every crate",
-            command: cargo(["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"]),
-        },
-        Suite { name: "Models: every interleaving of the core's concurrency kernels", command: models },
-    ]
+    Ok(models)
 }
 
 /// Runs all suites. The last line printed is the total.
 pub fn run() -> Result {
     let mut tally = Tally::default();
-    let done = prepare().and_then(|()| all().into_iter().try_for_each(|suite| run_suite(suite, &mut tally)));
+    let done = prepare().and_then(|()| SUITES.iter().try_for_each(|suite| run_suite(suite, &mut tally)));
     if let Err(failure) = done {
         tally.failed += 1;
         failure.report();
@@ -42,18 +49,28 @@ pub fn run() -> Result {
     if tally.is_good() { Ok(()) } else { Err(Failure::Exit(1)) }
 }
 
-/// Fetches what the suites need, so that they themselves run without a network.
+/// Fetches the crates that the suites need.
 fn prepare() -> Result {
     eprintln!("Fetching the crates that Cargo.lock names (into cargo's own cache; nothing else is installed).");
     process::run(&mut cargo(["fetch", "--locked"]))
 }
 
-fn run_suite(mut suite: Suite, tally: &mut Tally) -> Result {
-    let line = shown(&suite.command);
-    eprintln!("\n{}\n$ {line}", suite.name);
+fn run_suite(suite: &Suite, tally: &mut Tally) -> Result {
+    eprintln!("\n{}", suite.name);
+    let mut command = match (suite.command)() {
+        Ok(command) => command,
+        Err(failure) => {
+            // It counts, and the next one gets its turn.
+            tally.failed += 1;
+            failure.report();
+            return Ok(());
+        }
+    };
+    let line = shown(&command);
+    eprintln!("$ {line}");
     let failed_before = tally.failed;
     // stderr (compiler errors and all) goes straight to the user.
-    let mut child = or_fail(suite.command.stdout(Stdio::piped()).spawn(), format!("cannot run `{line}`"))?;
+    let mut child = or_fail(command.stdout(Stdio::piped()).spawn(), format!("cannot run `{line}`"))?;
     if let Some(output) = child.stdout.take() {
         stream(&mut BufReader::new(output), tally)?;
     }
