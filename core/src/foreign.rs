@@ -48,18 +48,6 @@ impl From<Error> for UnisonoError {
     }
 }
 
-/// A callback of the app's failed otherwise than by saying so: it raised, or its language could not run it.
-impl From<uniffi::UnexpectedUniFFICallbackError> for UnisonoError {
-    fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
-        Self::Failed {
-            code: "callback_failed".into(),
-            kind: ErrorKind::Internal,
-            retryable: false,
-            detail: error.reason,
-        }
-    }
-}
-
 /// Declares types that cross as their text.
 macro_rules! text {
     ($($name:ident),+ $(,)?) => {
@@ -70,7 +58,10 @@ macro_rules! text {
     };
 }
 
-text!(CollectionName, RecordId, DeviceId, EventId, GroupId, Scope, Pointer, Stamp);
+/// JNA, through which Kotlin calls, has a `Pointer` of its own.
+type JsonPointer = Pointer;
+
+text!(CollectionName, RecordId, DeviceId, EventId, GroupId, Scope, JsonPointer, Stamp);
 
 uniffi::custom_type!(Continuation, String, {
     try_lift: |text| Ok(Continuation::from(text)),

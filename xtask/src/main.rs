@@ -3,6 +3,7 @@
 //! Everything a contributor or CI runs is here, so that both run the same thing. Nothing needs to be installed by hand:
 //! a command that needs a tool fetches it into the user's cache folder and says so.
 
+mod bindings;
 mod check;
 mod fuzz;
 mod host;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::process::{self, Failure, Result, cargo, or_fail, shown};
 use crate::tally::Tally;
-use crate::{models, web};
+use crate::{bindings, models, programs, web};
 
 /// A test suite whose program prints what [`Tally`] reads.
 struct Suite {
@@ -15,12 +15,15 @@ struct Suite {
 }
 
 /// All suites. Each runs to its end even if one before it failed.
-const SUITES: [Suite; 5] = [
+const SUITES: [Suite; 8] = [
     Suite { name: "Rust: unit, integration and documentation tests of every crate", command: rust },
     Suite { name: "Models: every interleaving of the core's concurrency kernels", command: all_models },
     Suite { name: "IndexedDB: the storage suite in Chromium", command: web::storage_suite },
     Suite { name: "JavaScript: the npm package in Node", command: web::node_suite },
     Suite { name: "JavaScript: the npm package in Chromium", command: web::browser_suite },
+    Suite { name: "Python: the package in an environment of its own", command: bindings::python::suite },
+    Suite { name: "Kotlin: the generated sources on the JVM", command: bindings::kotlin::suite },
+    Suite { name: "Swift: the generated sources", command: bindings::swift::suite },
 ];
 
 fn rust() -> Result<Command> {

@@ -1,9 +1,10 @@
-//! Counting tests from what the Rust test harness prints.
+//! Counting tests from what test programs print.
 
 /// What the suites have said so far.
 ///
-/// The harness announces `running N tests` and closes with `test result: …`. An announcement that is never closed is a
-/// test program that crashed: it counts as one failure, whatever it had printed before.
+/// Rust's harness announces `running N tests` and closes with `test result: …`. An announcement that is never closed is a
+/// test program that crashed: it counts as one failure, whatever it had printed before. Programs that can be told what to
+/// print print the same. Maven and Swift have totals of their own.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub passed: u64,
@@ -18,7 +19,7 @@ impl Tally {
         if announces(line) {
             self.close_crashed();
             self.running = true;
-        } else if let Some([passed, failed, ignored]) = result(line) {
+        } else if let Some([passed, failed, ignored]) = result(line).or_else(|| maven(line)).or_else(|| swift(line)) {
             self.running = false;
             self.passed += passed;
             self.failed += failed;
@@ -72,6 +73,29 @@ fn result(line: &str) -> Option<[u64; 3]> {
     Some([count_of("passed")?, count_of("failed")?, count_of("ignored")?])
 }
 
+/// The same of `[INFO] Tests run: 4, Failures: 1, Errors: 0, Skipped: 0`, the total of all classes. A class's own line goes on
+/// with its time.
+fn maven(line: &str) -> Option<[u64; 3]> {
+    let (level, counts) = line.split_once(' ')?;
+    let count = |part: &str, name: &str| part.trim().strip_prefix(name)?.strip_prefix(": ")?.parse::<u64>().ok();
+    let parts: Vec<_> = counts.split(',').collect();
+    let [run, failures, errors, skipped] = parts[..] else { return None };
+    let failed = count(failures, "Failures")? + count(errors, "Errors")?;
+    let ignored = count(skipped, "Skipped")?;
+    let passed = count(run, "Tests run")?.checked_sub(failed + ignored)?;
+    level.starts_with('[').then_some([passed, failed, ignored])
+}
+
+/// The same of Swift Testing's `Test run with 3 tests passed after 0.5 seconds.`, behind a sign. Of a run that failed it does
+/// not say how many: the program's end tells that there was one.
+fn swift(line: &str) -> Option<[u64; 3]> {
+    let (_, run) = line.split_once("Test run with ")?;
+    let mut words = run.split(' ');
+    let count = words.next()?.parse::<u64>().ok()?;
+    (matches!(words.next()?, "test" | "tests") && words.find(|word| matches!(*word, "passed" | "failed"))? == "passed")
+        .then_some([count, 0, 0])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +143,20 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
     fn nothing_run_is_not_good() {
         assert!(!tally("", true).is_good());
         assert!(tally("running 1 test\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured", true).is_good());
+    }
+
+    #[test]
+    fn other_harnesses_count_too() {
+        let maven = tally(
+            "[INFO] Tests run: 3, Failures: 0, Errors: 0, Skipped: 0, Time elapsed: 1 s -- in A\n[ERROR] Tests run: 5, Failures: 1, \
+             Errors: 1, Skipped: 1",
+            false,
+        );
+        assert_eq!((maven.passed, maven.failed, maven.ignored), (2, 2, 1));
+        assert_eq!(tally("\u{2714} Test run with 3 tests passed after 0.5 seconds.", true).to_string(), "3 passed, 0 failed");
+        let swift = tally("\u{2718} Test run with 3 tests failed after 0.5 seconds with 1 issue.", false);
+        assert_eq!(swift.to_string(), "0 passed, 1 failed");
+        assert_eq!(tally("Test run with 0 tests passed after 0.1 seconds.", true).to_string(), "0 passed, 0 failed");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
+use unisono::TokioEnvironment;
 use unisono::client::Events;
 use unisono::environment::run_blocking;
 use unisono::events::ClientEvent;
-use unisono::{TokioEnvironment, UnisonoError};
 
 use crate::Result;
+use crate::callback::CallbackError;
 use crate::executor::{Executor, On};
 use crate::stream::{Reader, Source};
 
@@ -44,7 +45,7 @@ pub trait EventListener: Send + Sync {
     /// Something happened. Called on a thread of its own, one event at a time: it may call the client, and it may take its
     /// time, though if it falls far behind it hears `lagged` instead of what it missed. What it throws is logged; the next
     /// event comes all the same.
-    fn on_event(&self, event: ClientEvent) -> Result<()>;
+    fn on_event(&self, event: ClientEvent) -> Result<(), CallbackError>;
 }
 
 /// A listener's place in a client. It lasts until it is cancelled or the client is closed, held or not.
@@ -59,9 +60,7 @@ impl Subscription {
                 let told = run_blocking(&TokioEnvironment, move || listener.on_event(event)).await;
                 match told {
                     Some(Ok(())) => {}
-                    Some(Err(UnisonoError::Failed { detail, .. })) => {
-                        tracing::warn!(%detail, "an event listener failed")
-                    }
+                    Some(Err(CallbackError::Failed { reason })) => tracing::warn!(reason, "an event listener failed"),
                     None => tracing::warn!("an event listener panicked"),
                 }
             }

@@ -12,6 +12,7 @@
 //! - **Errors are one type** with a code, a kind and whether to retry; a panic ends in `internal`, in no other language.
 //! - **After a fork the child's copies of a client are closed.** The child may open clients of its own.
 
+mod callback;
 mod client;
 mod collection;
 mod edit;
@@ -22,6 +23,7 @@ mod stream;
 mod tokens;
 mod watch;
 
+pub use callback::CallbackError;
 pub use client::{Client, Workspace};
 pub use collection::Collection;
 pub use edit::Edit;

@@ -9,19 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretString;
 use tokio::sync::oneshot;
+use unisono::TokioEnvironment;
 use unisono::engine::{Credentials, TokenReason};
 use unisono::environment::run_blocking;
 use unisono::platform::BoxFuture;
-use unisono::{TokioEnvironment, UnisonoError};
 
-use crate::Result;
+use crate::callback::CallbackError;
 
 /// Gives tokens; implemented by the app.
 #[uniffi::export(with_foreign)]
 pub trait TokenSource: Send + Sync {
     /// A token is wanted: answer `request` now or later. Called on a thread of its own, for one request at a time; after 30
     /// seconds without an answer the sync goes on without a token. What this throws is the answer, too.
-    fn token_wanted(&self, request: Arc<TokenRequest>) -> Result<()>;
+    fn token_wanted(&self, request: Arc<TokenRequest>) -> Result<(), CallbackError>;
 }
 
 type Answer = std::result::Result<SecretString, String>;
@@ -85,7 +85,7 @@ impl Credentials for Asked {
             let asked = run_blocking(&TokioEnvironment, move || source.token_wanted(request)).await;
             match asked {
                 Some(Ok(())) => {}
-                Some(Err(UnisonoError::Failed { detail, .. })) => return Err(detail),
+                Some(Err(CallbackError::Failed { reason })) => return Err(reason),
                 None => return Err("it panicked".into()),
             }
             receiver.await.unwrap_or_else(|_| Err("it ended without an answer".into()))

@@ -1,0 +1,169 @@
+package dev.unisono
+
+import dev.unisono.model.ClientEvent
+import dev.unisono.model.ErrorKind
+import dev.unisono.model.Outcome
+import dev.unisono.model.UnisonoException
+import java.nio.file.Files
+import java.nio.file.Path
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicInteger
+import kotlin.io.path.createTempDirectory
+import kotlin.test.AfterTest
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertIs
+import kotlin.test.assertNull
+import kotlin.test.assertTrue
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.yield
+
+/** The generated Kotlin, against the real server. */
+class SmokeTest {
+    private val folder: Path = createTempDirectory("unisono")
+    private val server: Server by lazy { Server(folder.resolve("server")) }
+    private var started = false
+
+    @AfterTest
+    fun end() {
+        if (started) server.stop()
+        Files.walk(folder).use { files -> files.sorted(Comparator.reverseOrder()).forEach(Files::delete) }
+    }
+
+    private suspend fun open(name: String, tokens: TokenSource? = null): Client {
+        started = true
+        val token = if (tokens == null) server.token("anna") else null
+        val path = folder.resolve("$name.db").toString()
+        return Client.open(ClientOptions(path, server.url, account = "anna", token = token, tokenSource = tokens))
+    }
+
+    @Test
+    fun `two devices end in unison, and errors tell their code`() = runBlocking {
+        val desk = open("desk")
+        val laptop = open("laptop")
+        val samples = desk.collection("samples")
+        // A real sample; its ids of 64 bits are exact, because a document crosses as text.
+        val event = samples.create("bd_808.flac", """{"name":"bd 808","category":"bd","content":18446744073709551615}""")
+        samples.edit("bd_808.flac").increment("/plays", 2).add("/tags", listOf("\"808\"")).commit()
+        assertEquals(1uL, desk.syncNow().pushed)
+        assertIs<Outcome.Applied>(desk.settled(event))
+
+        assertEquals(1uL, laptop.syncNow().pulled)
+        val theirs = laptop.collection("samples")
+        val expected = """{"category":"bd","content":18446744073709551615,"name":"bd 808","plays":2,"tags":["808"]}"""
+        assertEquals(expected, theirs.get("bd_808.flac"))
+        val found = theirs.query("""{"where":{"plays":{"${'$'}ge":2}},"order_by":"name"}""")
+        assertEquals(listOf("bd_808.flac"), found.map { it.id })
+        assertNull(theirs.get("bd_909.flac"))
+
+        val refused = assertFailsWith<UnisonoException.Failed> { theirs.create("bd_808.flac", "{}") }
+        assertEquals(Triple("already_exists", ErrorKind.CONFLICT, false), Triple(refused.code, refused.kind, refused.retryable))
+        val malformed = assertFailsWith<UnisonoException.Failed> { theirs.create("a", "{\"n\":1e999}") }
+        assertEquals("invalid_number", malformed.code)
+
+        desk.shutdown()
+        laptop.shutdown()
+        laptop.shutdown()
+        val closed = assertFailsWith<UnisonoException.Failed> { theirs.get("bd_808.flac") }
+        assertEquals(Pair("closed", ErrorKind.CLOSED), Pair(closed.code, closed.kind))
+    }
+
+    @Test
+    fun `a listener may throw, call the client back and be slow`() = runBlocking {
+        val client = open("a")
+        val samples = client.collection("samples")
+        val heard = mutableListOf<String>()
+        val entered = CountDownLatch(1)
+        val goesOn = CountDownLatch(1)
+        val all = CountDownLatch(3)
+        client.listen(object : EventListener {
+            override fun onEvent(event: ClientEvent) {
+                if (event is ClientEvent.Changed) {
+                    entered.countDown()
+                    goesOn.await()
+                    heard.add(event.key.record)
+                    runBlocking { samples.update(event.key.record, """{"heard":${client.status().pending}}""") }
+                    all.countDown()
+                    error("a listener's own mistake")
+                }
+            }
+        })
+        samples.create("kick", "{}")
+        assertTrue(entered.await(30, TimeUnit.SECONDS))
+        samples.create("snare", "{}")
+        assertEquals(2, client.pending().size, "writes do not wait for the listener")
+        goesOn.countDown()
+        assertTrue(all.await(30, TimeUnit.SECONDS))
+        assertEquals(listOf("kick", "snare"), heard.take(2))
+        client.shutdown()
+    }
+
+    @Test
+    fun `tokens come from the app, which may throw`() = runBlocking {
+        val asked = AtomicInteger()
+        val client = open("a", object : TokenSource {
+            override fun tokenWanted(request: TokenRequest) {
+                when (asked.incrementAndGet()) {
+                    1 -> error("the login page is down")
+                    2 -> request.refuse("nobody is signed in")
+                    else -> Thread { request.give(server.token("anna")) }.start()
+                }
+            }
+        })
+        client.collection("samples").create("kick", "{}")
+        for (words in listOf("the login page is down", "nobody is signed in")) {
+            val refused = assertFailsWith<UnisonoException.Failed> { client.syncNow() }
+            assertEquals("auth_required", refused.code)
+            assertTrue(words in refused.detail, refused.detail)
+        }
+        assertEquals(1uL, client.syncNow().pushed)
+        client.shutdown()
+    }
+
+    @Test
+    fun `a cancelled watch is a cancelled coroutine, and the client goes on`() = runBlocking {
+        val client = open("a")
+        val watch = client.collection("samples").watch("{}")
+        assertEquals(0, watch.next()!!.records.size)
+        var cancelled = false
+        val waiting = launch {
+            try {
+                watch.next()
+            } catch (error: CancellationException) {
+                cancelled = true
+                throw error
+            }
+        }
+        yield()
+        waiting.cancel()
+        waiting.join()
+        assertTrue(cancelled)
+        client.collection("samples").create("kick", "{}")
+        assertEquals(listOf("kick"), watch.next()!!.records.map { it.id })
+        client.shutdown()
+        assertNull(watch.next())
+    }
+}
+
+/** `unisono-server` on a free port of this machine. */
+private class Server(private val data: Path) {
+    private val program = System.getProperty("unisono.server")
+    private val process: Process = start("serve", "--dev", "--listen", "127.0.0.1:0")
+    val url: String = process.inputStream.bufferedReader().readLine().removePrefix("listening on ").trim()
+
+    fun token(user: String): String = start("token", "--dev", "--user", user).inputStream.bufferedReader().readText().trim()
+
+    fun stop() {
+        process.destroyForcibly().waitFor()
+    }
+
+    private fun start(command: String, vararg options: String): Process {
+        val builder = ProcessBuilder(program, command, "--data", data.toString(), *options)
+        builder.environment().keys.removeIf { it.startsWith("UNISONO_") }
+        return builder.redirectError(ProcessBuilder.Redirect.DISCARD).start()
+    }
+}

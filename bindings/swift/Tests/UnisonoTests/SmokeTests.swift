@@ -1,0 +1,172 @@
+// The generated Swift, against the real server.
+
+import Foundation
+import Testing
+import Unisono
+
+/// A folder and a server, which end with the test.
+final class Stage {
+    let folder: URL
+    let server: Process
+    let url: String
+
+    init() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("unisono-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let output = Pipe()
+        server = try Stage.start(["serve", "--dev", "--listen", "127.0.0.1:0"], in: folder, output)
+        var line = Data()
+        while !line.contains(UInt8(ascii: "\n")) {
+            let more = output.fileHandleForReading.availableData
+            try #require(!more.isEmpty, "the server ended without a word")
+            line.append(more)
+        }
+        let said = String(decoding: line, as: UTF8.self)
+        url = String(said.split(separator: "\n")[0].split(separator: " ").last!)
+    }
+
+    deinit {
+        server.terminate()
+        server.waitUntilExit()
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    func token() throws -> String {
+        let output = Pipe()
+        let process = try Stage.start(["token", "--dev", "--user", "anna"], in: folder, output)
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    func open(_ name: String, tokens: TokenSource? = nil) async throws -> Client {
+        let path = folder.appendingPathComponent("\(name).db").path
+        let token = tokens == nil ? try token() : nil
+        return try await Client.open(
+            options: ClientOptions(path: path, url: url, account: "anna", token: token, tokenSource: tokens))
+    }
+
+    private static func start(_ arguments: [String], in folder: URL, _ output: Pipe) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: ProcessInfo.processInfo.environment["UNISONO_SERVER"]!)
+        process.arguments = arguments + ["--data", folder.appendingPathComponent("server").path]
+        process.environment = [:]
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+}
+
+/// The fields of the error that `call` must throw.
+func failure(_ call: () async throws -> Void) async -> (code: String, kind: ErrorKind, retryable: Bool)? {
+    do {
+        try await call()
+        return nil
+    } catch UnisonoError.Failed(let code, let kind, let retryable, _) {
+        return (code, kind, retryable)
+    } catch {
+        return nil
+    }
+}
+
+@Test func twoDevicesEndInUnisonAndErrorsTellTheirCode() async throws {
+    let stage = try Stage()
+    let (desk, laptop) = (try await stage.open("desk"), try await stage.open("laptop"))
+    let samples = desk.collection(name: "samples")
+    let event = try await samples.create(
+        id: "bd_808.flac", doc: #"{"name":"bd 808","category":"bd","content":18446744073709551615}"#)
+    _ = try await samples.edit(id: "bd_808.flac").increment(path: "/plays", by: 2)
+        .add(path: "/tags", values: ["\"808\""]).commit()
+    #expect(try await desk.syncNow().pushed == 1)
+    guard case .applied = try await desk.settled(event: event) else {
+        Issue.record("the event is not applied")
+        return
+    }
+
+    #expect(try await laptop.syncNow().pulled == 1)
+    let theirs = laptop.collection(name: "samples")
+    let expected = #"{"category":"bd","content":18446744073709551615,"name":"bd 808","plays":2,"tags":["808"]}"#
+    #expect(try await theirs.get(id: "bd_808.flac") == expected)
+    let found = try await theirs.query(options: #"{"where":{"plays":{"$ge":2}},"order_by":"name"}"#)
+    #expect(found.map(\.id) == ["bd_808.flac"])
+
+    let refused = await failure { _ = try await theirs.create(id: "bd_808.flac", doc: "{}") }
+    #expect(refused?.code == "already_exists" && refused?.kind == .conflict && refused?.retryable == false)
+    let malformed = await failure { _ = try await theirs.create(id: "a", doc: #"{"n":1e999}"#) }
+    #expect(malformed?.code == "invalid_number" && malformed?.kind == .invalid)
+
+    try await desk.close()
+    try await laptop.close()
+    try await laptop.close()
+    let closed = await failure { _ = try await theirs.get(id: "bd_808.flac") }
+    #expect(closed?.code == "closed" && closed?.kind == .closed)
+}
+
+/// Tells what it hears, and throws.
+final class Listener: EventListener {
+    let heard: AsyncStream<String>.Continuation
+
+    init(_ heard: AsyncStream<String>.Continuation) {
+        self.heard = heard
+    }
+
+    func onEvent(event: ClientEvent) throws {
+        if case .changed(_, let key) = event {
+            heard.yield(key.record)
+            throw CallbackError.Failed(reason: "a listener's own mistake")
+        }
+    }
+}
+
+@Test func aListenerMayThrowAndAWatchTellsTheAnswer() async throws {
+    let stage = try Stage()
+    let client = try await stage.open("a")
+    let samples = client.collection(name: "samples")
+    let watch = try samples.watch(options: #"{"order_by":"name"}"#)
+    #expect(try await watch.next()?.records.isEmpty == true)
+    let (heard, told) = AsyncStream.makeStream(of: String.self)
+    let subscription = try client.listen(listener: Listener(told))
+    _ = try await samples.create(id: "kick", doc: "{}")
+    _ = try await samples.create(id: "snare", doc: "{}")
+    var records = heard.makeAsyncIterator()
+    #expect(await records.next() == "kick")
+    #expect(await records.next() == "snare")
+    subscription.cancel()
+    #expect(try await watch.next()?.records.map(\.id) == ["kick", "snare"])
+    try await client.close()
+    #expect(try await watch.next() == nil)
+}
+
+/// Throws first, then gives the token from a task of its own.
+final class Tokens: TokenSource, @unchecked Sendable {
+    private let token: String
+    private let lock = NSLock()
+    private var asked = 0
+
+    init(_ token: String) {
+        self.token = token
+    }
+
+    func tokenWanted(request: TokenRequest) throws {
+        let first = lock.withLock {
+            asked += 1
+            return asked == 1
+        }
+        if first {
+            throw CallbackError.Failed(reason: "the login page is down")
+        }
+        let token = token
+        Task { request.give(token: token) }
+    }
+}
+
+@Test func tokensComeFromTheAppWhichMayThrow() async throws {
+    let stage = try Stage()
+    let client = try await stage.open("a", tokens: Tokens(try stage.token()))
+    _ = try await client.collection(name: "samples").create(id: "kick", doc: "{}")
+    let refused = await failure { _ = try await client.syncNow() }
+    #expect(refused?.code == "auth_required" && refused?.kind == .auth)
+    #expect(try await client.syncNow().pushed == 1)
+    try await client.close()
+}
