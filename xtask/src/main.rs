@@ -48,7 +48,11 @@ enum Command {
     /// Run every test suite; the last line is `N passed, N failed`
     ///
     /// Fails if a test failed, if something did not compile, or if nothing ran.
-    Test,
+    Test {
+        /// Run only the suites whose name has this in it: `JavaScript`, `IndexedDB`, …
+        #[arg(long)]
+        suite: Option<String>,
+    },
     /// Build the npm package into `bindings/js/dist`, and print its size
     Web,
     /// Run the benchmarks, optimised
@@ -102,7 +106,7 @@ fn main() -> ExitCode {
         Command::Bench { args } => programs::bench(&args),
         Command::Sim { args } => programs::sim(&args),
         Command::Power { args } => programs::power(&args),
-        Command::Test => suites::run(),
+        Command::Test { suite } => suites::run(suite.as_deref()),
         Command::Web => web::build(),
         Command::Fuzz { target, executions, seconds } => {
             fuzz::fuzz(target.as_deref(), fuzz::Bounds { executions, seconds })

@@ -37,10 +37,13 @@ fn all_models() -> Result<Command> {
     Ok(models)
 }
 
-/// Runs all suites. The last line printed is the total.
-pub fn run() -> Result {
+/// Runs all suites, or those whose name has `only` in it. The last line printed is the total.
+pub fn run(only: Option<&str>) -> Result {
     let mut tally = Tally::default();
-    let done = prepare().and_then(|()| SUITES.iter().try_for_each(|suite| run_suite(suite, &mut tally)));
+    let done = prepare().and_then(|()| {
+        let chosen = SUITES.iter().filter(|suite| only.is_none_or(|word| suite.name.contains(word)));
+        chosen.into_iter().try_for_each(|suite| run_suite(suite, &mut tally))
+    });
     if let Err(failure) = done {
         tally.failed += 1;
         failure.report();

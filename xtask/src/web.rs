@@ -7,8 +7,11 @@ use crate::process::{Result, cargo, fail, or_fail, output, program, root, run, t
 use crate::wasm::{TARGET, Toolchain};
 use crate::{host, npm, tools};
 
-/// Most bytes of the package's code, module included, as a browser downloads it.
-const MOST_BYTES: u64 = 150 << 10;
+/// Most bytes of the package's code, module included, as a browser downloads it. It is to become `WANTED_BYTES`, and never
+/// more than it is: docs/adr/0015-the-javascript-seam.md.
+const MOST_BYTES: u64 = 390 << 10;
+/// What it shall be.
+const WANTED_BYTES: u64 = 150 << 10;
 /// Options of the module's optimisation: what the compiler's target may use anyway, and nothing but code in the result.
 const OPTIMISE: [&str; 9] = [
     "-Oz",
@@ -57,7 +60,12 @@ fn weigh() -> Result {
     println!("\n{said}");
     let total = said.lines().last().and_then(|line| line.split_whitespace().find_map(|word| word.parse::<u64>().ok()));
     match total {
-        Some(bytes) if bytes <= MOST_BYTES => Ok(()),
+        Some(bytes) if bytes <= MOST_BYTES => {
+            if bytes > WANTED_BYTES {
+                println!("It shall be {WANTED_BYTES} at most; until it is, it must not grow beyond {MOST_BYTES}.");
+            }
+            Ok(())
+        }
         Some(bytes) => fail(format!("the npm package has {bytes} bytes, more than {MOST_BYTES}")),
         None => fail("the npm package could not be weighed"),
     }

@@ -9,7 +9,7 @@ export type ModuleSource = URL | Request | Response | BufferSource | WebAssembly
 let loading: Promise<void> | undefined;
 let loaded = false;
 let source: (() => Promise<ModuleSource>) | undefined;
-/** Why nothing runs any more, once the module has panicked. */
+/** Why nothing runs any more, once the module has panicked or trapped. */
 let dead: UnisonoError | undefined;
 /** How to refuse the calls under way, should the module die: their promises would never settle. */
 const underWay = new Set<(error: UnisonoError) => void>();
@@ -19,11 +19,7 @@ export function load(from?: ModuleSource | Promise<ModuleSource>): Promise<void>
   loading ??= (async () => {
     const given = from ?? (await source?.());
     await init(given === undefined ? undefined : { module_or_path: given });
-    raw.onPanic((words: string) => {
-      dead = internalError(words);
-      for (const refuse of underWay) refuse(dead);
-      underWay.clear();
-    });
+    raw.onPanic(die);
     loaded = true;
   })().catch((error: unknown) => {
     // A failed download may be tried again.
@@ -31,6 +27,13 @@ export function load(from?: ModuleSource | Promise<ModuleSource>): Promise<void>
     throw error;
   });
   return loading;
+}
+
+/** The module has failed: refuses the calls under way, and all to come. */
+function die(words: string): void {
+  dead ??= internalError(words);
+  for (const refuse of underWay) refuse(dead);
+  underWay.clear();
 }
 
 /** Says where `load` finds the module unless it is told. */
@@ -45,6 +48,8 @@ export function call<T>(work: (module: typeof raw) => T): T {
   try {
     return work(raw);
   } catch (error) {
+    // A trap: whatever the module was doing is left half-done.
+    if (error instanceof WebAssembly.RuntimeError) die(error.message);
     throw dead ?? error;
   }
 }

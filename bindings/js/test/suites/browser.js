@@ -55,6 +55,33 @@ test("browser: b46 a second client of one replica gets already_open, in another 
   await third.close();
 });
 
+test("browser: b46 without Web Locks two clients of one replica lose nothing of each other's", async (stage) => {
+  const { unisono, replica } = stage;
+  const name = replica();
+  Object.defineProperty(navigator, "locks", { value: undefined, configurable: true });
+  try {
+    const [one, two] = await Promise.all([unisono.Client.open({ name }), unisono.Client.open({ name })]);
+    const expected = [];
+    for (let n = 0; n < 20; n += 1) {
+      await Promise.all([
+        one.collection("samples").create(`one ${n}`, { n }),
+        two.collection("samples").create(`two ${n}`, { n }),
+      ]);
+      expected.push(`one ${n}`, `two ${n}`);
+    }
+    for (const client of [one, two]) {
+      equal((await client.collection("samples").query()).map((row) => row.id), expected.sort());
+      equal(new Set((await client.pending()).map((event) => event.id)).size, 40);
+    }
+    await one.close();
+    equal((await two.collection("samples").query()).length, 40);
+    await two.close();
+  } finally {
+    delete navigator.locks;
+  }
+  ok(navigator.locks, "the real ones are back");
+});
+
 test("browser: b42 b43 data that the browser clears is told, and never taken for an empty replica", async (stage) => {
   const { unisono, replica, devtools } = stage;
   const client = await unisono.Client.open({ name: replica() });
