@@ -2,7 +2,8 @@
 //!
 //! A write is acknowledged when `apply` returns. At durability `full` it is on the medium then. At `normal` it is in the
 //! system's cache: it survives the end of the process, and a loss of power keeps any number of the oldest unflushed writes
-//! and loses the rest, as a write-ahead log does. No loss ever keeps a part of a write.
+//! and loses the rest, as a write-ahead log does; a batch that asks for it is flushed with all before it. No loss ever keeps a
+//! part of a write.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -211,13 +212,15 @@ impl SimDisk {
     }
 
     async fn written(&self, write: Unflushed) {
+        let asked = matches!(&write, Unflushed::Batch(batch) if batch.durable);
         let flush = {
             let mut medium = self.lock();
             if medium.flushes {
                 return;
             }
             medium.tail.push(write);
-            medium.tail.len() >= FLUSH_EVERY
+            let lies = medium.durability == Durability::Full;
+            (asked && !lies) || medium.tail.len() >= FLUSH_EVERY
         };
         if flush {
             self.flush().await;
@@ -402,6 +405,8 @@ mod tests {
         let normal = written(Durability::Normal);
         assert_eq!(block_on(normal.lose_power(128)), 2);
         assert_eq!(keys(&normal), [b"a", b"b"]);
+        block_on(normal.boot().apply(Batch { durable: true, ..put(b"e") })).unwrap();
+        assert_eq!((block_on(normal.lose_power(0)), keys(&normal).len()), (0, 3));
         let lying = SimDisk::without_flushes().boot();
         block_on(lying.apply(put(b"a"))).unwrap();
         assert_eq!((lying.durability(), block_on(lying.lose_power(0))), (Durability::Full, 1));

@@ -68,6 +68,8 @@ pub enum Standing {
     Held,
     /// It was set back, and knows nothing of it. The server may have it, once.
     Lost,
+    /// It was lost with the power, and so was never sent: what is sent is on the medium before.
+    Unsent,
     /// The app dropped it. The server may have it, once: a proxy may have refused the repetition of a push whose answer was
     /// lost.
     Discarded,
@@ -238,7 +240,7 @@ impl Ledger {
         for entry in self.entries.iter_mut().filter(|entry| entry.replica == *replica) {
             let Some(outcome) = known.get(&entry.id) else {
                 if entry.standing == Standing::Held {
-                    entry.standing = Standing::Lost;
+                    entry.standing = if keeps_prefix { Standing::Unsent } else { Standing::Lost };
                     lost = Some(entry.id.clone());
                     count += 1;
                 }
@@ -252,8 +254,9 @@ impl Ledger {
                 _ => None,
             };
             if entry.next != next {
-                entry.former.extend(entry.next.take());
-                entry.next = next;
+                let former = std::mem::replace(&mut entry.next, next);
+                // What had taken it over and is gone with the power was never sent.
+                entry.former.extend(former.filter(|_| !keeps_prefix));
             }
             entry.standing = if matches!(outcome, Outcome::Discarded) { Standing::Discarded } else { Standing::Held };
             entry.last = Some((*outcome).clone());

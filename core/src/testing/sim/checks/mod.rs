@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Entry, Ledger, Standing};
+use super::ledger::{Entry, Ledger};
 use crate::merge::LoggedWrite;
 use crate::model::{RecordKey, Scope, Value};
 

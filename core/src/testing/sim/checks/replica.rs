@@ -8,6 +8,7 @@ use crate::Client;
 use crate::error::Result as CallResult;
 use crate::model::EventId;
 use crate::replica::rows::{Outcome, QueueEntry};
+use crate::testing::sim::ledger::Standing;
 use crate::testing::sim::perform::feature_check;
 use crate::testing::sim::world::{Checked, World};
 
@@ -46,7 +47,7 @@ impl World<'_> {
         let ids: Vec<_> = self
             .ledger
             .of(&replica)
-            .filter(|entry| entry.standing != super::Standing::Lost)
+            .filter(|entry| matches!(entry.standing, Standing::Held | Standing::Discarded))
             .map(|entry| entry.id.clone())
             .collect();
         let Some(account) = self.guarded(number, take_account(client, &ids)) else { return Ok(()) };
