@@ -55,7 +55,7 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         if receipt.status.is_settled() {
             settlement.settled += 1;
             settlement.conflicts += u64::from(receipt.status != ReceiptStatus::Applied);
-            settle_one(txn, scope, generation, position, receipt).await?;
+            settle_one(txn, (scope, generation), position, in_flight.push_seq, receipt).await?;
             continue;
         }
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
@@ -99,7 +99,9 @@ pub enum Judges {
 /// Gives up the push in flight. An event that the server may hold is never parked as refused: where it cannot be sent again,
 /// it is parked as uncertain.
 pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<()> {
-    let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
+    let row = txn.scope_mut(scope).await?;
+    let Some(in_flight) = row.in_flight.take() else { return Ok(()) };
+    row.in_doubt |= judges == (Judges::ThisSending { resent: true });
     for position in in_flight.positions {
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
         entry.frozen = true;
@@ -168,12 +170,13 @@ pub(super) async fn freeze(txn: &mut Txn, scope: &Scope, position: u64) -> Resul
 
 async fn settle_one(
     txn: &mut Txn,
-    scope: &Scope,
-    generation: Generation,
+    (scope, generation): (&Scope, Generation),
     position: u64,
+    push_seq: u64,
     receipt: &Receipt,
 ) -> Result<()> {
     let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(()) };
+    (entry.sent, entry.uncertain) = (Some(push_seq), false);
     let key = entry.event.key();
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
@@ -278,7 +281,8 @@ async fn finish(
 ) -> Result<()> {
     let key = entry.event.key();
     let revision: Revision = receipt.revision.unwrap_or(0);
-    txn.set_raw(keys::settled(scope, revision), Some(SettledRow::encode(position, &entry.event)));
+    let kept = SettledRow::encode(position, &entry.event, &txn.replica().device, entry.sent);
+    txn.set_raw(keys::settled(scope, revision), Some(kept));
     txn.replica_mut().left_queue(entry);
     settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
     forget(txn, scope, generation, &key, position).await
