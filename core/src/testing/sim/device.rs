@@ -9,6 +9,7 @@ use super::config::{Config, DeviceConfig, WORKSPACE};
 use super::disk::{DiskCopy, SimDisk};
 use super::ledger::ReplicaId;
 use super::network::{Station, Wire};
+use super::workload::queries;
 use crate::Client;
 use crate::client::ClientBuilder;
 use crate::engine::EngineOptions;
@@ -166,6 +167,7 @@ impl Device {
             .environment(self.env.clone())
             .queue_limits(QueueLimits { events: config.queue_events, ..QueueLimits::default() })
             .engine_options(options)
+            .index(queries::COLLECTION, queries::INDEX)
             .credentials(wallet)
             .account(account)
     }

@@ -45,4 +45,4 @@ pub use ledger::{Entry, Ledger, Planned, ReplicaId, Standing};
 pub use network::{Station, Wire};
 pub use run::{Failure, Report, Simulation};
 pub use trace::Trace;
-pub use workload::{App, Attempt, Feature, built_in};
+pub use workload::{App, Attempt, Feature, Note, built_in};

@@ -166,8 +166,7 @@ fn set_up(world: &mut World<'_>) -> Checked {
         let account = world.devices[number].account.clone();
         if !prepared.contains(&account) {
             prepared.push(account);
-            let features = world.features;
-            for feature in features {
+            for feature in world.active() {
                 let Some(client) = world.client(number)? else { continue };
                 let app = world.app(number, client);
                 for attempt in feature.prepare(&app) {
@@ -394,7 +393,7 @@ fn end(world: &mut World<'_>) -> Checked {
     let ledger = std::mem::take(&mut world.ledger);
     let ending = Ending { ledger: &ledger, scopes: &scopes, expelled: &world.expelled };
     check_promises(&ending)?;
-    for feature in world.features {
+    for feature in world.active() {
         feature.check_end(&ending)?;
     }
     world.check_secrets()?;

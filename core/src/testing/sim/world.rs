@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::Access;
-use super::checks::{LogWatch, Violation};
+use super::checks::{LogWatch, Reads, Violation};
 use super::config::{ACCOUNTS, Config, WORKSPACE};
 use super::coverage::Coverage;
 use super::device::{self, Device, Variant};
@@ -44,6 +44,8 @@ pub struct World<'s> {
     pub trace: Trace,
     /// The server's log, as far as it was looked at.
     pub logs: LogWatch,
+    /// What the replicas were seen to hold.
+    pub reads: Reads,
     /// The operator's backups, oldest first.
     pub backups: Vec<Backup>,
     /// Accounts that are no members of the workspace any more.
@@ -89,6 +91,7 @@ impl<'s> World<'s> {
             coverage: Coverage::default(),
             trace,
             logs: LogWatch::default(),
+            reads: Reads::default(),
             backups: Vec::new(),
             expelled: BTreeSet::new(),
             config,
@@ -180,6 +183,7 @@ impl<'s> World<'s> {
             client,
             mark: format!("{}-d{number}-{}", replica.account, device.calls),
             recent: recent.map(|entry| (entry.id.clone(), entry.planned.clone())).collect(),
+            notes: Vec::new(),
             replica,
         }
     }
@@ -220,6 +224,13 @@ impl<'s> World<'s> {
     /// Takes note of an error that a call returned.
     pub fn met(&mut self, error: &Error) {
         self.coverage.error(error);
+    }
+
+    /// The features that take part.
+    pub fn active(&self) -> impl Iterator<Item = &'s dyn Feature> + use<'s> {
+        let (config, features) = (self.config, self.features);
+        let chosen = move |feature: &&Box<dyn Feature>| config.features.iter().any(|name| name == feature.name());
+        features.iter().filter(chosen).map(|feature| &**feature)
     }
 
     /// Adds a line on a device to the trace.

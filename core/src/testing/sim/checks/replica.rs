@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
+use super::reads::{Held, held};
 use crate::Client;
 use crate::error::Result as CallResult;
 use crate::model::EventId;
@@ -14,6 +15,7 @@ use crate::testing::sim::world::{Checked, World};
 
 /// What a replica says of itself.
 struct Account {
+    held: Vec<Held>,
     queue: BTreeMap<u64, QueueEntry>,
     outcomes: Vec<(EventId, Option<Outcome>)>,
 }
@@ -31,8 +33,7 @@ impl World<'_> {
         let checked = self.look_at(number, &client);
         disk.set_calm(false);
         checked?;
-        let features = self.features;
-        for feature in features {
+        for feature in self.active() {
             let app = self.app(number, client.clone());
             let ledger = std::mem::take(&mut self.ledger);
             let checked = feature_check(self, number, feature.check_device(&app, &ledger));
@@ -52,6 +53,10 @@ impl World<'_> {
             .collect();
         let Some(account) = self.guarded(number, take_account(client, &ids)) else { return Ok(()) };
         let account = account.map_err(|error| Violation::new("run", format!("d{number} cannot be read: {error}")))?;
+        self.reads.take(&replica, account.held)?;
+        for why in account.queue.values().filter_map(|entry| entry.parked.as_ref()) {
+            self.coverage.hit(format!("parked/{}", why.code));
+        }
         let status = client.status();
         let parked = account.queue.values().filter(|entry| entry.parked.is_some()).count() as u64;
         if (status.pending + status.parked, status.parked) != (account.queue.len() as u64, parked) {
@@ -104,5 +109,5 @@ async fn take_account(client: &Client, ids: &[EventId]) -> CallResult<Account> {
     for id in ids {
         outcomes.push((id.clone(), client.outcome(id).await?));
     }
-    Ok(Account { queue, outcomes })
+    Ok(Account { held: held(client).await?, queue, outcomes })
 }
