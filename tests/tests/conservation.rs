@@ -332,6 +332,23 @@ fn b01_an_event_that_the_server_may_hold_is_not_called_refused_by_a_proxy() {
 }
 
 #[test]
+fn b10_a_create_after_a_delete_by_another_device_is_settled_at_once() {
+    let (world, a, b, mut books) = counting(84);
+    for round in 0..3 {
+        let id = world.run(a.samples().create("kick", json!({"round": round}))).unwrap();
+        books.accept(&a, [id]);
+        let report = a.synced(&world);
+        assert_eq!((report.pushed, report.repaired, a.client.status().pending), (1, 0, 0), "round {round}");
+        b.synced(&world);
+        let id = world.run(b.samples().delete("kick")).unwrap();
+        books.accept(&b, [id]);
+        b.synced(&world);
+        a.synced(&world);
+    }
+    books.check_settled(&world, &[&a, &b]);
+}
+
+#[test]
 fn i6_after_a_push_was_given_up_nothing_is_sent_until_a_pull_has_told_of_it() {
     for broken in [false, true] {
         let (world, mut a, b, mut books) = {

@@ -28,11 +28,6 @@ pub struct Settlement {
 pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse) -> Result<Settlement> {
     let row = txn.scope_mut(scope).await?;
     let Some(in_flight) = row.in_flight.take() else { return Ok(Settlement::default()) };
-    if let Some(cursor) = response.cursor.clone().filter(|_| row.building.is_none()) {
-        row.cursor = Some(cursor);
-        let newest = response.receipts.iter().filter_map(|receipt| receipt.revision).max();
-        row.known_revision = row.known_revision.max(newest.filter(|_| row.complete).unwrap_or(0));
-    }
     row.seen = Some(response.head.clone());
     row.epoch = Some(response.epoch.clone());
     let generation = row.generation;
@@ -49,13 +44,14 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     txn.load_records(scope, generation, &records).await?;
 
     let mut settlement = Settlement::default();
+    let mut waits = false;
     for receipt in &response.receipts {
         // A receipt for something else is not ours to act on; one event has one receipt.
         let Some(position) = by_id.remove(&receipt.id) else { continue };
         if receipt.status.is_settled() {
             settlement.settled += 1;
             settlement.conflicts += u64::from(receipt.status != ReceiptStatus::Applied);
-            settle_one(txn, (scope, generation), position, in_flight.push_seq, receipt).await?;
+            waits |= !settle_one(txn, (scope, generation), position, in_flight.push_seq, receipt).await?;
             continue;
         }
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
@@ -80,6 +76,13 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
             entry.frozen = true;
             entry.sent = Some(in_flight.push_seq);
         }
+    }
+    // What a receipt could not tell is pulled: the feed must not be left beyond it.
+    let row = txn.scope_mut(scope).await?;
+    if let Some(cursor) = response.cursor.clone().filter(|_| row.building.is_none() && !waits) {
+        row.cursor = Some(cursor);
+        let newest = response.receipts.iter().filter_map(|receipt| receipt.revision).max();
+        row.known_revision = row.known_revision.max(newest.filter(|_| row.complete).unwrap_or(0));
     }
     Ok(settlement)
 }
@@ -168,14 +171,15 @@ pub(super) async fn freeze(txn: &mut Txn, scope: &Scope, position: u64) -> Resul
     Ok(())
 }
 
+/// Returns whether the receipt told all: if not, the event waits for a pull.
 async fn settle_one(
     txn: &mut Txn,
     (scope, generation): (&Scope, Generation),
     position: u64,
     push_seq: u64,
     receipt: &Receipt,
-) -> Result<()> {
-    let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(()) };
+) -> Result<bool> {
+    let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(true) };
     (entry.sent, entry.uncertain) = (Some(push_seq), false);
     let key = entry.event.key();
     let author =
@@ -188,12 +192,13 @@ async fn settle_one(
             entry.frozen = true;
             entry.settled = Some(receipt);
             txn.set_entry(scope, position, Some(entry));
-            return Ok(());
+            return Ok(false);
         }
         Advance::Hold => {}
         Advance::To(state) => confirm(txn, scope, generation, &key, state).await?,
     }
-    finish(txn, scope, generation, position, &entry, receipt).await
+    finish(txn, scope, generation, position, &entry, receipt).await?;
+    Ok(true)
 }
 
 /// What a receipt says of the confirmed state.
