@@ -59,6 +59,8 @@ pub struct Entry {
     pub former: BTreeSet<EventId>,
     /// What the replica last said of it.
     pub last: Option<Outcome>,
+    /// It is parked, and nobody knows whether a push that was given up will still arrive.
+    pub uncertain: bool,
 }
 
 /// Whether a replica answers for an entry.
@@ -110,6 +112,7 @@ impl Ledger {
                 next: None,
                 former: BTreeSet::new(),
                 last: None,
+                uncertain: false,
             });
         }
     }
@@ -268,6 +271,19 @@ impl Ledger {
     pub fn forget_interrupted(&mut self, replica: &ReplicaId) {
         if let Some(Interrupted { planned, .. }) = self.interrupted.remove(replica) {
             self.untold.extend(planned);
+        }
+    }
+
+    /// Whether what carries an entry's content is parked, and may be on the server.
+    #[must_use]
+    pub fn is_uncertain(&self, id: &EventId) -> bool {
+        self.entry(self.carrier(id)).is_some_and(|entry| entry.uncertain)
+    }
+
+    /// Takes note of whether a replica holds an entry for uncertain.
+    pub fn doubt(&mut self, id: &EventId, uncertain: bool) {
+        if let Some(at) = self.by_id.get(id) {
+            self.entries[*at].uncertain = uncertain;
         }
     }
 

@@ -22,6 +22,7 @@ mod config;
 mod coverage;
 mod device;
 mod disk;
+mod eavesdrop;
 mod host;
 mod ledger;
 mod minimise;

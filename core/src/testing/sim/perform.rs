@@ -308,6 +308,10 @@ impl World<'_> {
         if code.as_deref() != Some("closed") {
             return Err(Violation::new("run", format!("a read on a closed client gives {later:?}")));
         }
+        // The storage beneath is closed as well.
+        if let Err(error) = self.env.block_on(client.replica().scopes()) {
+            self.met(&error);
+        }
         self.devices[number].client = None;
         self.devices[number].suspended = false;
         match self.devices[number].env.abort_tasks() {

@@ -10,13 +10,15 @@ use super::checks::{Ending, Violation, check_promises};
 use super::config::Config;
 use super::coverage::Coverage;
 use super::device::{Sound, Variant};
+use super::eavesdrop::Eavesdropper;
 use super::host::Hosting;
 use super::plan::plan;
 use super::workload::{Feature, built_in};
 use super::world::{Checked, World};
 use crate::Client;
 use crate::environment::Environment;
-use crate::model::Scope;
+use crate::model::{EventId, Scope};
+use crate::replica::rows::Outcome;
 use crate::testing::SeededRandom;
 
 /// After the network has healed, so long may it take until nothing is left that can be sent (I10).
@@ -119,7 +121,10 @@ impl Simulation {
     pub fn run(&self, config: &Config, actions: &[Action]) -> Result<Report, Box<Failure>> {
         let mut trace = Vec::new();
         let run = AssertUnwindSafe(|| self.run_in(config, actions, &mut trace));
-        let outcome = catch_unwind(run).unwrap_or_else(|panic| Err(Violation::new("I16", words(&*panic))));
+        let (outcome, leaked) = Eavesdropper::listen(|| catch_unwind(run));
+        let outcome = outcome.unwrap_or_else(|panic| Err(Violation::new("I16", words(&*panic))));
+        let leaked = leaked.map(|text| Violation::new("I15", format!("a token is traced: {text}")));
+        let outcome = outcome.and_then(|report| leaked.map_or(Ok(report), Err));
         outcome.map_err(|violation| {
             Box::new(Failure { config: config.clone(), actions: actions.to_vec(), violation, trace })
         })
@@ -327,9 +332,13 @@ async fn sendable(client: &Client, lost: bool) -> usize {
         for (_, entry) in &entries {
             let event = &entry.event;
             let group = entries.iter().filter(|(_, other)| event.group.is_some() && other.event.group == event.group);
+            let mut waits = false;
+            for id in &event.depends_on {
+                waits |= blocked_ids.contains(&carrier(client, id).await);
+            }
             let held = entry.parked.is_some()
                 || blocked.contains(&event.key())
-                || event.depends_on.iter().any(|id| blocked_ids.contains(id))
+                || waits
                 || group.clone().any(|(_, other)| other.parked.is_some() || blocked.contains(&other.event.key()));
             if held {
                 blocked.insert(event.key());
@@ -341,6 +350,15 @@ async fn sendable(client: &Client, lost: bool) -> usize {
         }
     }
     count
+}
+
+/// The event that carries an event's content in the end.
+async fn carrier(client: &Client, id: &EventId) -> EventId {
+    let mut id = id.clone();
+    while let Ok(Some(Outcome::ReplacedBy { id: next })) = client.outcome(&id).await {
+        id = next;
+    }
+    id
 }
 
 /// The apps decide on everything that is parked. Returns whether anything was.

@@ -10,7 +10,7 @@ use super::config::{ACCOUNTS, Config, WORKSPACE};
 use super::coverage::Coverage;
 use super::device::{self, Device, Variant};
 use super::host::{Backup, Host, Hosting, Site};
-use super::ledger::{Ledger, ReplicaId};
+use super::ledger::{Ledger, ReplicaId, Standing};
 use super::network::Station;
 use super::trace::Trace;
 use super::workload::{App, Attempt, Feature};
@@ -178,7 +178,7 @@ impl<'s> World<'s> {
     pub fn app(&self, number: usize, client: Client) -> App {
         let device = &self.devices[number];
         let replica = device.replica();
-        let recent = self.ledger.of(&replica).rev().take(8);
+        let recent = self.ledger.of(&replica).rev().filter(|entry| entry.standing == Standing::Held).take(8);
         App {
             client,
             mark: format!("{}-d{number}-{}", replica.account, device.calls),
@@ -224,6 +224,7 @@ impl<'s> World<'s> {
     /// Takes note of an error that a call returned.
     pub fn met(&mut self, error: &Error) {
         self.coverage.error(error);
+        self.trace.line(format!("  {error}: {error:?}"));
     }
 
     /// The features that take part.

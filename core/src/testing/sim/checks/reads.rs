@@ -73,7 +73,8 @@ impl Reads {
             for (key, revision) in revisions {
                 let before = seen.revisions.entry(key.clone()).or_default();
                 if *before > revision {
-                    let what = format!("{replica} has read {key} of {scope} at {before}, and now reads it at {revision}");
+                    let what =
+                        format!("{replica} has read {key} of {scope} at {before}, and now reads it at {revision}");
                     return Err(Violation::new("I6", what));
                 }
                 *before = revision;

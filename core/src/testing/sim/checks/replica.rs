@@ -77,7 +77,10 @@ impl World<'_> {
         }
         let mut taken = BTreeSet::new();
         for (id, outcome) in account.outcomes {
-            if let Some((position, parked)) = waiting(outcome.as_ref()) {
+            let place = waiting(outcome.as_ref());
+            let uncertain = place.and_then(|(position, _)| account.queue.get(&position));
+            self.ledger.doubt(&id, uncertain.is_some_and(|entry| entry.uncertain && entry.parked.is_some()));
+            if let Some((position, parked)) = place {
                 let entry = account.queue.get(&position);
                 let there = entry.is_some_and(|entry| entry.event.id == id && entry.parked.is_some() == parked);
                 if !there || !taken.insert(position) {

@@ -45,7 +45,8 @@ impl Feature for Dependencies {
         let scope = step.place.scope();
         let known: Vec<&EventId> =
             app.recent.iter().filter(|(_, event)| (event.scope == scope) != step.elsewhere).map(|(id, _)| id).collect();
-        let after: Vec<EventId> = step.after.iter().filter_map(|back| known.get(*back)).map(|id| (*id).clone()).collect();
+        let after: Vec<EventId> =
+            step.after.iter().filter_map(|back| known.get(*back)).map(|id| (*id).clone()).collect();
         let names: Vec<_> = after.iter().map(ToString::to_string).collect();
         let id = app.mark.clone();
         if step.elsewhere {

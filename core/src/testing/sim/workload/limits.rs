@@ -12,7 +12,7 @@ use crate::testing::sim::config::{ACCOUNTS, Config};
 
 const COLLECTION: &str = "limits";
 const BRIM: &str = "brim";
-/// Two of them fit, three do not.
+/// Four of them fit below the largest 64-bit integer and two above the smallest; one more does not.
 const LARGE: i64 = i64::MAX / 2;
 
 /// See the module.
@@ -59,7 +59,8 @@ impl Feature for Limits {
             let Some(brim) = scope.state.get(&key) else { continue };
             let ops = scope.log.iter().filter(|write| write.event.key() == key).flat_map(|write| &write.event.ops);
             let sum: i128 = ops.map(|op| if let OpKind::Inc { by } = op.kind { i128::from(by) } else { 0 }).sum();
-            if brim["n"].as_i64().map(i128::from) != Some(sum) {
+            let held = brim["n"].as_i64().map(i128::from).or(brim["n"].as_u64().map(i128::from));
+            if held != Some(sum) {
                 let what = format!("{} counts {brim}, and {sum} was taken", scope.scope);
                 return Err(Violation::new("I3", what));
             }

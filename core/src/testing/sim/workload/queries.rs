@@ -110,10 +110,11 @@ async fn ask(library: &Collection) -> CallResult<Vec<Answer>> {
         let id = format!("q{number}");
         there.extend(library.get(&id).await?.map(|doc| (id, doc)));
     }
-    let questions = [eq("/category", CATEGORIES[0]), and([eq("/category", CATEGORIES[1]), ge("/bpm", 102)]), is_in(
-        "/category",
-        CATEGORIES,
-    )];
+    let questions = [
+        eq("/category", CATEGORIES[0]),
+        and([eq("/category", CATEGORIES[1]), ge("/bpm", 102)]),
+        is_in("/category", CATEGORIES),
+    ];
     let mut answers = Vec::new();
     for filter in questions {
         let mut found = Found::new();

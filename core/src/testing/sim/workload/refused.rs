@@ -178,9 +178,7 @@ async fn try_it(client: Client, place: Place, bad: Bad) -> Result<()> {
         Bad::Pointer => plain().set("name", 1).commit().await.map(drop),
         Bad::PointerIntoArray => plain().set("/list/0", 1).commit().await.map(drop),
         Bad::EmptyPatch => records.update(PLAIN, json!({})).await.map(drop),
-        Bad::TextEdit => {
-            plain().text("/text", TextEdit(vec![TextComponent::Skip(0)])).commit().await.map(drop)
-        }
+        Bad::TextEdit => plain().text("/text", TextEdit(vec![TextComponent::Skip(0)])).commit().await.map(drop),
         Bad::TypeMismatch => plain().increment("/name", 1).commit().await.map(drop),
         Bad::EmptyTransaction => client.transaction().commit().await.map(drop),
         Bad::MixedTransaction => {
@@ -188,7 +186,7 @@ async fn try_it(client: Client, place: Place, bad: Bad) -> Result<()> {
             let mixed = client.transaction().create(&both[0], "new", json!({})).create(&both[1], "new", json!({}));
             mixed.commit().await.map(drop)
         }
-        Bad::Query => records.query().filter(eq("no pointer", 1)).all().await.map(drop),
+        Bad::Query => records.query().filter(eq("/no~pointer", 1)).all().await.map(drop),
         Bad::NoStorage => Client::builder().build().await.map(drop),
         _ => Ok(()),
     }
