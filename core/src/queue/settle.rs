@@ -184,7 +184,12 @@ async fn settle_one(
     let key = entry.event.key();
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
-    let advance = Advance::of(txn.record(scope, generation, &key).await?, &entry.event, receipt, author);
+    let advance = if entry.absorbed {
+        // The feed has told of it, or of something newer; of a delete it may have left no revision to compare with.
+        Advance::Hold
+    } else {
+        Advance::of(txn.record(scope, generation, &key).await?, &entry.event, receipt, author)
+    };
     let receipt = Receipt { record: None, ..receipt.clone() };
     match advance {
         Advance::Wait => {
