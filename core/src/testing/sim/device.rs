@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::access::{Access, Wallet};
 use super::config::{Config, DeviceConfig, WORKSPACE};
 use super::disk::{DiskCopy, SimDisk};
+use super::host::Host;
 use super::ledger::ReplicaId;
 use super::network::{Station, Wire};
 use super::workload::queries;
@@ -37,6 +38,11 @@ pub trait Variant: fmt::Debug + Send + Sync {
     /// The transport that a client gets.
     fn transport(&self, network: ScriptedTransport<Wire>) -> Arc<dyn Transport> {
         Arc::new(network)
+    }
+
+    /// The server.
+    fn host(&self, host: Arc<dyn Host>) -> Arc<dyn Host> {
+        host
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use crate::platform::BoxFuture;
@@ -30,6 +31,8 @@ struct Medium {
     durability: Durability,
     /// What a disk claims and what it does differ where a flush was forgotten.
     flushes: bool,
+    /// The last write that was acknowledged ends with its process.
+    hasty: bool,
     live: MemoryStorage,
     flushed: MemoryStorage,
     /// What was written since the last flush.
@@ -66,19 +69,26 @@ impl SimDisk {
     /// An empty disk.
     #[must_use]
     pub fn new(durability: Durability) -> Self {
-        Self::made(durability, durability == Durability::Full)
+        Self::made(durability, durability == Durability::Full, false)
+    }
+
+    /// A disk whose backend acknowledges a write before it has made it: for tests that must notice it.
+    #[must_use]
+    pub fn acknowledging_early(durability: Durability) -> Self {
+        Self::made(durability, false, true)
     }
 
     /// A disk whose backend promises `full` and forgets to flush: for tests that must notice it.
     #[must_use]
     pub fn without_flushes() -> Self {
-        Self::made(Durability::Full, false)
+        Self::made(Durability::Full, false, false)
     }
 
-    fn made(durability: Durability, flushes: bool) -> Self {
+    fn made(durability: Durability, flushes: bool, hasty: bool) -> Self {
         let medium = Medium {
             durability,
             flushes,
+            hasty,
             live: MemoryStorage::new(),
             flushed: MemoryStorage::new(),
             tail: Vec::new(),
@@ -104,6 +114,11 @@ impl SimDisk {
         medium.boot += 1;
         medium.crash = None;
         medium.died = Arc::new(watch::Sender::new(false));
+        if medium.hasty && medium.tail.pop().is_some() {
+            let (live, tail) = (medium.flushed.deep_copy(), std::mem::take(&mut medium.tail));
+            write_all(&live, tail).now_or_never().expect("in memory nothing is waited for");
+            (medium.flushed, medium.live) = (live.deep_copy(), live);
+        }
         medium.live = medium.live.reopen();
         Self { medium: Arc::clone(&self.medium), boot: medium.boot }
     }

@@ -13,10 +13,12 @@
 //! | [`Access`] | the identity provider |
 //! | [`SimDisk`] | a disk that loses power, fills up, and lets its process die at a write |
 //! | [`Feature`] | a kind of use, with its generator and its checks |
+//! | [`Variant`], [`Broken`] | what is broken on purpose, to see that the checks notice it |
 //! | [`Ledger`] | every acknowledged write, and what became of it |
 
 mod access;
 mod action;
+mod broken;
 mod checks;
 mod config;
 mod coverage;
@@ -36,6 +38,7 @@ mod world;
 
 pub use access::{Access, CANARY, Caller, Wallet};
 pub use action::{Action, Caught, Decision, DeviceMishap, DiskError, NetworkFault, ServerMishap};
+pub use broken::Broken;
 pub use checks::{Ending, FinalScope, Violation};
 pub use config::{ACCOUNTS, Config, DeviceConfig, WORKSPACE};
 pub use coverage::{Coverage, required};

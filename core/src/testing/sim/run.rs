@@ -18,7 +18,7 @@ use super::world::{Checked, World};
 use crate::Client;
 use crate::environment::Environment;
 use crate::model::{EventId, Scope};
-use crate::replica::rows::Outcome;
+use crate::replica::rows::{Outcome, QueueEntry};
 use crate::testing::SeededRandom;
 
 /// After the network has healed, so long may it take until nothing is left that can be sent (I10).
@@ -310,18 +310,18 @@ fn busy(world: &mut World<'_>) -> Option<String> {
         let Some(client) = world.devices[number].client.clone() else { continue };
         let lost = world.expelled.contains(&world.devices[number].account);
         let sendable = world.env.block_on(sendable(&client, lost));
-        if sendable > 0 {
+        if let Some(first) = sendable.first() {
             let replica = world.devices[number].replica();
-            return Some(format!("{replica} has {sendable} events left: {:?}", client.status()));
+            return Some(format!("{replica} has {} events left: {first:?}, {:?}", sendable.len(), client.status()));
         }
     }
     None
 }
 
 /// Events that nothing holds back: not parked, and not behind what is parked.
-async fn sendable(client: &Client, lost: bool) -> usize {
+async fn sendable(client: &Client, lost: bool) -> Vec<QueueEntry> {
     let reader = client.replica();
-    let mut count = 0;
+    let mut free = Vec::new();
     for scope in reader.scopes().await.unwrap_or_default() {
         if lost && scope != Scope::User {
             continue;
@@ -345,11 +345,11 @@ async fn sendable(client: &Client, lost: bool) -> usize {
                 blocked.extend(group.map(|(_, other)| other.event.key()));
                 blocked_ids.insert(event.id.clone());
             } else {
-                count += 1;
+                free.push(entry.clone());
             }
         }
     }
-    count
+    free
 }
 
 /// The event that carries an event's content in the end.

@@ -76,7 +76,7 @@ impl<'s> World<'s> {
         }
         let site = Site { environment: server_env.clone(), access: access.clone() };
         let host: Arc<dyn Host> = env.block_on(hosting.open(site)).map_err(|why| Violation::new("run", why))?;
-        let station = Station::new(host);
+        let station = Station::new(variant.host(host));
         let devices = config.devices.iter().enumerate();
         let devices = devices.map(|(number, device)| Device::new(number, device.clone(), &env, &station)).collect();
         let mut trace = Trace::default();
