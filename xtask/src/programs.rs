@@ -29,6 +29,13 @@ pub fn sim(args: &[String]) -> Result {
     hand_over(sim.arg("--").args(args))
 }
 
+/// The simulator as a test suite.
+pub fn sim_gate() -> Command {
+    let mut sim = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "sim", "--"]);
+    sim.args(["--seeds", "0..2000", "--coverage", "--tests", "--twice", "50"]);
+    sim
+}
+
 /// Runs a program for the user: its exit code becomes ours.
 fn hand_over(command: &mut Command) -> Result {
     let line = shown(command);

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::models;
 use crate::process::{self, Failure, Result, cargo, or_fail, shown};
+use crate::programs;
 use crate::tally::Tally;
 
 /// A test suite whose program prints what [`Tally`] reads.
@@ -22,6 +23,10 @@ fn all() -> Vec<Suite> {
         Suite {
             name: "Rust: unit, integration and documentation tests of every crate",
             command: cargo(["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"]),
+        },
+        Suite {
+            name: "Simulator: 2,000 seeds, a test each, and every kind of fault and error",
+            command: programs::sim_gate(),
         },
         Suite { name: "Models: every interleaving of the core's concurrency kernels", command: models },
     ]

@@ -41,7 +41,7 @@ pub use action::{Action, Caught, Decision, DeviceMishap, DiskError, NetworkFault
 pub use broken::Broken;
 pub use checks::{Ending, FinalScope, Violation};
 pub use config::{ACCOUNTS, Config, DeviceConfig, WORKSPACE};
-pub use coverage::{Coverage, required};
+pub use coverage::{Coverage, UNREACHABLE, required};
 pub use device::{Sound, Variant};
 pub use disk::{DiskCopy, SimDisk};
 pub use host::{Backup, Host, Hosting, Site};

@@ -22,6 +22,8 @@ pub struct Station {
     host: Arc<dyn Host>,
     boots: Arc<watch::Sender<u64>>,
     stamps: Arc<Mutex<SentStamps>>,
+    /// How often the server has refused a request, by code.
+    refusals: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 /// The stamps under which each event was sent.
@@ -31,7 +33,7 @@ impl Station {
     /// The way to `host`.
     #[must_use]
     pub fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, boots: Arc::new(watch::Sender::new(1)), stamps: Arc::default() }
+        Self { host, boots: Arc::new(watch::Sender::new(1)), stamps: Arc::default(), refusals: Arc::default() }
     }
 
     /// What the devices have sent.
@@ -43,6 +45,11 @@ impl Station {
     #[must_use]
     pub fn host(&self) -> &dyn Host {
         &*self.host
+    }
+
+    /// How often the server has refused a request as a whole, by code.
+    pub fn refusals(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every call that is under way breaks. To be called after the server's process was replaced, by whoever did it.
@@ -105,6 +112,9 @@ impl Wire {
         call: impl Future<Output = Result<R, TransportError>>,
     ) -> Result<R, TransportError> {
         let answer = self.connect().hold(call).await;
+        if let Err(TransportError::Problem(problem)) = &answer {
+            *self.station.refusals().entry(problem.code.clone()).or_default() += 1;
+        }
         if self.armed(kind).swap(false, Ordering::Relaxed) {
             drop(answer);
             self.station.host.restart().await.map_err(TransportError::Unreachable)?;

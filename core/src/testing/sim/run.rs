@@ -139,7 +139,8 @@ impl Simulation {
             Ok(done) => done?,
             Err(panic) => return Err(Violation::new("I16", words(&*panic))),
         }
-        let (hash, coverage) = (world.trace.hash(), world.coverage.clone());
+        let (hash, mut coverage) = (world.trace.hash(), world.coverage.clone());
+        world.station.refusals().keys().for_each(|code| coverage.hit(format!("answer/{code}")));
         Ok(Report { config: config.clone(), hash, trace: trace.clone(), coverage })
     }
 }
