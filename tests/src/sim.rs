@@ -3,13 +3,21 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use unisono::testing::sim::{Action, Config, Failure, Simulation};
+use unisono::testing::sim::{Action, Broken, Config, Failure, Simulation, Violation};
 use unisono_server::simulation::ServerHosting;
 
 /// The simulation of the real service, as CI runs it.
 #[must_use]
 pub fn simulation() -> Simulation {
     Simulation::new(ServerHosting::default())
+}
+
+/// The number of seeds, from 0 on, that it took to notice that something is `broken`, and what was noticed; `None` if `most`
+/// were not enough.
+#[must_use]
+pub fn first_to_notice(broken: Broken, most: u64) -> Option<(u64, Violation)> {
+    let simulation = simulation().variant(broken);
+    (0..most).find_map(|seed| Some((seed + 1, simulation.run_seed(seed).err()?.violation)))
 }
 
 /// A history that is kept.

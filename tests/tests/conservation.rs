@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::json;
 use unisono::Environment;
-use unisono::engine::{SyncState, TokenFn, TokenReason};
+use unisono::engine::{EngineOptions, SyncState, TokenFn, TokenReason};
 use unisono::platform::BoxFuture;
 use unisono::protocol::Problem;
 use unisono::replica::rows::Outcome;
@@ -327,6 +327,64 @@ fn b01_an_event_that_the_server_may_hold_is_not_called_refused_by_a_proxy() {
         a.synced(&world);
         b.synced(&world);
         assert!(matches!(world.run(a.client.outcome(&id)).unwrap(), Some(Outcome::Applied { .. })));
+        books.check_settled(&world, &[&a, &b]);
+    }
+}
+
+#[test]
+fn b10_a_create_after_a_delete_by_another_device_is_settled_at_once() {
+    let (world, a, b, mut books) = counting(84);
+    for round in 0..3 {
+        let id = world.run(a.samples().create("kick", json!({"round": round}))).unwrap();
+        books.accept(&a, [id]);
+        let report = a.synced(&world);
+        assert_eq!((report.pushed, report.repaired, a.client.status().pending), (1, 0, 0), "round {round}");
+        b.synced(&world);
+        let id = world.run(b.samples().delete("kick")).unwrap();
+        books.accept(&b, [id]);
+        b.synced(&world);
+        a.synced(&world);
+    }
+    books.check_settled(&world, &[&a, &b]);
+}
+
+#[test]
+fn i6_after_a_push_was_given_up_nothing_is_sent_until_a_pull_has_told_of_it() {
+    for broken in [false, true] {
+        let (world, mut a, b, mut books) = {
+            let world = World::on_disk(83);
+            let small = EngineOptions { pull_limit: 1, ..EngineOptions::default() };
+            let a = world.device_with("anna", move |builder| builder.engine_options(small.clone()));
+            let b = world.device("anna");
+            let books = Books::opened_by(&world, &a);
+            a.synced(&world);
+            b.synced(&world);
+            (world, a, b, books)
+        };
+        // The first page tells of this alone.
+        let id = world.run(b.samples().create("before", json!({}))).unwrap();
+        books.accept(&b, [id]);
+        b.synced(&world);
+        books.count(&world, &a, 1);
+        a.push_faults([Fault::drop_response()]);
+        a.sync(&world).unwrap_err();
+        let id = world.run(a.samples().create("beside", json!({}))).unwrap();
+        books.accept(&a, [id]);
+        a.push_faults([Fault::status(413)]);
+        if broken {
+            a.network.script(CallKind::Changes, [Fault::none(), Fault::drop_request()]);
+            a.sync(&world).unwrap_err();
+            books.check(&world, &[&a, &b]);
+            a.restart(&world);
+        }
+        a.synced(&world);
+        books.check(&world, &[&a, &b]);
+        for id in a.parked(&world) {
+            world.run(a.client.retry(&id)).unwrap();
+        }
+        for device in [&a, &b] {
+            device.synced(&world);
+        }
         books.check_settled(&world, &[&a, &b]);
     }
 }

@@ -220,3 +220,39 @@ fn a_delete_that_the_backup_lacks_is_offered_again() {
         assert_eq!((device.get(&world, "gone"), device.get(&world, "kept")), (None, Some(json!({"n": 1}))));
     }
 }
+
+#[test]
+fn i6_what_was_pushed_to_the_restored_server_shows_once_while_it_is_offered_again() {
+    for answered in [true, false] {
+        let (mut world, a, b, mut books) = counting(7);
+        let id = world.run(a.samples().create("gone", json!({}))).unwrap();
+        books.accept(&a, [id]);
+        a.synced(&world);
+        b.synced(&world);
+        let backup = world.server.backup();
+        work(&world, &mut books, &b, "1");
+        b.synced(&world);
+        world.server.restore(&backup);
+        // `a` has no evidence of what was lost: the restored server takes its push, and revisions are given out anew.
+        books.count(&world, &a, 2);
+        let id = world.run(a.samples().delete("gone")).unwrap();
+        books.accept(&a, [id]);
+        if answered {
+            a.synced(&world);
+        } else {
+            a.push_faults([Fault::drop_response()]);
+            a.sync(&world).unwrap_err();
+        }
+        // `b` proves the restore. The history that begins then holds what `a` has pushed.
+        b.synced(&world);
+        // A push that waits for its answer is the first to hear of that history.
+        let heard = if answered { Vec::new() } else { vec![Fault::none()] };
+        a.push_faults(heard.into_iter().chain([Fault::drop_request()]));
+        a.sync(&world).unwrap_err();
+        assert_eq!(epoch(&world, &a), epoch(&world, &b), "answered: {answered}");
+        assert_eq!(a.client.status().pending, 2, "both are offered again");
+        assert_eq!(a.get(&world, "gone"), None);
+        books.check(&world, &[&a, &b]);
+        settle(&world, &books, &[&a, &b]);
+    }
+}

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use unisono_tests::sim::{History, simulation};
+use unisono::testing::sim::Broken;
+use unisono_tests::sim::{History, first_to_notice, simulation};
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
@@ -28,5 +29,25 @@ fn kept_histories_hold_every_promise() {
         if let Err(failure) = simulation().run(&history.config, &history.actions) {
             panic!("{}: {failure}", file.display());
         }
+    }
+}
+
+/// Two thousand others run in `cargo xtask test`, optimised.
+#[test]
+fn seeds_hold_every_promise() {
+    let simulation = simulation();
+    for seed in 2_000..2_030 {
+        if let Err(failure) = simulation.run_seed(seed) {
+            panic!("{failure}");
+        }
+    }
+}
+
+#[test]
+fn every_broken_variant_is_noticed() {
+    for broken in Broken::ALL {
+        let noticed = first_to_notice(broken, 200);
+        println!("{broken}: {noticed:?}");
+        assert!(noticed.is_some(), "{broken} went unnoticed");
     }
 }

@@ -35,6 +35,14 @@ pub fn power(args: &[String]) -> Result {
     hand_over(power.args(["--", "campaign"]).args(args))
 }
 
+/// The simulator as a test suite.
+#[expect(clippy::unnecessary_wraps, reason = "a suite's program may have to be made ready first")]
+pub fn sim_gate() -> Result<Command> {
+    let mut sim = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "sim", "--"]);
+    sim.args(["--seeds", "0..2000", "--coverage", "--tests", "--twice", "50"]);
+    Ok(sim)
+}
+
 /// Runs a program for the user: its exit code becomes ours.
 fn hand_over(command: &mut Command) -> Result {
     let line = shown(command);

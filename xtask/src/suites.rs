@@ -15,8 +15,12 @@ struct Suite {
 }
 
 /// All suites. Each runs to its end even if one before it failed.
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 9] = [
     Suite { name: "Rust: unit, integration and documentation tests of every crate", command: rust },
+    Suite {
+        name: "Simulator: 2,000 seeds, a test each, and every kind of fault and error",
+        command: programs::sim_gate,
+    },
     Suite { name: "Models: every interleaving of the core's concurrency kernels", command: all_models },
     Suite { name: "IndexedDB: the storage suite in Chromium", command: web::storage_suite },
     Suite { name: "JavaScript: the npm package in Node", command: web::node_suite },

@@ -23,6 +23,7 @@ pub(crate) async fn take_new_device(txn: &mut Txn) -> Result<()> {
     for scope in scopes(txn).await? {
         let row = txn.scope_mut(&scope).await?;
         row.push_seq = 0;
+        row.in_doubt = false;
         let in_flight = row.in_flight.take().map(|push| push.positions).unwrap_or_default();
         disown(txn, &scope, &in_flight).await?;
     }

@@ -25,7 +25,7 @@ impl Engine {
             .run(move |txn| {
                 let (scope, epoch) = (scope.clone(), epoch.clone());
                 Box::pin(async move {
-                    release_in_flight(txn, &scope, false).await?;
+                    release_in_flight(txn, &scope).await?;
                     lower_bases(txn, &scope, shared).await?;
                     offer_again(txn, &scope, shared).await?;
                     begin(txn, &scope, Some(shared)).await?;
@@ -46,7 +46,7 @@ impl Engine {
             .run(move |txn| {
                 let scope = scope.clone();
                 Box::pin(async move {
-                    release_in_flight(txn, &scope, true).await?;
+                    release_in_flight(txn, &scope).await?;
                     begin(txn, &scope, None).await?;
                     // If the cursor could not be read, this evidence cannot either.
                     txn.scope_mut(&scope).await?.seen = None;
@@ -99,14 +99,14 @@ pub(crate) async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>
     Ok(())
 }
 
-/// The push in flight is given up; its events stay frozen and go into later pushes. In the same history the server may have
-/// recorded it all the same.
-async fn release_in_flight(txn: &mut Txn, scope: &Scope, same_history: bool) -> Result<()> {
+/// The push in flight is given up; its events stay frozen and go into later pushes. The server may have recorded it all the
+/// same, and a new history may hold it.
+async fn release_in_flight(txn: &mut Txn, scope: &Scope) -> Result<()> {
     let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
     for position in in_flight.positions {
         if let Some(entry) = txn.entry_mut(scope, position).await? {
             entry.frozen = true;
-            entry.sent = same_history.then_some(in_flight.push_seq);
+            entry.sent = Some(in_flight.push_seq);
         }
     }
     Ok(())
@@ -129,8 +129,6 @@ async fn lower_bases(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
         for (position, _) in page {
             if let Some(entry) = txn.entry_mut(scope, position).await? {
                 lower(&mut entry.event, shared);
-                // What the lost history knew of its pushes is gone with it.
-                entry.sent = None;
                 if entry.settled.as_ref().is_some_and(|receipt| receipt.revision.unwrap_or(0) > shared) {
                     entry.settled = None;
                 }
@@ -148,7 +146,9 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.key.clone();
         for row in rows {
-            let SettledRow { position, mut event } = decode(&row.value)?;
+            let settled: SettledRow = decode(&row.value)?;
+            let sent = settled.push_of(&txn.replica().device);
+            let SettledRow { position, mut event, .. } = settled;
             lower(&mut event, shared);
             let bytes = crate::replica::encode(&event).len() as u64;
             let (id, key) = (event.id.clone(), event.key());
@@ -157,7 +157,8 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 event,
                 bytes,
                 frozen: true,
-                sent: None,
+                // The new history may hold it too: whatever this device pushed after the restore.
+                sent,
                 uncertain: false,
                 // The generation that is read holds its effect.
                 absorbed: true,
@@ -194,6 +195,10 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
     row.retired.insert(row.generation);
     row.generation = building.generation;
     row.cursor = building.cursor;
+    // Of the pushes that a lost history had answered or may have heard, the new one holds these or never will: no push was
+    // sent while it was read, and an old one that is still on its way names the lost history. Later numbers must not seem to
+    // say more.
+    let new_history = building.shared_revision.is_some();
 
     let mut lanes: BTreeMap<RecordKey, Vec<u64>> = BTreeMap::new();
     let mut from = 0;
@@ -206,6 +211,9 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
             let absorbed = entry.settled.is_some() || entry.is_contained(included);
             if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
+                if new_history && !absorbed {
+                    entry.sent = None;
+                }
             }
         }
     }

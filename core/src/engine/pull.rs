@@ -172,6 +172,7 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
             row.seen = Some(trailer.cursor.clone());
             row.backup_revision = trailer.backup_revision;
             if !trailer.more {
+                row.in_doubt = false;
                 row.consistent = true;
                 row.complete = true;
                 row.known_revision = trailer.revision;

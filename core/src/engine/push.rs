@@ -17,7 +17,7 @@ pub(super) enum Pushed {
     Some,
     /// There was nothing to send.
     Nothing,
-    /// A push that the server may hold was given up. Until another is sent, a pull tells whether it does.
+    /// A push that the server may hold was given up. A pull to the end tells whether it does; until then none is sent.
     GivenUp,
 }
 

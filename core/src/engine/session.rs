@@ -111,9 +111,10 @@ impl Engine {
         self.call(|_| async { Ok(()) }).await?;
         self.clear_retired(scope).await?;
         loop {
+            let row = self.reader().scope(scope).await?;
             // A generation that is being rebuilt has no revisions to base a push on: it is completed first.
-            let building = self.reader().scope(scope).await?.building.is_some();
-            if !building {
+            let building = row.building.is_some();
+            if !building && !row.in_doubt {
                 while let Pushed::Some = self.push_once(scope, report).await? {
                     runtime.step();
                 }

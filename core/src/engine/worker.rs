@@ -214,7 +214,8 @@ impl Engine {
     pub async fn stop(self: &Arc<Self>) {
         self.turns.refuse();
         for runtime in lock(&self.scopes).values() {
-            runtime.bell.ring();
+            // Urgently: a worker that waits for a burst to end need not wait it out.
+            runtime.bell.ring_urgently();
         }
         drop(self.quiesce().await);
     }

@@ -50,6 +50,8 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
     row.push_seq += 1;
     let push_seq = row.push_seq;
     row.in_flight = Some(InFlight { push_seq, positions });
+    // A replica that forgot what it has sent would fold into it, stamp it anew, or give its number to another push (ADR 13).
+    txn.make_durable();
     Ok(Some(Push { push_seq, events, resent: false }))
 }
 

@@ -28,11 +28,6 @@ pub struct Settlement {
 pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse) -> Result<Settlement> {
     let row = txn.scope_mut(scope).await?;
     let Some(in_flight) = row.in_flight.take() else { return Ok(Settlement::default()) };
-    if let Some(cursor) = response.cursor.clone().filter(|_| row.building.is_none()) {
-        row.cursor = Some(cursor);
-        let newest = response.receipts.iter().filter_map(|receipt| receipt.revision).max();
-        row.known_revision = row.known_revision.max(newest.filter(|_| row.complete).unwrap_or(0));
-    }
     row.seen = Some(response.head.clone());
     row.epoch = Some(response.epoch.clone());
     let generation = row.generation;
@@ -49,13 +44,14 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     txn.load_records(scope, generation, &records).await?;
 
     let mut settlement = Settlement::default();
+    let mut waits = false;
     for receipt in &response.receipts {
         // A receipt for something else is not ours to act on; one event has one receipt.
         let Some(position) = by_id.remove(&receipt.id) else { continue };
         if receipt.status.is_settled() {
             settlement.settled += 1;
             settlement.conflicts += u64::from(receipt.status != ReceiptStatus::Applied);
-            settle_one(txn, scope, generation, position, receipt).await?;
+            waits |= !settle_one(txn, (scope, generation), position, in_flight.push_seq, receipt).await?;
             continue;
         }
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
@@ -81,6 +77,13 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
             entry.sent = Some(in_flight.push_seq);
         }
     }
+    // What a receipt could not tell is pulled: the feed must not be left beyond it.
+    let row = txn.scope_mut(scope).await?;
+    if let Some(cursor) = response.cursor.clone().filter(|_| row.building.is_none() && !waits) {
+        row.cursor = Some(cursor);
+        let newest = response.receipts.iter().filter_map(|receipt| receipt.revision).max();
+        row.known_revision = row.known_revision.max(newest.filter(|_| row.complete).unwrap_or(0));
+    }
     Ok(settlement)
 }
 
@@ -99,7 +102,9 @@ pub enum Judges {
 /// Gives up the push in flight. An event that the server may hold is never parked as refused: where it cannot be sent again,
 /// it is parked as uncertain.
 pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<()> {
-    let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
+    let row = txn.scope_mut(scope).await?;
+    let Some(in_flight) = row.in_flight.take() else { return Ok(()) };
+    row.in_doubt |= judges == (Judges::ThisSending { resent: true });
     for position in in_flight.positions {
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
         entry.frozen = true;
@@ -166,18 +171,25 @@ pub(super) async fn freeze(txn: &mut Txn, scope: &Scope, position: u64) -> Resul
     Ok(())
 }
 
+/// Returns whether the receipt told all: if not, the event waits for a pull.
 async fn settle_one(
     txn: &mut Txn,
-    scope: &Scope,
-    generation: Generation,
+    (scope, generation): (&Scope, Generation),
     position: u64,
+    push_seq: u64,
     receipt: &Receipt,
-) -> Result<()> {
-    let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(()) };
+) -> Result<bool> {
+    let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(true) };
+    (entry.sent, entry.uncertain) = (Some(push_seq), false);
     let key = entry.event.key();
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
-    let advance = Advance::of(txn.record(scope, generation, &key).await?, &entry.event, receipt, author);
+    let advance = if entry.absorbed {
+        // The feed has told of it, or of something newer; of a delete it may have left no revision to compare with.
+        Advance::Hold
+    } else {
+        Advance::of(txn.record(scope, generation, &key).await?, &entry.event, receipt, author)
+    };
     let receipt = Receipt { record: None, ..receipt.clone() };
     match advance {
         Advance::Wait => {
@@ -185,12 +197,13 @@ async fn settle_one(
             entry.frozen = true;
             entry.settled = Some(receipt);
             txn.set_entry(scope, position, Some(entry));
-            return Ok(());
+            return Ok(false);
         }
         Advance::Hold => {}
         Advance::To(state) => confirm(txn, scope, generation, &key, state).await?,
     }
-    finish(txn, scope, generation, position, &entry, receipt).await
+    finish(txn, scope, generation, position, &entry, receipt).await?;
+    Ok(true)
 }
 
 /// What a receipt says of the confirmed state.
@@ -278,7 +291,8 @@ async fn finish(
 ) -> Result<()> {
     let key = entry.event.key();
     let revision: Revision = receipt.revision.unwrap_or(0);
-    txn.set_raw(keys::settled(scope, revision), Some(SettledRow::encode(position, &entry.event)));
+    let kept = SettledRow::encode(position, &entry.event, &txn.replica().device, entry.sent);
+    txn.set_raw(keys::settled(scope, revision), Some(kept));
     txn.replica_mut().left_queue(entry);
     settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
     forget(txn, scope, generation, &key, position).await

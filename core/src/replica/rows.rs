@@ -102,6 +102,10 @@ pub struct ScopeRow {
     /// The push whose receipts are missing: its events are frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
+    /// A push was given up that the server may hold. Nothing is sent until a pull has come to its end: the last number that the
+    /// server knows tells then whether it does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub in_doubt: bool,
     /// No page is missing to a state that the server had.
     #[serde(default)]
     pub consistent: bool,
@@ -368,18 +372,36 @@ pub struct SettledRow {
     pub position: u64,
     /// The event, as it was sent.
     pub event: SyncEvent,
+    /// The push whose answer settled it: a history whose `included` is no lower has it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "push_seq")]
+    pub push: Option<u64>,
+    /// The device that made that push, where it is not the one that stamped the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed_by: Option<DeviceId>,
 }
 
 impl SettledRow {
-    /// The row's stored form, of an event that need not be copied for it.
+    /// The row's stored form, of an event that `device` pushed and that need not be copied for it.
     #[must_use]
-    pub fn encode(position: u64, event: &SyncEvent) -> Vec<u8> {
+    pub fn encode(position: u64, event: &SyncEvent, device: &DeviceId, push: Option<u64>) -> Vec<u8> {
         #[derive(Serialize)]
         struct Borrowed<'e> {
             position: u64,
             event: &'e SyncEvent,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            push: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pushed_by: Option<&'e DeviceId>,
         }
-        super::encode(&Borrowed { position, event })
+        let pushed_by = push.and((*device != event.stamp.device).then_some(device));
+        super::encode(&Borrowed { position, event, push, pushed_by })
+    }
+
+    /// The push that carried it, if it was one of `device`: the numbers of another say nothing.
+    #[must_use]
+    pub fn push_of(&self, device: &DeviceId) -> Option<u64> {
+        let by = self.pushed_by.as_ref().unwrap_or(&self.event.stamp.device);
+        self.push.filter(|_| by == device)
     }
 }
 
@@ -466,6 +488,10 @@ fn counter<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::
     if count <= MAX_COUNTER { Ok(count) } else { Err(serde::de::Error::custom("a counter beyond 2^53")) }
 }
 
+fn push_seq<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    counter(deserializer).map(Some)
+}
+
 /// Tells "absent" from "null" in JSON.
 mod nullable {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -520,7 +546,7 @@ mod tests {
         form::<ScopeRow>(json!({
             "epoch": "e1", "cursor": "c", "seen": "s", "generation": 2,
             "building": {"generation": 3, "cursor": "b", "shared_revision": 5}, "retired": [1], "push_seq": 8,
-            "in_flight": {"push_seq": 8, "positions": [4, 5]}, "consistent": true, "complete": true,
+            "in_flight": {"push_seq": 8, "positions": [4, 5]}, "in_doubt": true, "consistent": true, "complete": true,
             "known_revision": 44, "lost": false, "backup_revision": 40, "repaired": {"17": 1000},
         }));
         form::<RecordRow>(json!({
@@ -537,9 +563,19 @@ mod tests {
             "parked": {"code": "quota", "message": "full", "because": "0193-d"},
             "before": {"leaves": {"/bpm": 120, "/note": null}, "absent": ["/x"], "doc": {"bpm": 1}},
         }));
-        let settled: SettledRow = form(json!({"position": 4, "event": event()}));
-        let encoded = SettledRow::encode(settled.position, &settled.event);
-        assert_eq!(crate::replica::decode::<SettledRow>(&encoded).unwrap(), settled);
+        form::<SettledRow>(json!({"position": 4, "event": event()}));
+        for by in ["dev-a", "dev-b"] {
+            let mut stored = json!({"position": 4, "event": event(), "push": 7});
+            if by == "dev-b" {
+                stored["pushed_by"] = json!(by);
+            }
+            let settled: SettledRow = form(stored);
+            let device = DeviceId::new(by).unwrap();
+            let encoded = SettledRow::encode(settled.position, &settled.event, &device, Some(7));
+            assert_eq!(crate::replica::decode::<SettledRow>(&encoded).unwrap(), settled);
+            assert_eq!(settled.push_of(&device), Some(7));
+            assert_eq!(settled.push_of(&DeviceId::new("dev-c").unwrap()), None);
+        }
         let key = json!({"collection": "samples", "record": "kick"});
         for state in [
             json!({"state": "pending", "position": 4}),

@@ -42,6 +42,7 @@ pub struct Txn {
     outcomes: BTreeMap<EventId, Slot<OutcomeRow>>,
     raw: BTreeMap<RowKey, Option<Vec<u8>>>,
     clear: Vec<RowKey>,
+    durable: bool,
     /// Told after the commit; `None` if nobody listens.
     notices: Option<Vec<Notice>>,
 }
@@ -83,6 +84,7 @@ impl Txn {
             outcomes: BTreeMap::new(),
             raw: BTreeMap::new(),
             clear: Vec::new(),
+            durable: false,
             notices: observed.then(Vec::new),
         }
     }
@@ -317,6 +319,11 @@ impl Txn {
         self.clear.push(prefix);
     }
 
+    /// Once committed, this and all before it survive a loss of power at any durability: somebody else is about to hear of it.
+    pub fn make_durable(&mut self) {
+        self.durable = true;
+    }
+
     /// Reads stored rows, without what this unit of work has changed.
     pub async fn scan_stored(&self, scan: Scan) -> Result<Vec<Row>> {
         Ok(self.storage.scan(scan).await?)
@@ -342,7 +349,7 @@ impl Txn {
 
     /// The batch, what to keep in memory once it is committed, and what to tell observers, if there are any.
     pub(super) fn into_batch(self) -> (Batch, Cache, Vec<Notice>) {
-        let mut batch = Batch { clear: self.clear, ..Batch::default() };
+        let mut batch = Batch { clear: self.clear, durable: self.durable, ..Batch::default() };
         let mut notices = self.notices;
         let mut cache = self.cache;
         batch.expect.push((keys::replica(), cache.version));

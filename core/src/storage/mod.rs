@@ -149,6 +149,9 @@ pub struct Batch {
     pub clear: Vec<RowKey>,
     /// The sync owner's fence, if the write is made as sync owner.
     pub fence: Option<u64>,
+    /// Something outside is about to rely on it: acknowledged, this batch and all before it survive a loss of power, whatever
+    /// the backend's [`Durability`].
+    pub durable: bool,
 }
 
 /// How much an acknowledged write survives.
@@ -165,7 +168,8 @@ pub enum Durability {
 ///
 /// # Contract
 /// - [`apply`](Self::apply) is atomic: all of a batch becomes visible and durable, or nothing of it. When it returns `Ok`,
-///   the batch survives what the backend's [`Durability`] says.
+///   the batch survives what the backend's [`Durability`] says; a [`durable`](Batch::durable) one, and all before it, survive
+///   a loss of power at any level.
 /// - It fails with [`StorageError::Stale`], writing nothing, if a row's version differs from `expect` or the stored fence
 ///   differs from `fence`. Expectations of one batch are compared before any of its writes.
 /// - Batches of concurrent callers may share one commit; each keeps its own outcome, and a failed one leaves no trace in

@@ -268,13 +268,19 @@ impl TestEnvironment {
     }
 
     fn abort(&self, chosen: impl Fn(&Slot) -> bool) -> usize {
-        let dropped: Vec<Slot> = {
-            let mut tasks = lock(&self.world.tasks);
-            let ids: Vec<u64> = tasks.slots.iter().filter(|(_, slot)| chosen(slot)).map(|(id, _)| *id).collect();
-            ids.iter().filter_map(|id| tasks.slots.remove(id)).collect()
-        };
-        // Dropped here, outside the lock: a future's destructor may spawn or wake.
-        dropped.len()
+        let mut count = 0;
+        loop {
+            let dropped: Vec<Slot> = {
+                let mut tasks = lock(&self.world.tasks);
+                let ids: Vec<u64> = tasks.slots.iter().filter(|(_, slot)| chosen(slot)).map(|(id, _)| *id).collect();
+                ids.iter().filter_map(|id| tasks.slots.remove(id)).collect()
+            };
+            if dropped.is_empty() {
+                return count;
+            }
+            count += dropped.len();
+            // Dropped here, outside the lock: a future's destructor may wake, and may spawn what has to go as well.
+        }
     }
 
     /// Spawned tasks that have not ended.

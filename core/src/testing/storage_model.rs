@@ -226,13 +226,17 @@ impl Source<'_> {
     }
 
     fn batch(&mut self) -> Batch {
+        let expect = self.several(3, |source| (source.row(), u64::from(source.below(6) / 5)));
+        let put = self.several(6, |source| {
+            let row = source.row();
+            let length = usize::from(source.byte()) * usize::from(source.below(5));
+            (row, vec![source.byte(); length])
+        });
         Batch {
-            expect: self.several(3, |source| (source.row(), u64::from(source.below(6) / 5))),
-            put: self.several(6, |source| {
-                let row = source.row();
-                let length = usize::from(source.byte()) * usize::from(source.below(5));
-                (row, vec![source.byte(); length])
-            }),
+            // Takes no byte of its own: inputs that were kept go on meaning the same.
+            durable: put.len() == 1,
+            expect,
+            put,
             delete: self.several(3, Self::row),
             clear: if self.below(4) == 0 { self.several(3, Self::row) } else { Vec::new() },
             fence: match self.below(8) {

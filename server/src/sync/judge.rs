@@ -191,6 +191,8 @@ impl<'j, 't> Judge<'j, 't> {
         let unseen = self.draft.unseen(&key, lowest_base(&event), &self.author.device)?;
         let before = self.draft.record(&key)?;
         let previous = before.map_or(0, |record| record.revision);
+        // Replicas keep no tombstones: they cannot tell which revision this write follows.
+        let revived = before.is_some_and(|record| !record.alive);
         let expected = apply_event(before.filter(|record| record.alive).map(|record| record.doc.clone()), &event);
         let revision = self.draft.head() + 1;
         let write = Write { event: &event, author: &self.author, push_seq: self.push_seq, position, revision };
@@ -207,7 +209,7 @@ impl<'j, 't> Judge<'j, 't> {
             return Ok(Receipt::rejected(event.id, fault.code, fault.message));
         }
         let as_expected = expected.as_ref() == Some(&record.doc).filter(|_| record.alive);
-        let told = !unseen.is_empty() || status != ReceiptStatus::Applied || !as_expected;
+        let told = revived || !unseen.is_empty() || status != ReceiptStatus::Applied || !as_expected;
         let receipt = Receipt {
             revision: Some(revision),
             previous: Some(previous),

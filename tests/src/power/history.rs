@@ -12,19 +12,25 @@ use unisono::storage::Durability;
 pub struct History {
     /// All that were acknowledged, the first being the empty replica.
     acknowledged: Vec<u64>,
+    /// How many of them were there before the last that was made durable, whatever the replica's durability.
+    passed: usize,
     /// Made by commits that failed, or have not returned, since the last one that was acknowledged.
     possible: BTreeSet<u64>,
     begun: Option<u64>,
     accepted: Vec<String>,
+    /// How many of these were accepted before the last commit that was made durable.
+    safe: usize,
 }
 
 impl Default for History {
     fn default() -> Self {
         Self {
             acknowledged: vec![StateDigest::empty().0],
+            passed: 0,
             possible: BTreeSet::new(),
             begun: None,
             accepted: Vec::new(),
+            safe: 0,
         }
     }
 }
@@ -40,7 +46,10 @@ impl History {
                 self.begun = Some(*state);
                 self.possible.insert(*state);
             }
-            Mark::Committed => {
+            Mark::Committed { durable } => {
+                if *durable {
+                    (self.passed, self.safe) = (self.acknowledged.len(), self.accepted.len());
+                }
                 self.acknowledged.push(self.begun.take().expect("a commit begins before it ends"));
                 self.possible.clear();
             }
@@ -75,14 +84,14 @@ impl History {
         if promises_all(durability, survival) {
             self.acknowledged.last() == Some(&state.0)
         } else {
-            self.acknowledged.contains(&state.0)
+            self.acknowledged[self.passed..].contains(&state.0)
         }
     }
 
     /// The ids that the image must know.
     #[must_use]
     pub fn promised(&self, durability: Durability, survival: Survival) -> &[String] {
-        if promises_all(durability, survival) { &self.accepted } else { &[] }
+        if promises_all(durability, survival) { &self.accepted } else { &self.accepted[..self.safe] }
     }
 }
 

@@ -19,7 +19,10 @@ pub enum Mark {
         state: u64,
     },
     /// The commit was acknowledged.
-    Committed,
+    Committed {
+        /// As one that survives a loss of power at any durability.
+        durable: bool,
+    },
     /// The commit failed.
     Failed {
         /// With this code.

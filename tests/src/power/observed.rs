@@ -101,7 +101,7 @@ impl Observed {
             let happened = known.failed.iter().find(|model| StateDigest::of_model(model) == stored).cloned();
             known.model = happened.expect("what was stored before, or a whole commit more");
             self.marks.put(&Mark::Begin { state: stored.0 });
-            self.marks.put(&Mark::Committed);
+            self.marks.put(&Mark::Committed { durable: false });
         }
         known.failed.clear();
         Ok(())
@@ -146,15 +146,16 @@ impl Storage for Observed {
                 return Err(stale);
             }
             self.marks.put(&Mark::Begin { state: StateDigest::of_model(&intended).0 });
+            let durable = batch.durable;
             if self.acknowledge == Acknowledge::Before {
-                self.marks.put(&Mark::Committed);
+                self.marks.put(&Mark::Committed { durable });
             }
             let result = self.inner.apply(batch).await;
             match &result {
                 Ok(()) => {
                     *self.known() = Known { model: intended, failed: Vec::new() };
                     if self.acknowledge == Acknowledge::After {
-                        self.marks.put(&Mark::Committed);
+                        self.marks.put(&Mark::Committed { durable });
                     }
                 }
                 Err(error) => {

@@ -54,6 +54,8 @@ enum Handle {
 struct Writer {
     connection: Connection,
     commits: u32,
+    /// Each commit is flushed; else those only that ask for it.
+    flushes: bool,
 }
 
 /// Which handle a read takes.
@@ -101,7 +103,8 @@ impl Session {
         let (quick, bulk) = (reader()?, reader()?);
         // By now the log is there too.
         durable::names(path)?;
-        let writer = Arc::new(Mutex::new(Writer { connection, commits: 0 }));
+        let writer =
+            Arc::new(Mutex::new(Writer { connection, commits: 0, flushes: options.durability == Durability::Full }));
         Ok(Self { quick, bulk, writer, lock: Some(lock) })
     }
 
@@ -111,7 +114,7 @@ impl Session {
         connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
         set_limit(&connection, options).map_err(typed)?;
         schema::migrate(&connection, &schema::Found::New, options.steps)?;
-        let writer = Arc::new(Mutex::new(Writer { connection, commits: 0 }));
+        let writer = Arc::new(Mutex::new(Writer { connection, commits: 0, flushes: true }));
         Ok(Self {
             quick: Handle::Writers(Arc::clone(&writer)),
             bulk: Handle::Writers(Arc::clone(&writer)),
@@ -133,7 +136,7 @@ impl Session {
     /// Commits a group of batches.
     pub(super) fn commit(&self, path: Option<&Path>, batches: &[Batch]) -> Vec<Outcome> {
         let mut writer = lock(&self.writer);
-        let outcomes = write::commit(&writer.connection, batches);
+        let outcomes = writer.commit(batches);
         writer.commits = writer.commits.wrapping_add(1);
         if let Some(path) = path
             && writer.commits.is_multiple_of(COMMITS_PER_LOOK)
@@ -213,6 +216,24 @@ impl Session {
     }
 }
 
+impl Writer {
+    /// Commits a group of batches; flushed, if one of them has to survive a loss of power. A flush takes the whole log with it.
+    fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
+        if self.flushes || !batches.iter().any(|batch| batch.durable) {
+            return write::commit(&self.connection, batches);
+        }
+        if let Err(error) = set_flushes(&self.connection, true) {
+            return vec![Err(typed(error)); batches.len()];
+        }
+        let outcomes = write::commit(&self.connection, batches);
+        // Should this fail, the next commits are flushed too: slower, not weaker.
+        if let Err(error) = set_flushes(&self.connection, false) {
+            tracing::warn!(%error, "commits go on being flushed");
+        }
+        outcomes
+    }
+}
+
 impl Handle {
     fn with<T>(&self, read: impl FnOnce(&Connection) -> T) -> T {
         match self {
@@ -271,14 +292,18 @@ fn use_log(connection: &Connection) -> Result<(), StorageError> {
 }
 
 fn set_durability(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
-    let full = options.durability == Durability::Full;
-    connection.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
-    // Apple's fsync leaves the data in the drive's cache; elsewhere these two have no effect.
-    connection.pragma_update(None, "fullfsync", full)?;
+    set_flushes(connection, options.durability == Durability::Full)?;
+    // Apple's fsync leaves the data in the drive's cache; elsewhere this has no effect, nor has `fullfsync`.
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     let pages = i64::try_from(options.checkpoint_bytes / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX).max(1);
     connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))
+}
+
+/// Whether commits are flushed to the medium from now on. Not to be called within a transaction.
+fn set_flushes(connection: &Connection, flushes: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", if flushes { "FULL" } else { "NORMAL" })?;
+    connection.pragma_update(None, "fullfsync", flushes)
 }
 
 fn set_cache(connection: &Connection, kib: i64) -> rusqlite::Result<()> {

@@ -51,8 +51,7 @@ impl fmt::Display for Coverage {
     }
 }
 
-/// Every kind of fault, and every error but those that nothing can provoke from outside:
-/// `internal` is a defect (and fails a run), `storage_stale` never leaves the core.
+/// Every kind of fault, and every error, refusal and verdict but the [`UNREACHABLE`] ones.
 #[must_use]
 pub fn required() -> Vec<String> {
     const FAULTS: [&str; 46] = [
@@ -105,8 +104,36 @@ pub fn required() -> Vec<String> {
     ];
     let invalid = INVALID.iter().map(|code| code.as_str());
     let faults = FAULTS.iter().map(|name| (*name).to_owned());
-    faults.chain(ERRORS.iter().copied().chain(invalid).map(|code| format!("error/{code}"))).collect()
+    let errors = ERRORS.iter().copied().chain(invalid).map(|code| format!("error/{code}"));
+    let parked = PARKED.iter().map(|code| format!("parked/{code}"));
+    let answers = ANSWERS.iter().map(|code| format!("answer/{code}"));
+    faults.chain(errors).chain(parked).chain(answers).collect()
 }
+
+/// Why events are parked.
+const PARKED: [&str; 4] = ["conflict", "type_mismatch", "http_413", "uncertain"];
+
+/// What the server says of a request as a whole.
+const ANSWERS: [&str; 5] = ["unauthorized", "epoch_changed", "cursor_expired", "device_forked", "scope_not_found"];
+
+/// What no run meets, and why.
+pub const UNREACHABLE: [(&str, &str); 15] = [
+    ("error/internal", "a defect: it fails the run"),
+    ("error/storage_stale", "the core reads again and retries; it never reaches an app"),
+    ("error/invalid_event", "of the wire: no call of an app makes such an event"),
+    ("error/invalid_stamp", "of the wire: no call of an app takes a stamp"),
+    ("parked/id_reused", "no sound replica sends other content under an id"),
+    ("parked/invalid_base", "no sound replica names a revision that the server never gave out"),
+    ("parked/invalid_event", "as error/invalid_event"),
+    ("parked/reserved_name", "the call is refused before"),
+    ("parked/unsupported", "the core writes nothing that its own server does not take"),
+    ("parked/skipped", "its cause is parked on the same replica, which names that"),
+    ("answer/identity_mismatch", "a client compares whose its token is before it sends anything"),
+    ("answer/push_too_large", "pushes are cut below the server's limit; the network's 413 stands for a proxy's"),
+    ("answer/malformed_event", "of the wire"),
+    ("answer/invalid_request", "of the wire"),
+    ("answer/invalid_cursor", "cursors are the server's own, and survive its restarts"),
+];
 
 /// The errors that a run can provoke, by [`variant`].
 const ERRORS: [&str; 24] = [
@@ -136,7 +163,7 @@ const ERRORS: [&str; 24] = [
     "protocol",
 ];
 
-/// The rules that an app's input can break. `invalid_stamp` and `invalid_event` are of the wire: no call can bring them about.
+/// The rules that an app's input can break.
 const INVALID: [InvalidCode; 18] = [
     InvalidCode::Id,
     InvalidCode::ReservedName,
@@ -193,5 +220,32 @@ fn variant(error: &Error) -> &'static str {
         },
         Error::Protocol(_) => "protocol",
         Error::Internal(_) => "internal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_be_met_and_what_cannot_be_are_apart_and_named_once() {
+        let mut names = required();
+        names.extend(UNREACHABLE.iter().map(|(name, _)| (*name).to_owned()));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(UNREACHABLE.iter().all(|(_, why)| !why.is_empty()));
+    }
+
+    #[test]
+    fn nothing_met_is_everything_missing_and_what_was_met_is_not() {
+        let mut coverage = Coverage::default();
+        assert_eq!(coverage.missing(), required());
+        coverage.error(&Error::Disabled);
+        let mut other = Coverage::default();
+        other.hit("network/hang");
+        coverage.add(&other);
+        assert_eq!(coverage.missing().len(), required().len() - 2);
     }
 }

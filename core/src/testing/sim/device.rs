@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::access::{Access, Wallet};
 use super::config::{Config, DeviceConfig, WORKSPACE};
 use super::disk::{DiskCopy, SimDisk};
+use super::host::Host;
 use super::ledger::ReplicaId;
 use super::network::{Station, Wire};
+use super::workload::queries;
 use crate::Client;
 use crate::client::ClientBuilder;
 use crate::engine::EngineOptions;
@@ -36,6 +38,11 @@ pub trait Variant: fmt::Debug + Send + Sync {
     /// The transport that a client gets.
     fn transport(&self, network: ScriptedTransport<Wire>) -> Arc<dyn Transport> {
         Arc::new(network)
+    }
+
+    /// The server.
+    fn host(&self, host: Arc<dyn Host>) -> Arc<dyn Host> {
+        host
     }
 }
 
@@ -166,6 +173,7 @@ impl Device {
             .environment(self.env.clone())
             .queue_limits(QueueLimits { events: config.queue_events, ..QueueLimits::default() })
             .engine_options(options)
+            .index(queries::COLLECTION, queries::INDEX)
             .credentials(wallet)
             .account(account)
     }

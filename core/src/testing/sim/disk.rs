@@ -2,12 +2,14 @@
 //!
 //! A write is acknowledged when `apply` returns. At durability `full` it is on the medium then. At `normal` it is in the
 //! system's cache: it survives the end of the process, and a loss of power keeps any number of the oldest unflushed writes
-//! and loses the rest, as a write-ahead log does. No loss ever keeps a part of a write.
+//! and loses the rest, as a write-ahead log does; a batch that asks for it is flushed with all before it. No loss ever keeps a
+//! part of a write.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use crate::platform::BoxFuture;
@@ -29,6 +31,8 @@ struct Medium {
     durability: Durability,
     /// What a disk claims and what it does differ where a flush was forgotten.
     flushes: bool,
+    /// The last write that was acknowledged ends with its process.
+    hasty: bool,
     live: MemoryStorage,
     flushed: MemoryStorage,
     /// What was written since the last flush.
@@ -65,19 +69,26 @@ impl SimDisk {
     /// An empty disk.
     #[must_use]
     pub fn new(durability: Durability) -> Self {
-        Self::made(durability, durability == Durability::Full)
+        Self::made(durability, durability == Durability::Full, false)
+    }
+
+    /// A disk whose backend acknowledges a write before it has made it: for tests that must notice it.
+    #[must_use]
+    pub fn acknowledging_early(durability: Durability) -> Self {
+        Self::made(durability, false, true)
     }
 
     /// A disk whose backend promises `full` and forgets to flush: for tests that must notice it.
     #[must_use]
     pub fn without_flushes() -> Self {
-        Self::made(Durability::Full, false)
+        Self::made(Durability::Full, false, false)
     }
 
-    fn made(durability: Durability, flushes: bool) -> Self {
+    fn made(durability: Durability, flushes: bool, hasty: bool) -> Self {
         let medium = Medium {
             durability,
             flushes,
+            hasty,
             live: MemoryStorage::new(),
             flushed: MemoryStorage::new(),
             tail: Vec::new(),
@@ -103,6 +114,11 @@ impl SimDisk {
         medium.boot += 1;
         medium.crash = None;
         medium.died = Arc::new(watch::Sender::new(false));
+        if medium.hasty && medium.tail.pop().is_some() {
+            let (live, tail) = (medium.flushed.deep_copy(), std::mem::take(&mut medium.tail));
+            write_all(&live, tail).now_or_never().expect("in memory nothing is waited for");
+            (medium.flushed, medium.live) = (live.deep_copy(), live);
+        }
         medium.live = medium.live.reopen();
         Self { medium: Arc::clone(&self.medium), boot: medium.boot }
     }
@@ -211,13 +227,15 @@ impl SimDisk {
     }
 
     async fn written(&self, write: Unflushed) {
+        let asked = matches!(&write, Unflushed::Batch(batch) if batch.durable);
         let flush = {
             let mut medium = self.lock();
             if medium.flushes {
                 return;
             }
             medium.tail.push(write);
-            medium.tail.len() >= FLUSH_EVERY
+            let lies = medium.durability == Durability::Full;
+            (asked && !lies) || medium.tail.len() >= FLUSH_EVERY
         };
         if flush {
             self.flush().await;
@@ -402,6 +420,8 @@ mod tests {
         let normal = written(Durability::Normal);
         assert_eq!(block_on(normal.lose_power(128)), 2);
         assert_eq!(keys(&normal), [b"a", b"b"]);
+        block_on(normal.boot().apply(Batch { durable: true, ..put(b"e") })).unwrap();
+        assert_eq!((block_on(normal.lose_power(0)), keys(&normal).len()), (0, 3));
         let lying = SimDisk::without_flushes().boot();
         block_on(lying.apply(put(b"a"))).unwrap();
         assert_eq!((lying.durability(), block_on(lying.lose_power(0))), (Durability::Full, 1));

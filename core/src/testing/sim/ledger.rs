@@ -59,6 +59,8 @@ pub struct Entry {
     pub former: BTreeSet<EventId>,
     /// What the replica last said of it.
     pub last: Option<Outcome>,
+    /// It is parked, and nobody knows whether a push that was given up will still arrive.
+    pub uncertain: bool,
 }
 
 /// Whether a replica answers for an entry.
@@ -68,6 +70,8 @@ pub enum Standing {
     Held,
     /// It was set back, and knows nothing of it. The server may have it, once.
     Lost,
+    /// It was lost with the power, and so was never sent: what is sent is on the medium before.
+    Unsent,
     /// The app dropped it. The server may have it, once: a proxy may have refused the repetition of a push whose answer was
     /// lost.
     Discarded,
@@ -108,6 +112,7 @@ impl Ledger {
                 next: None,
                 former: BTreeSet::new(),
                 last: None,
+                uncertain: false,
             });
         }
     }
@@ -238,7 +243,7 @@ impl Ledger {
         for entry in self.entries.iter_mut().filter(|entry| entry.replica == *replica) {
             let Some(outcome) = known.get(&entry.id) else {
                 if entry.standing == Standing::Held {
-                    entry.standing = Standing::Lost;
+                    entry.standing = if keeps_prefix { Standing::Unsent } else { Standing::Lost };
                     lost = Some(entry.id.clone());
                     count += 1;
                 }
@@ -252,8 +257,9 @@ impl Ledger {
                 _ => None,
             };
             if entry.next != next {
-                entry.former.extend(entry.next.take());
-                entry.next = next;
+                let former = std::mem::replace(&mut entry.next, next);
+                // What had taken it over and is gone with the power was never sent.
+                entry.former.extend(former.filter(|_| !keeps_prefix));
             }
             entry.standing = if matches!(outcome, Outcome::Discarded) { Standing::Discarded } else { Standing::Held };
             entry.last = Some((*outcome).clone());
@@ -265,6 +271,19 @@ impl Ledger {
     pub fn forget_interrupted(&mut self, replica: &ReplicaId) {
         if let Some(Interrupted { planned, .. }) = self.interrupted.remove(replica) {
             self.untold.extend(planned);
+        }
+    }
+
+    /// Whether what carries an entry's content is parked, and may be on the server.
+    #[must_use]
+    pub fn is_uncertain(&self, id: &EventId) -> bool {
+        self.entry(self.carrier(id)).is_some_and(|entry| entry.uncertain)
+    }
+
+    /// Takes note of whether a replica holds an entry for uncertain.
+    pub fn doubt(&mut self, id: &EventId, uncertain: bool) {
+        if let Some(at) = self.by_id.get(id) {
+            self.entries[*at].uncertain = uncertain;
         }
     }
 

@@ -13,15 +13,18 @@
 //! | [`Access`] | the identity provider |
 //! | [`SimDisk`] | a disk that loses power, fills up, and lets its process die at a write |
 //! | [`Feature`] | a kind of use, with its generator and its checks |
+//! | [`Variant`], [`Broken`] | what is broken on purpose, to see that the checks notice it |
 //! | [`Ledger`] | every acknowledged write, and what became of it |
 
 mod access;
 mod action;
+mod broken;
 mod checks;
 mod config;
 mod coverage;
 mod device;
 mod disk;
+mod eavesdrop;
 mod host;
 mod ledger;
 mod minimise;
@@ -35,9 +38,10 @@ mod world;
 
 pub use access::{Access, CANARY, Caller, Wallet};
 pub use action::{Action, Caught, Decision, DeviceMishap, DiskError, NetworkFault, ServerMishap};
+pub use broken::Broken;
 pub use checks::{Ending, FinalScope, Violation};
 pub use config::{ACCOUNTS, Config, DeviceConfig, WORKSPACE};
-pub use coverage::{Coverage, required};
+pub use coverage::{Coverage, UNREACHABLE, required};
 pub use device::{Sound, Variant};
 pub use disk::{DiskCopy, SimDisk};
 pub use host::{Backup, Host, Hosting, Site};
@@ -45,4 +49,4 @@ pub use ledger::{Entry, Ledger, Planned, ReplicaId, Standing};
 pub use network::{Station, Wire};
 pub use run::{Failure, Report, Simulation};
 pub use trace::Trace;
-pub use workload::{App, Attempt, Feature, built_in};
+pub use workload::{App, Attempt, Feature, Note, built_in};

@@ -1,13 +1,16 @@
 //! The wire of a simulation: from a device's scripted network to whichever process of the server runs now. A call that is
 //! under way when that process dies breaks, and a call can be told to be its last one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::host::Host;
+use crate::clock::Stamp;
+use crate::model::EventId;
 use crate::platform::BoxFuture;
 use crate::protocol::{ChangesRequest, PushRequest, PushResponse};
 use crate::testing::CallKind;
@@ -18,19 +21,35 @@ use crate::transport::{ChangeReader, Chunk, Method, RequestContext, Response, Tr
 pub struct Station {
     host: Arc<dyn Host>,
     boots: Arc<watch::Sender<u64>>,
+    stamps: Arc<Mutex<SentStamps>>,
+    /// How often the server has refused a request, by code.
+    refusals: Arc<Mutex<BTreeMap<String, u64>>>,
 }
+
+/// The stamps under which each event was sent.
+pub type SentStamps = BTreeMap<EventId, BTreeSet<Stamp>>;
 
 impl Station {
     /// The way to `host`.
     #[must_use]
     pub fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, boots: Arc::new(watch::Sender::new(1)) }
+        Self { host, boots: Arc::new(watch::Sender::new(1)), stamps: Arc::default(), refusals: Arc::default() }
+    }
+
+    /// What the devices have sent.
+    pub fn stamps(&self) -> MutexGuard<'_, SentStamps> {
+        self.stamps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server.
     #[must_use]
     pub fn host(&self) -> &dyn Host {
         &*self.host
+    }
+
+    /// How often the server has refused a request as a whole, by code.
+    pub fn refusals(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every call that is under way breaks. To be called after the server's process was replaced, by whoever did it.
@@ -93,6 +112,9 @@ impl Wire {
         call: impl Future<Output = Result<R, TransportError>>,
     ) -> Result<R, TransportError> {
         let answer = self.connect().hold(call).await;
+        if let Err(TransportError::Problem(problem)) = &answer {
+            *self.station.refusals().entry(problem.code.clone()).or_default() += 1;
+        }
         if self.armed(kind).swap(false, Ordering::Relaxed) {
             drop(answer);
             self.station.host.restart().await.map_err(TransportError::Unreachable)?;
@@ -152,6 +174,9 @@ impl Transport for Wire {
         request: &'a PushRequest,
     ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
         Box::pin(async move {
+            for event in &request.events {
+                self.station.stamps().entry(event.id.clone()).or_default().insert(event.stamp.clone());
+            }
             let server = self.station.host.transport();
             self.call(CallKind::Push, server.push(context, request)).await
         })

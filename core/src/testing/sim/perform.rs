@@ -6,6 +6,7 @@ use super::action::{Action, Decision, DeviceMishap, NetworkFault, ServerMishap};
 use super::checks::Violation;
 use super::config::ACCOUNTS;
 use super::config::WORKSPACE;
+use super::workload::inbox::open_notes;
 use super::world::{Checked, World};
 use crate::Client;
 use crate::environment::timeout;
@@ -51,7 +52,8 @@ impl World<'_> {
         let Some(feature) = features.iter().find(|known| known.name() == feature) else {
             return Err(Violation::new("run", format!("there is no feature {feature}")));
         };
-        let app = self.app(number, client);
+        let mut app = self.app(number, client);
+        app.notes = self.open_notes(number, &app.client);
         let Some(attempt) = feature.attempt(&app, step) else { return Ok(()) };
         let excused = self.excuses(number);
         let expected = feature.expects(step);
@@ -66,7 +68,7 @@ impl World<'_> {
             }
             Some(Err(error)) => {
                 self.note(number, &format!("was refused: {error}"));
-                let expected = expected.map_or_else(|| feature.may_fail(error.code()), |code| code == error.code());
+                let expected = expected == Some(error.code()) || feature.may_fail(error.code());
                 if !expected && !excused.excuse(&error) {
                     return Err(Violation::new(
                         "run",
@@ -76,6 +78,15 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the inbox of a device shows; nothing, if it cannot be read.
+    fn open_notes(&mut self, number: usize, client: &Client) -> Vec<super::workload::Note> {
+        let disk = self.devices[number].disk(self.variant).clone();
+        disk.set_calm(true);
+        let notes = self.guarded(number, open_notes(client));
+        disk.set_calm(false);
+        notes.and_then(Result::ok).unwrap_or_default()
     }
 
     fn sync(&mut self, number: usize, patience: Option<Duration>) -> Checked {
@@ -297,6 +308,10 @@ impl World<'_> {
         if code.as_deref() != Some("closed") {
             return Err(Violation::new("run", format!("a read on a closed client gives {later:?}")));
         }
+        // The storage beneath is closed as well.
+        if let Err(error) = self.env.block_on(client.replica().scopes()) {
+            self.met(&error);
+        }
         self.devices[number].client = None;
         self.devices[number].suspended = false;
         match self.devices[number].env.abort_tasks() {
@@ -316,6 +331,7 @@ impl World<'_> {
         self.coverage.hit("device/power_loss_of_writes");
         let (replica, known) = (self.devices[number].replica(), self.known(number));
         let lost = self.ledger.set_back(&replica, &known, true)?;
+        self.reads.forget(&replica);
         self.note(number, &format!("lost {writes} writes to the disk and {lost} events with the power"));
         Ok(())
     }
@@ -331,6 +347,7 @@ impl World<'_> {
         let (replica, known) = (self.devices[number].replica(), self.known(number));
         self.ledger.forget_interrupted(&replica);
         let lost = self.ledger.set_back(&replica, &known, false)?;
+        self.reads.forget(&replica);
         self.note(number, &format!("lost {lost} events with its store"));
         Ok(())
     }

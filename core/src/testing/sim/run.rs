@@ -10,13 +10,15 @@ use super::checks::{Ending, Violation, check_promises};
 use super::config::Config;
 use super::coverage::Coverage;
 use super::device::{Sound, Variant};
+use super::eavesdrop::Eavesdropper;
 use super::host::Hosting;
 use super::plan::plan;
 use super::workload::{Feature, built_in};
 use super::world::{Checked, World};
 use crate::Client;
 use crate::environment::Environment;
-use crate::model::Scope;
+use crate::model::{EventId, Scope};
+use crate::replica::rows::{Outcome, QueueEntry};
 use crate::testing::SeededRandom;
 
 /// After the network has healed, so long may it take until nothing is left that can be sent (I10).
@@ -119,7 +121,10 @@ impl Simulation {
     pub fn run(&self, config: &Config, actions: &[Action]) -> Result<Report, Box<Failure>> {
         let mut trace = Vec::new();
         let run = AssertUnwindSafe(|| self.run_in(config, actions, &mut trace));
-        let outcome = catch_unwind(run).unwrap_or_else(|panic| Err(Violation::new("I16", words(&*panic))));
+        let (outcome, leaked) = Eavesdropper::listen(|| catch_unwind(run));
+        let outcome = outcome.unwrap_or_else(|panic| Err(Violation::new("I16", words(&*panic))));
+        let leaked = leaked.map(|text| Violation::new("I15", format!("a token is traced: {text}")));
+        let outcome = outcome.and_then(|report| leaked.map_or(Ok(report), Err));
         outcome.map_err(|violation| {
             Box::new(Failure { config: config.clone(), actions: actions.to_vec(), violation, trace })
         })
@@ -134,7 +139,8 @@ impl Simulation {
             Ok(done) => done?,
             Err(panic) => return Err(Violation::new("I16", words(&*panic))),
         }
-        let (hash, coverage) = (world.trace.hash(), world.coverage.clone());
+        let (hash, mut coverage) = (world.trace.hash(), world.coverage.clone());
+        world.station.refusals().keys().for_each(|code| coverage.hit(format!("answer/{code}")));
         Ok(Report { config: config.clone(), hash, trace: trace.clone(), coverage })
     }
 }
@@ -166,8 +172,7 @@ fn set_up(world: &mut World<'_>) -> Checked {
         let account = world.devices[number].account.clone();
         if !prepared.contains(&account) {
             prepared.push(account);
-            let features = world.features;
-            for feature in features {
+            for feature in world.active() {
                 let Some(client) = world.client(number)? else { continue };
                 let app = world.app(number, client);
                 for attempt in feature.prepare(&app) {
@@ -272,12 +277,13 @@ fn drain(world: &mut World<'_>) -> Checked {
     for _ in 0..MOST_ROUNDS {
         let began = world.env.monotonic();
         let bound = LIVENESS + asked_to_wait(world);
-        while busy(world).is_some() && world.env.monotonic() - began <= bound {
+        // Looking lets the workers go on: it is done once a round.
+        while let Some(who) = busy(world) {
+            if world.env.monotonic() - began > bound {
+                return Err(Violation::new("I10", format!("{bound:?} after the network has healed {who}")));
+            }
             world.pass(Duration::from_secs(1));
             check_all(world)?;
-        }
-        if let Some(who) = busy(world) {
-            return Err(Violation::new("I10", format!("{bound:?} after the network has healed {who}")));
         }
         if !decide(world, &mut random)? {
             return Ok(());
@@ -305,18 +311,18 @@ fn busy(world: &mut World<'_>) -> Option<String> {
         let Some(client) = world.devices[number].client.clone() else { continue };
         let lost = world.expelled.contains(&world.devices[number].account);
         let sendable = world.env.block_on(sendable(&client, lost));
-        if sendable > 0 {
+        if let Some(first) = sendable.first() {
             let replica = world.devices[number].replica();
-            return Some(format!("{replica} has {sendable} events left: {:?}", client.status()));
+            return Some(format!("{replica} has {} events left: {first:?}, {:?}", sendable.len(), client.status()));
         }
     }
     None
 }
 
 /// Events that nothing holds back: not parked, and not behind what is parked.
-async fn sendable(client: &Client, lost: bool) -> usize {
+async fn sendable(client: &Client, lost: bool) -> Vec<QueueEntry> {
     let reader = client.replica();
-    let mut count = 0;
+    let mut free = Vec::new();
     for scope in reader.scopes().await.unwrap_or_default() {
         if lost && scope != Scope::User {
             continue;
@@ -327,20 +333,33 @@ async fn sendable(client: &Client, lost: bool) -> usize {
         for (_, entry) in &entries {
             let event = &entry.event;
             let group = entries.iter().filter(|(_, other)| event.group.is_some() && other.event.group == event.group);
+            let mut waits = false;
+            for id in &event.depends_on {
+                waits |= blocked_ids.contains(&carrier(client, id).await);
+            }
             let held = entry.parked.is_some()
                 || blocked.contains(&event.key())
-                || event.depends_on.iter().any(|id| blocked_ids.contains(id))
+                || waits
                 || group.clone().any(|(_, other)| other.parked.is_some() || blocked.contains(&other.event.key()));
             if held {
                 blocked.insert(event.key());
                 blocked.extend(group.map(|(_, other)| other.event.key()));
                 blocked_ids.insert(event.id.clone());
             } else {
-                count += 1;
+                free.push(entry.clone());
             }
         }
     }
-    count
+    free
+}
+
+/// The event that carries an event's content in the end.
+async fn carrier(client: &Client, id: &EventId) -> EventId {
+    let mut id = id.clone();
+    while let Ok(Some(Outcome::ReplacedBy { id: next })) = client.outcome(&id).await {
+        id = next;
+    }
+    id
 }
 
 /// The apps decide on everything that is parked. Returns whether anything was.
@@ -393,7 +412,7 @@ fn end(world: &mut World<'_>) -> Checked {
     let ledger = std::mem::take(&mut world.ledger);
     let ending = Ending { ledger: &ledger, scopes: &scopes, expelled: &world.expelled };
     check_promises(&ending)?;
-    for feature in world.features {
+    for feature in world.active() {
         feature.check_end(&ending)?;
     }
     world.check_secrets()?;

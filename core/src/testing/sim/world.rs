@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::Access;
-use super::checks::{LogWatch, Violation};
+use super::checks::{LogWatch, Reads, Violation};
 use super::config::{ACCOUNTS, Config, WORKSPACE};
 use super::coverage::Coverage;
 use super::device::{self, Device, Variant};
 use super::host::{Backup, Host, Hosting, Site};
-use super::ledger::{Ledger, ReplicaId};
+use super::ledger::{Ledger, ReplicaId, Standing};
 use super::network::Station;
 use super::trace::Trace;
 use super::workload::{App, Attempt, Feature};
@@ -44,6 +44,8 @@ pub struct World<'s> {
     pub trace: Trace,
     /// The server's log, as far as it was looked at.
     pub logs: LogWatch,
+    /// What the replicas were seen to hold.
+    pub reads: Reads,
     /// The operator's backups, oldest first.
     pub backups: Vec<Backup>,
     /// Accounts that are no members of the workspace any more.
@@ -74,7 +76,7 @@ impl<'s> World<'s> {
         }
         let site = Site { environment: server_env.clone(), access: access.clone() };
         let host: Arc<dyn Host> = env.block_on(hosting.open(site)).map_err(|why| Violation::new("run", why))?;
-        let station = Station::new(host);
+        let station = Station::new(variant.host(host));
         let devices = config.devices.iter().enumerate();
         let devices = devices.map(|(number, device)| Device::new(number, device.clone(), &env, &station)).collect();
         let mut trace = Trace::default();
@@ -89,6 +91,7 @@ impl<'s> World<'s> {
             coverage: Coverage::default(),
             trace,
             logs: LogWatch::default(),
+            reads: Reads::default(),
             backups: Vec::new(),
             expelled: BTreeSet::new(),
             config,
@@ -175,11 +178,12 @@ impl<'s> World<'s> {
     pub fn app(&self, number: usize, client: Client) -> App {
         let device = &self.devices[number];
         let replica = device.replica();
-        let recent = self.ledger.of(&replica).rev().take(8);
+        let recent = self.ledger.of(&replica).rev().filter(|entry| entry.standing == Standing::Held).take(8);
         App {
             client,
             mark: format!("{}-d{number}-{}", replica.account, device.calls),
             recent: recent.map(|entry| (entry.id.clone(), entry.planned.clone())).collect(),
+            notes: Vec::new(),
             replica,
         }
     }
@@ -220,6 +224,14 @@ impl<'s> World<'s> {
     /// Takes note of an error that a call returned.
     pub fn met(&mut self, error: &Error) {
         self.coverage.error(error);
+        self.trace.line(format!("  {error}: {error:?}"));
+    }
+
+    /// The features that take part.
+    pub fn active(&self) -> impl Iterator<Item = &'s dyn Feature> + use<'s> {
+        let (config, features) = (self.config, self.features);
+        let chosen = move |feature: &&Box<dyn Feature>| config.features.iter().any(|name| name == feature.name());
+        features.iter().filter(chosen).map(|feature| &**feature)
     }
 
     /// Adds a line on a device to the trace.

@@ -36,6 +36,7 @@ pub async fn a_wrong_expectation_is_stale_and_writes_nothing(replica: impl Repli
             delete: vec![row("b")],
             clear: vec![row("")],
             fence: None,
+            durable: true,
         };
         assert_eq!(storage.apply(batch).await, Err(StorageError::Stale), "{expectation:?}");
         assert_eq!(everything(&storage).await, before, "{expectation:?}");

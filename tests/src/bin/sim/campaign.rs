@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use unisono::testing::sim::{Coverage, Failure, Simulation, Violation};
-use unisono_tests::sim::{History, simulation};
+use unisono_tests::sim::History;
 
 use super::Cli;
 
@@ -25,6 +25,9 @@ pub fn run(cli: &Cli, seeds: Range<u64>) -> bool {
     // A panic fails its run, which tells of it.
     std::panic::set_hook(Box::new(|_| {}));
     let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    if cli.tests {
+        println!("running {} tests", seeds.end - seeds.start);
+    }
     let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Found::default()));
     std::thread::scope(|scope| {
         for _ in 0..jobs {
@@ -37,7 +40,7 @@ pub fn run(cli: &Cli, seeds: Range<u64>) -> bool {
 }
 
 fn work(cli: &Cli, seeds: &Range<u64>, next: &AtomicU64, found: &Mutex<Found>) {
-    let simulation = simulation();
+    let simulation = cli.simulation();
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         let enough = found.lock().expect("no worker panics").failures.len() >= cli.failures;
@@ -111,6 +114,13 @@ fn report(cli: &Cli, seeds: &Range<u64>, found: &Found) -> bool {
     let missing = if cli.coverage { found.coverage.missing() } else { Vec::new() };
     for name in &missing {
         println!("never met: {name}");
+    }
+    if cli.tests {
+        let failed = found.failures.len() as u64;
+        let verdict = if failed == 0 && missing.is_empty() { "ok" } else { "FAILED" };
+        // What was never met counts as one failed test.
+        let (passed, failed) = (found.runs - failed, failed + u64::from(!missing.is_empty()));
+        println!("test result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out");
     }
     found.failures.is_empty() && missing.is_empty()
 }

@@ -5,12 +5,15 @@
 
 mod campaign;
 mod replay;
+mod variants;
 
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use unisono::testing::sim::{Broken, Simulation};
+use unisono_tests::sim::simulation;
 
 /// Run the deterministic simulator
 #[derive(Debug, Parser)]
@@ -40,6 +43,15 @@ struct Cli {
     /// Failures after which no further seed is begun
     #[arg(long, default_value_t = 5)]
     failures: usize,
+    /// Say what came of it as a test harness does, a test a seed: for `cargo xtask test`
+    #[arg(long)]
+    tests: bool,
+    /// Break something on purpose, by name: the run is to fail
+    #[arg(long, value_parser = variant)]
+    variant: Option<Broken>,
+    /// Break each thing on purpose, and tell after how many seeds it was noticed
+    #[arg(long, conflicts_with_all = ["seeds", "seed", "history", "variant"])]
+    variants: bool,
     /// Where failing histories are written
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -52,11 +64,25 @@ fn range(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err("the range is empty".to_owned()) } else { Ok(range) }
 }
 
+fn variant(name: &str) -> Result<Broken, String> {
+    let names = || Broken::ALL.map(Broken::name).join(", ");
+    Broken::ALL.into_iter().find(|broken| broken.name() == name).ok_or_else(|| format!("one of {}", names()))
+}
+
+impl Cli {
+    /// What runs: the real service, or something that is broken.
+    fn simulation(&self) -> Simulation {
+        let sound = simulation();
+        self.variant.map_or_else(simulation, |broken| sound.variant(broken))
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let good = match (&cli.seed, &cli.history) {
-        (Some(seed), _) => replay::seed(*seed, !cli.as_is),
-        (None, Some(file)) => replay::file(file),
+        _ if cli.variants => variants::table(),
+        (Some(seed), _) => replay::seed(&cli.simulation(), *seed, !cli.as_is),
+        (None, Some(file)) => replay::file(&cli.simulation(), file),
         (None, None) => campaign::run(&cli, cli.seeds.clone().unwrap_or(0..2_000)),
     };
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use unisono_tests::sim::{History, simulation};
+use unisono::testing::sim::Simulation;
+use unisono_tests::sim::History;
 
 /// Runs a seed and prints all of it.
-pub fn seed(seed: u64, minimise: bool) -> bool {
-    let simulation = simulation();
+pub fn seed(simulation: &Simulation, seed: u64, minimise: bool) -> bool {
     print!("{}", simulation.config(seed));
     match simulation.run_seed(seed) {
         Ok(report) => {
@@ -28,7 +28,7 @@ pub fn seed(seed: u64, minimise: bool) -> bool {
 }
 
 /// Runs a kept history and prints all of it.
-pub fn file(path: &Path) -> bool {
+pub fn file(simulation: &Simulation, path: &Path) -> bool {
     let history = match History::read(path) {
         Ok(history) => history,
         Err(why) => {
@@ -37,7 +37,7 @@ pub fn file(path: &Path) -> bool {
         }
     };
     print!("{}", history.config);
-    match simulation().run(&history.config, &history.actions) {
+    match simulation.run(&history.config, &history.actions) {
         Ok(report) => {
             report.trace.iter().for_each(|line| println!("{line}"));
             println!("trace {}", report.hash);

@@ -1,9 +1,11 @@
 //! The checkers: one file for each family of invariants (I1–I16 of the design).
 
+mod reads;
 mod replica;
 mod server;
 mod unison;
 
+pub use reads::Reads;
 pub use server::LogWatch;
 pub use unison::check_promises;
 
@@ -12,7 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Entry, Ledger, Standing};
+use super::ledger::{Entry, Ledger};
 use crate::merge::LoggedWrite;
 use crate::model::{RecordKey, Scope, Value};
 

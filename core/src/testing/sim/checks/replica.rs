@@ -4,15 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
+use super::reads::{Held, held};
 use crate::Client;
 use crate::error::Result as CallResult;
 use crate::model::EventId;
 use crate::replica::rows::{Outcome, QueueEntry};
+use crate::testing::sim::ledger::Standing;
 use crate::testing::sim::perform::feature_check;
 use crate::testing::sim::world::{Checked, World};
 
 /// What a replica says of itself.
 struct Account {
+    held: Vec<Held>,
     queue: BTreeMap<u64, QueueEntry>,
     outcomes: Vec<(EventId, Option<Outcome>)>,
 }
@@ -30,8 +33,7 @@ impl World<'_> {
         let checked = self.look_at(number, &client);
         disk.set_calm(false);
         checked?;
-        let features = self.features;
-        for feature in features {
+        for feature in self.active() {
             let app = self.app(number, client.clone());
             let ledger = std::mem::take(&mut self.ledger);
             let checked = feature_check(self, number, feature.check_device(&app, &ledger));
@@ -46,11 +48,15 @@ impl World<'_> {
         let ids: Vec<_> = self
             .ledger
             .of(&replica)
-            .filter(|entry| entry.standing != super::Standing::Lost)
+            .filter(|entry| matches!(entry.standing, Standing::Held | Standing::Discarded))
             .map(|entry| entry.id.clone())
             .collect();
         let Some(account) = self.guarded(number, take_account(client, &ids)) else { return Ok(()) };
         let account = account.map_err(|error| Violation::new("run", format!("d{number} cannot be read: {error}")))?;
+        self.reads.take(&replica, account.held)?;
+        for why in account.queue.values().filter_map(|entry| entry.parked.as_ref()) {
+            self.coverage.hit(format!("parked/{}", why.code));
+        }
         let status = client.status();
         let parked = account.queue.values().filter(|entry| entry.parked.is_some()).count() as u64;
         if (status.pending + status.parked, status.parked) != (account.queue.len() as u64, parked) {
@@ -71,7 +77,10 @@ impl World<'_> {
         }
         let mut taken = BTreeSet::new();
         for (id, outcome) in account.outcomes {
-            if let Some((position, parked)) = waiting(outcome.as_ref()) {
+            let place = waiting(outcome.as_ref());
+            let uncertain = place.and_then(|(position, _)| account.queue.get(&position));
+            self.ledger.doubt(&id, uncertain.is_some_and(|entry| entry.uncertain && entry.parked.is_some()));
+            if let Some((position, parked)) = place {
                 let entry = account.queue.get(&position);
                 let there = entry.is_some_and(|entry| entry.event.id == id && entry.parked.is_some() == parked);
                 if !there || !taken.insert(position) {
@@ -103,5 +112,5 @@ async fn take_account(client: &Client, ids: &[EventId]) -> CallResult<Account> {
     for id in ids {
         outcomes.push((id.clone(), client.outcome(id).await?));
     }
-    Ok(Account { queue, outcomes })
+    Ok(Account { held: held(client).await?, queue, outcomes })
 }

@@ -49,14 +49,17 @@ impl World<'_> {
             let log = self.env.block_on(station.host().log(&account, &scope, after));
             let log = log.map_err(|why| Violation::new("run", format!("the log cannot be read: {why}")))?;
             let watched = self.logs.scopes.entry((name, scope)).or_default();
-            log.iter().try_for_each(|write| watched.take(write, now))?;
+            log.iter().try_for_each(|write| {
+                let sent = station.stamps().get(&write.event.id).cloned();
+                watched.take(write, now, sent.as_ref())
+            })?;
         }
         Ok(())
     }
 }
 
 impl Watched {
-    fn take(&mut self, write: &LoggedWrite, now_ms: u64) -> Checked {
+    fn take(&mut self, write: &LoggedWrite, now_ms: u64, sent: Option<&BTreeSet<Stamp>>) -> Checked {
         let id = &write.event.id;
         if write.revision <= self.revision || !self.ids.insert(id.clone()) {
             return Err(Violation::new("I3", format!("{id} is in the log twice, at {} too", write.revision)));
@@ -68,6 +71,13 @@ impl Watched {
         if let Some(last) = self.newest.get(&write.by.device).filter(|last| *last >= stamp) {
             return Err(Violation::new("I11", format!("{id} is stamped {stamp}, not after its device's {last}")));
         }
+        if let Some(sent) = sent
+            && !sent.iter().any(|sent| self.explains(sent, write))
+        {
+            let what =
+                format!("{id} is stamped {}, and was sent as {sent:?} with no need to change it", write.event.stamp);
+            return Err(Violation::new("I11", what));
+        }
         let seen = std::iter::once((write.event.base, &write.event.stamp))
             .chain(write.event.ops.iter().map(|op| (write.event.base_of(op), write.event.stamp_of(op))));
         for (base, stamp) in seen {
@@ -77,10 +87,26 @@ impl Watched {
                 return Err(Violation::new("I11", what));
             }
         }
+        self.note(write, stamp);
+        Ok(())
+    }
+
+    /// Whether a stamp may have become the recorded one: it was bounded, or lifted above what its writer had seen or recorded.
+    fn explains(&self, sent: &Stamp, write: &LoggedWrite) -> bool {
+        let recorded = &write.event.stamp;
+        let bases = write.event.ops.iter().map(|op| write.event.base_of(op)).chain([write.event.base]);
+        let highest = self.highest.range(..=bases.max().unwrap_or(0)).next_back().map(|(_, highest)| *highest);
+        recorded <= sent
+            || highest.is_some_and(|highest| sent.instant() <= highest)
+            || self.newest.get(&write.by.device).is_some_and(|newest| sent <= newest)
+            // It goes with those of the operations that were folded into it.
+            || write.event.ops.iter().any(|op| op.stamp.is_some())
+    }
+
+    fn note(&mut self, write: &LoggedWrite, stamp: &Stamp) {
         self.newest.insert(write.by.device.clone(), stamp.clone());
         let highest = self.highest.last_key_value().map_or((0, 0), |(_, highest)| *highest);
         self.highest.insert(write.revision, highest.max(stamp.instant()));
         self.revision = write.revision;
-        Ok(())
     }
 }

@@ -123,6 +123,13 @@ fn check_applied(
     revisions: &BTreeMap<&EventId, Revision>,
 ) -> Checked {
     let sealed = |entry: &Entry| scope.scope != Scope::User && end.expelled.contains(&entry.replica.account);
+    if let Some(entry) =
+        entries.iter().find(|entry| entry.standing == Standing::Unsent && revisions.contains_key(&entry.id))
+    {
+        let what =
+            format!("{} went with the power on {}, and had been sent before it was safe", entry.id, entry.replica);
+        return Err(Violation::new("I2", what));
+    }
     for entry in entries.iter().filter(|entry| entry.standing == Standing::Held && !sealed(entry)) {
         let Some(Outcome::Applied { receipt }) = &entry.last else { continue };
         let logged = revisions.get(&entry.id).copied();

@@ -114,9 +114,12 @@ fn check_own(app: &App, ledger: &Ledger, place: Place, tally: &Value) -> Result<
         let counts = |entry: &&Entry| entry.feature == "counters" && entry.planned.scope == scope;
         ledger.of(&app.replica).filter(counts).filter(|entry| !ledger.is_replacement(&entry.id))
     };
-    let firm = |entry: &&Entry| ledger.fate(&entry.id) == Standing::Held;
-    let held: i64 = mine().filter(firm).map(by).sum();
-    let loose: i64 = mine().filter(|entry| !firm(entry) || !entry.former.is_empty()).map(by).sum();
+    let held: i64 = mine().filter(|entry| ledger.fate(&entry.id) == Standing::Held).map(by).sum();
+    let loose = |entry: &&Entry| {
+        let forgotten = matches!(ledger.fate(&entry.id), Standing::Lost | Standing::Discarded);
+        forgotten || !entry.former.is_empty() || ledger.is_uncertain(&entry.id)
+    };
+    let loose: i64 = mine().filter(loose).map(by).sum();
     let loose = loose + untold(ledger, &scope);
     let seen = tally.get(own(&app.replica)).and_then(Value::as_i64).unwrap_or(0);
     if (held..=held + loose).contains(&seen) {

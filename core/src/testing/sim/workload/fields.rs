@@ -160,7 +160,7 @@ fn check_value(scope: &FinalScope, key: &RecordKey, value: &str, log: &[&LoggedW
         return Ok(());
     }
     let deletes = || log.iter().filter(|write| write.event.action == SyncAction::Delete);
-    let outlived = |write: &&&&LoggedWrite| deletes().all(|delete| may_outlive(write, delete, value));
+    let outlived = |write: &&&&LoggedWrite| deletes().all(|delete| may_outlive(write, delete, value, log));
     if writers.iter().any(|write| outlived(&write)) {
         return Ok(());
     }
@@ -168,12 +168,21 @@ fn check_value(scope: &FinalScope, key: &RecordKey, value: &str, log: &[&LoggedW
     Err(Violation::new("I5", what))
 }
 
-/// Whether what `write` wrote may be visible though there is `delete`: its writer had seen it, or made the record anew.
-fn may_outlive(write: &LoggedWrite, delete: &LoggedWrite, value: &str) -> bool {
+/// Whether what `write` wrote may be visible though there is `delete`: its writer had seen it, or made the record anew, then or
+/// in an earlier event.
+fn may_outlive(write: &LoggedWrite, delete: &LoggedWrite, value: &str, log: &[&LoggedWrite]) -> bool {
     let op = write.event.ops.iter().find(|op| op_writes(&op.kind, value));
     let base = op.map_or(write.event.base, |op| write.event.base_of(op));
     delete.revision < write.revision
-        && (base >= delete.revision || write.by.device == delete.by.device || write.event.action == SyncAction::Create)
+        && (base >= delete.revision || write.by.device == delete.by.device || makes_anew(write, delete, log))
+}
+
+/// Whether `write`'s device has made the record anew after `delete`, in this event or before it.
+fn makes_anew(write: &LoggedWrite, delete: &LoggedWrite, log: &[&LoggedWrite]) -> bool {
+    log.iter().any(|made| {
+        let span = delete.revision + 1..=write.revision;
+        made.event.action == SyncAction::Create && made.by.device == write.by.device && span.contains(&made.revision)
+    })
 }
 
 fn writes(event: &SyncEvent, value: &str) -> bool {

@@ -80,7 +80,9 @@ impl Feature for Groups {
     fn check_device<'a>(&'a self, app: &'a App, ledger: &'a Ledger) -> BoxFuture<'a, Result<(), Violation>> {
         Box::pin(async move {
             // What a replica was made to forget it pulls like anybody else's.
-            let forgot = ledger.of(&app.replica).any(|entry| entry.standing == Standing::Lost);
+            let forgot = ledger
+                .of(&app.replica)
+                .any(|entry| matches!(entry.standing, Standing::Lost | Standing::Unsent) || entry.uncertain);
             for place in Place::BOTH {
                 let status = app.client.status();
                 let consistent = status.scopes.get(&place.scope()).is_some_and(|scope| scope.consistent);
@@ -116,7 +118,8 @@ fn check_server(end: &Ending<'_>, scope: &FinalScope) -> Result<(), Violation> {
     }
     let logged: BTreeSet<&EventId> = scope.log.iter().map(|write| &write.event.id).collect();
     let mut units: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
-    for entry in end.entries("groups", scope).filter(|entry| entry.next.is_none()) {
+    for entry in end.entries("groups", scope).filter(|entry| entry.next.is_none() && entry.standing != Standing::Unsent)
+    {
         let (all, there) = units.entry(entry.unit).or_default();
         *all += 1;
         *there += usize::from(logged.contains(&entry.id));

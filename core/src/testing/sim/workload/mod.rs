@@ -6,14 +6,26 @@
 use std::fmt::Debug;
 
 mod counters;
+mod dependencies;
 mod fields;
 mod groups;
+pub(super) mod inbox;
+mod limits;
 mod place;
+pub(super) mod queries;
+mod refused;
+mod sets;
 
 pub use counters::Counters;
+pub use dependencies::Dependencies;
 pub use fields::Fields;
 pub use groups::Groups;
+pub use inbox::{Inbox, Note};
+pub use limits::Limits;
 use place::Place;
+pub use queries::Queries;
+pub use refused::Refused;
+pub use sets::Sets;
 
 use super::checks::{Ending, Violation};
 use super::config::Config;
@@ -21,7 +33,7 @@ use super::ledger::{Ledger, Planned, ReplicaId};
 use crate::Client;
 use crate::error::Result;
 use crate::model::{EventId, Value};
-use crate::platform::BoxFuture;
+use crate::platform::{BoxFuture, MaybeSend};
 use crate::testing::SeededRandom;
 
 /// A kind of use: how to write, and what must be true of what was written.
@@ -91,6 +103,8 @@ pub struct App {
     pub mark: String,
     /// Events that this replica accepted lately, newest first.
     pub recent: Vec<(EventId, Planned)>,
+    /// The conflict notes that are open as the app sees it, before a step.
+    pub notes: Vec<Note>,
 }
 
 /// A call that is about to be made.
@@ -99,6 +113,14 @@ pub struct Attempt {
     pub writes: Vec<Planned>,
     /// Makes it, and returns the ids of its events, in the order of `writes`.
     pub call: BoxFuture<'static, Result<Vec<EventId>>>,
+}
+
+impl Attempt {
+    /// A call that writes nothing, whatever becomes of it.
+    #[must_use]
+    pub fn refused(call: impl Future<Output = Result<()>> + MaybeSend + 'static) -> Self {
+        Self { writes: Vec::new(), call: Box::pin(async move { call.await.map(|()| Vec::new()) }) }
+    }
 }
 
 impl Debug for Attempt {
@@ -110,5 +132,15 @@ impl Debug for Attempt {
 /// The features that the simulator brings along.
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn Feature>> {
-    vec![Box::new(Fields), Box::new(Counters), Box::new(Groups)]
+    vec![
+        Box::new(Fields),
+        Box::new(Counters),
+        Box::new(Groups),
+        Box::new(Sets),
+        Box::new(Dependencies),
+        Box::new(Queries),
+        Box::new(Inbox),
+        Box::new(Refused),
+        Box::new(Limits),
+    ]
 }

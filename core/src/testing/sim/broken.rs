@@ -1,0 +1,285 @@
+//! Deliberately broken variants: each breaks one promise in one place, so that it can be seen that the checks notice it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::device::Variant;
+use super::disk::SimDisk;
+use super::host::{Backup, Host};
+use crate::merge::LoggedWrite;
+use crate::model::{DeviceId, EventId, Revision, Scope};
+use crate::platform::BoxFuture;
+use crate::protocol::{ChangesRequest, PushRequest, PushResponse};
+use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::transport::{ChangeReader, Method, RequestContext, Response, Transport, TransportError};
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The device acknowledges a write before it is committed: the end of the process loses it.
+    AckBeforeCommit,
+    /// The device keeps the cursor of a page before the page.
+    CursorBeforePage,
+    /// The server does not know an event again.
+    NoDedupe,
+    /// The server takes the events of a push from the last to the first.
+    WrongLaneOrder,
+    /// Of concurrent writes the one that arrives last wins on the server.
+    LastArrivalWins,
+    /// The device promises to survive a loss of power, and flushes nothing.
+    ForgottenFlush,
+}
+
+impl Broken {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::AckBeforeCommit,
+        Self::CursorBeforePage,
+        Self::NoDedupe,
+        Self::WrongLaneOrder,
+        Self::LastArrivalWins,
+        Self::ForgottenFlush,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AckBeforeCommit => "ack-before-commit",
+            Self::CursorBeforePage => "cursor-before-page",
+            Self::NoDedupe => "no-dedupe",
+            Self::WrongLaneOrder => "wrong-lane-order",
+            Self::LastArrivalWins => "last-arrival-wins",
+            Self::ForgottenFlush => "forgotten-flush",
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Variant for Broken {
+    fn disk(&self, durability: Durability) -> SimDisk {
+        match self {
+            Self::AckBeforeCommit => SimDisk::acknowledging_early(durability),
+            Self::ForgottenFlush if durability == Durability::Full => SimDisk::without_flushes(),
+            _ => SimDisk::new(durability),
+        }
+    }
+
+    fn storage(&self, disk: SimDisk) -> Arc<dyn Storage> {
+        if *self == Self::CursorBeforePage { Arc::new(CursorFirst(disk)) } else { Arc::new(disk) }
+    }
+
+    fn host(&self, host: Arc<dyn Host>) -> Arc<dyn Host> {
+        match self {
+            Self::NoDedupe | Self::WrongLaneOrder | Self::LastArrivalWins => {
+                Arc::new(BrokenHost { host, broken: *self, seen: Arc::default() })
+            }
+            _ => host,
+        }
+    }
+}
+
+/// Writes each batch in two: positions and cursors first.
+#[derive(Debug)]
+struct CursorFirst(SimDisk);
+
+impl Storage for CursorFirst {
+    fn durability(&self) -> Durability {
+        self.0.durability()
+    }
+
+    fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
+        self.0.get(keys)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
+        self.0.scan(scan)
+    }
+
+    fn apply(&self, mut batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+        let is_position = |row: &RowKey| row.table == Table::Meta;
+        let positions: Vec<_> = batch.put.iter().filter(|(row, _)| is_position(row)).cloned().collect();
+        let page = batch.put.iter().any(|(row, _)| row.table == Table::Record);
+        // A write of the app is left whole: this is about pages.
+        let pulled = batch.put.iter().all(|(row, _)| !matches!(row.table, Table::Event | Table::Outcome));
+        if !(pulled && page && batch.clear.is_empty()) {
+            return self.0.apply(batch);
+        }
+        batch.put.retain(|(row, _)| !is_position(row));
+        let expect = std::mem::take(&mut batch.expect);
+        let first = Batch { expect, put: positions, fence: batch.fence, ..Batch::default() };
+        Box::pin(async move {
+            self.0.apply(first).await?;
+            self.0.apply(batch).await
+        })
+    }
+
+    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        self.0.advance_fence()
+    }
+
+    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
+        self.0.size()
+    }
+
+    fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.0.suspend()
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.0.resume()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.0.close()
+    }
+}
+
+/// A server that takes pushes in another way than it should.
+#[derive(Debug)]
+struct BrokenHost {
+    host: Arc<dyn Host>,
+    broken: Broken,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What a broken server remembers.
+#[derive(Debug, Default)]
+struct Seen {
+    pushes: BTreeSet<(DeviceId, u64)>,
+    events: BTreeSet<EventId>,
+    copies: u64,
+    newest_ms: u64,
+}
+
+impl Host for BrokenHost {
+    fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(BrokenServer { inner: self.host.transport(), broken: self.broken, seen: Arc::clone(&self.seen) })
+    }
+
+    fn restart(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.host.restart()
+    }
+
+    fn backup(&self) -> BoxFuture<'_, Result<Backup, String>> {
+        self.host.backup()
+    }
+
+    fn restore<'a>(&'a self, backup: &'a Backup) -> BoxFuture<'a, Result<(), String>> {
+        // The events of the lost history are new to it, as they are to a sound server.
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
+        self.host.restore(backup)
+    }
+
+    fn collect_garbage(&self) -> BoxFuture<'_, Result<u64, String>> {
+        self.host.collect_garbage()
+    }
+
+    fn log<'a>(
+        &'a self,
+        account: &'a str,
+        scope: &'a Scope,
+        after: Revision,
+    ) -> BoxFuture<'a, Result<Vec<LoggedWrite>, String>> {
+        self.host.log(account, scope, after)
+    }
+
+    fn replay_differences<'a>(
+        &'a self,
+        account: &'a str,
+        scope: &'a Scope,
+    ) -> BoxFuture<'a, Result<Vec<String>, String>> {
+        self.host.replay_differences(account, scope)
+    }
+}
+
+#[derive(Debug)]
+struct BrokenServer {
+    inner: Arc<dyn Transport>,
+    broken: Broken,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl BrokenServer {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The push as the server takes it, and the names that its events had.
+    fn twist(&self, request: &PushRequest) -> (PushRequest, BTreeMap<EventId, EventId>) {
+        let (mut request, mut names) = (request.clone(), BTreeMap::new());
+        let mut seen = self.seen();
+        match self.broken {
+            Broken::WrongLaneOrder => request.events.reverse(),
+            Broken::LastArrivalWins => {
+                for event in &mut request.events {
+                    if event.stamp.ms <= seen.newest_ms {
+                        event.stamp.ms = seen.newest_ms + 1;
+                        event.ops.iter_mut().for_each(|op| op.stamp = None);
+                    }
+                    seen.newest_ms = event.stamp.ms;
+                }
+            }
+            _ => {
+                if !seen.pushes.insert((request.device_id.clone(), request.push_seq)) {
+                    seen.copies += 1;
+                    let copy = format!("{}~{}", request.device_id, seen.copies);
+                    request.device_id = DeviceId::new(&copy).unwrap_or(request.device_id);
+                }
+                for event in &mut request.events {
+                    if !seen.events.insert(event.id.clone()) {
+                        seen.copies += 1;
+                        if let Ok(copy) = EventId::new(&format!("{}~{}", event.id, seen.copies)) {
+                            let name = std::mem::replace(&mut event.id, copy.clone());
+                            names.insert(copy, name);
+                        }
+                    }
+                }
+            }
+        }
+        (request, names)
+    }
+}
+
+impl Transport for BrokenServer {
+    fn push<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: &'a PushRequest,
+    ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
+        Box::pin(async move {
+            let (twisted, names) = self.twist(request);
+            let mut response = self.inner.push(context, &twisted).await?;
+            for receipt in &mut response.receipts {
+                if let Some(name) = names.get(&receipt.id) {
+                    receipt.id = name.clone();
+                }
+            }
+            Ok(response)
+        })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        request: &'a ChangesRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn ChangeReader>, TransportError>> {
+        self.inner.changes(context, request)
+    }
+
+    fn request<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        method: Method,
+        path: &'a str,
+        body: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<Response, TransportError>> {
+        self.inner.request(context, method, path, body)
+    }
+}

@@ -1,0 +1,133 @@
+//! Queries: records that are found by an index, in an order, and in pages, at any moment what a look at every record finds (I4
+//! of the index; I6).
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{App, Attempt, Feature, Place};
+use crate::Collection;
+use crate::error::Result as CallResult;
+use crate::model::Value;
+use crate::platform::BoxFuture;
+use crate::query::{Filter, and, eq, ge, is_in};
+use crate::testing::SeededRandom;
+use crate::testing::sim::checks::Violation;
+use crate::testing::sim::config::Config;
+use crate::testing::sim::ledger::Ledger;
+
+/// The collection; [`INDEX`] is declared on it.
+pub(in crate::testing::sim) const COLLECTION: &str = "library";
+/// The fields of the index.
+pub(in crate::testing::sim) const INDEX: [&str; 2] = ["/category", "/bpm"];
+const CATEGORIES: [&str; 3] = ["bd", "sn", "hh"];
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Queries;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Step {
+    place: Place,
+    record: u64,
+    what: What,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Create { category: usize, bpm: u64 },
+    Move { category: usize },
+    Tempo { bpm: u64 },
+    NoTempo,
+    Delete,
+}
+
+impl Feature for Queries {
+    fn name(&self) -> &'static str {
+        "queries"
+    }
+
+    fn draw(&self, random: &mut SeededRandom, _: &Config) -> Value {
+        let category = usize::try_from(random.below(CATEGORIES.len() as u64)).unwrap_or(0);
+        let bpm = 100 + random.below(6);
+        let what = match random.below(12) {
+            0..=4 => What::Create { category, bpm },
+            5 | 6 => What::Move { category },
+            7 | 8 => What::Tempo { bpm },
+            9 => What::NoTempo,
+            _ => What::Delete,
+        };
+        json!(Step { place: Place::draw(random), record: random.below(7), what })
+    }
+
+    fn attempt(&self, app: &App, step: &Value) -> Option<Attempt> {
+        let Step { place, record, what } = serde_json::from_value(step.clone()).ok()?;
+        let (id, library) = (format!("q{record}"), place.collection(&app.client, COLLECTION));
+        let category = |at: usize| CATEGORIES[at % CATEGORIES.len()];
+        let writes = vec![place.planned(COLLECTION, &id, Value::Null)];
+        let call = async move {
+            let written = match what {
+                What::Create { category: at, bpm } => {
+                    library.create(&id, json!({"category": category(at), "bpm": bpm})).await
+                }
+                What::Move { category: at } => library.update(&id, json!({"category": category(at)})).await,
+                What::Tempo { bpm } => library.edit(&id).set("/bpm", bpm).commit().await,
+                What::NoTempo => library.edit(&id).unset("/bpm").commit().await,
+                What::Delete => library.delete(&id).await,
+            };
+            Ok(vec![written?])
+        };
+        Some(Attempt { writes, call: Box::pin(call) })
+    }
+
+    fn check_device<'a>(&'a self, app: &'a App, _: &'a Ledger) -> BoxFuture<'a, Result<(), Violation>> {
+        Box::pin(async move {
+            for place in Place::BOTH {
+                let library = place.collection(&app.client, COLLECTION);
+                // A scope that is lost cannot be read.
+                let Ok(answers) = ask(&library).await else { continue };
+                for (filter, found, expected) in answers {
+                    if found != expected {
+                        let what = format!("{} finds {found:?} by {filter:?}, and there is {expected:?}", app.replica);
+                        return Err(Violation::new("I6", what));
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Records by id.
+type Found = Vec<(String, Value)>;
+type Answer = (Filter, Found, Found);
+
+/// Each question with what the query finds, in pages of two, and what there is.
+async fn ask(library: &Collection) -> CallResult<Vec<Answer>> {
+    // Record by record, past every index and every plan.
+    let mut there = Found::new();
+    for number in 0..7 {
+        let id = format!("q{number}");
+        there.extend(library.get(&id).await?.map(|doc| (id, doc)));
+    }
+    let questions = [
+        eq("/category", CATEGORIES[0]),
+        and([eq("/category", CATEGORIES[1]), ge("/bpm", 102)]),
+        is_in("/category", CATEGORIES),
+    ];
+    let mut answers = Vec::new();
+    for filter in questions {
+        let mut found = Found::new();
+        let mut page = library.query().filter(filter.clone()).order_by("/bpm").limit(2).page().await?;
+        loop {
+            found.extend(page.records.into_iter().map(|record| (record.id.to_string(), record.doc)));
+            let Some(next) = page.next else { break };
+            page = library.query().filter(filter.clone()).order_by("/bpm").limit(2).after(next).page().await?;
+        }
+        let mut expected: Found = there.iter().filter(|(_, doc)| filter.matches(doc)).cloned().collect();
+        // What has no tempo comes first, then by number; ids decide between equals.
+        expected.sort_by_key(|(id, doc)| (doc["bpm"].as_u64(), id.clone()));
+        answers.push((filter, found, expected));
+    }
+    Ok(answers)
+}
