@@ -45,8 +45,8 @@ fn all_models() -> Result<Command> {
 pub fn run(only: Option<&str>) -> Result {
     let mut tally = Tally::default();
     let done = prepare().and_then(|()| {
-        let chosen = SUITES.iter().filter(|suite| only.is_none_or(|word| suite.name.contains(word)));
-        chosen.into_iter().try_for_each(|suite| run_suite(suite, &mut tally))
+        let mut chosen = SUITES.iter().filter(|suite| only.is_none_or(|word| suite.name.contains(word)));
+        chosen.try_for_each(|suite| run_suite(suite, &mut tally))
     });
     if let Err(failure) = done {
         tally.failed += 1;

@@ -162,8 +162,8 @@ fn write(value: &Value) -> Result<JsValue> {
     })
 }
 
+#[expect(clippy::cast_precision_loss, reason = "what is rounded is not taken for a safe integer")]
 fn write_number(number: &serde_json::Number) -> JsValue {
-    #[expect(clippy::cast_precision_loss)]
     let safe = |double: f64| Number::is_safe_integer(&double.into()).then(|| double.into());
     match (number.as_i64(), number.as_u64()) {
         (Some(integer), _) => safe(integer as f64).unwrap_or_else(|| integer.into()),

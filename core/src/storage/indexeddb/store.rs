@@ -58,7 +58,7 @@ impl IndexedDbOptions {
     }
 }
 
-/// Keeps a replica in a browser's IndexedDB. See the [module](super) for how.
+/// Keeps a replica in a browser's IndexedDB, one database for each.
 ///
 /// # Limits
 /// The browser's quota, and its right to remove an origin's data unless the page has asked for persistent storage
