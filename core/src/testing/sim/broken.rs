@@ -227,13 +227,13 @@ impl BrokenServer {
                 }
             }
             _ => {
-                if !seen.pushes.insert((request.device_id.clone(), request.push_seq)) {
+                if seen.pushes.contains(&(request.device_id.clone(), request.push_seq)) {
                     seen.copies += 1;
                     let copy = format!("{}~{}", request.device_id, seen.copies);
                     request.device_id = DeviceId::new(&copy).unwrap_or(request.device_id);
                 }
                 for event in &mut request.events {
-                    if !seen.events.insert(event.id.clone()) {
+                    if seen.events.contains(&event.id) {
                         seen.copies += 1;
                         if let Ok(copy) = EventId::new(&format!("{}~{}", event.id, seen.copies)) {
                             let name = std::mem::replace(&mut event.id, copy.clone());
@@ -256,11 +256,17 @@ impl Transport for BrokenServer {
         Box::pin(async move {
             let (twisted, names) = self.twist(request);
             let mut response = self.inner.push(context, &twisted).await?;
+            let mut seen = self.seen();
+            seen.pushes.insert((request.device_id.clone(), request.push_seq));
             for receipt in &mut response.receipts {
                 if let Some(name) = names.get(&receipt.id) {
                     receipt.id = name.clone();
                 }
+                if receipt.status.is_settled() {
+                    seen.events.insert(receipt.id.clone());
+                }
             }
+            drop(seen);
             Ok(response)
         })
     }

@@ -55,7 +55,7 @@ pub struct Entry {
     pub standing: Standing,
     /// The event that took its content over.
     pub next: Option<EventId>,
-    /// Events that had taken its content over before the replica was set back. They may have reached the server.
+    /// Events that had carried its content when the replica was set back. They may have reached the server.
     pub former: BTreeSet<EventId>,
     /// What the replica last said of it.
     pub last: Option<Outcome>,
@@ -242,7 +242,10 @@ impl Ledger {
         let mut count = 0;
         for entry in self.entries.iter_mut().filter(|entry| entry.replica == *replica) {
             let Some(outcome) = known.get(&entry.id) else {
-                if entry.standing == Standing::Held {
+                if entry.standing == Standing::Discarded {
+                    // It was parked, and so it was sent.
+                    entry.standing = Standing::Lost;
+                } else if entry.standing == Standing::Held {
                     entry.standing = if keeps_prefix { Standing::Unsent } else { Standing::Lost };
                     lost = Some(entry.id.clone());
                     count += 1;
@@ -260,6 +263,14 @@ impl Ledger {
                 let former = std::mem::replace(&mut entry.next, next);
                 // What had taken it over and is gone with the power was never sent.
                 entry.former.extend(former.filter(|_| !keeps_prefix));
+            }
+            if !keeps_prefix {
+                // It may have been sent since, of which the copy knows nothing: later writes are folded into it once more.
+                match outcome {
+                    Outcome::Pending { .. } | Outcome::Parked { .. } => drop(entry.former.insert(entry.id.clone())),
+                    Outcome::ReplacedBy { id } => drop(entry.former.insert(id.clone())),
+                    Outcome::Applied { .. } | Outcome::Discarded | Outcome::Cancelled => {}
+                }
             }
             entry.standing = if matches!(outcome, Outcome::Discarded) { Standing::Discarded } else { Standing::Held };
             entry.last = Some((*outcome).clone());

@@ -428,6 +428,7 @@ impl World<'_> {
                 }
                 let newest = self.backups.len() - 1 - back % self.backups.len();
                 self.logs.forget();
+                self.reads.server_was_restored();
                 self.env.block_on(host.restore(&self.backups[newest]))
             }
             ServerMishap::CollectGarbage => self.env.block_on(host.collect_garbage()).map(drop),

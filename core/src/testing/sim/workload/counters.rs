@@ -158,7 +158,7 @@ fn check_log(end: &Ending<'_>, scope: &FinalScope) -> Result<(), Violation> {
         let promised: i64 = end.entries("counters", scope).filter(carried).map(by).sum();
         let loose: i64 = end
             .entries("counters", scope)
-            .filter(|entry| entry.former.iter().any(|former| ledger.carrier(former) == id))
+            .filter(|entry| entry.former.iter().any(|former| former == id || ledger.carrier(former) == id))
             .map(by)
             .sum::<i64>()
             + untold(ledger, &scope.scope);
