@@ -24,7 +24,7 @@ impl Tools {
             let (wanted, present) = (std::fs::read(folder.join(name)), std::fs::read(place.join(name)));
             matches!((wanted, present), (Ok(wanted), Ok(present)) if wanted == present)
         };
-        if modules.is_dir() && MANIFESTS.iter().all(|name| is_same(name)) {
+        if modules.is_dir() && MANIFESTS.iter().all(is_same) {
             return Ok(Self { modules });
         }
         eprintln!("\nInstalling from npm what builds the JavaScript package, into the cache folder.");
