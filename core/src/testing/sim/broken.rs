@@ -235,7 +235,7 @@ impl BrokenServer {
                 for event in &mut request.events {
                     if seen.events.contains(&event.id) {
                         seen.copies += 1;
-                        if let Ok(copy) = EventId::new(&format!("{}~{}", event.id, seen.copies)) {
+                        if let Ok(copy) = EventId::new(format!("{}~{}", event.id, seen.copies)) {
                             let name = std::mem::replace(&mut event.id, copy.clone());
                             names.insert(copy, name);
                         }

@@ -230,8 +230,8 @@ impl<'s> World<'s> {
     /// The features that take part.
     pub fn active(&self) -> impl Iterator<Item = &'s dyn Feature> + use<'s> {
         let (config, features) = (self.config, self.features);
-        let chosen = move |feature: &&Box<dyn Feature>| config.features.iter().any(|name| name == feature.name());
-        features.iter().filter(chosen).map(|feature| &**feature)
+        let chosen = move |feature: &&dyn Feature| config.features.iter().any(|name| name == feature.name());
+        features.iter().map(|feature| &**feature).filter(chosen)
     }
 
     /// Adds a line on a device to the trace.

@@ -61,11 +61,11 @@ impl Step {
                 let here = |planned: &&crate::testing::sim::ledger::Planned| {
                     planned.scope == self.place.scope() && planned.key.collection.as_str() == COLLECTION
                 };
-                let added = app.recent.iter().map(|(_, planned)| planned).filter(here).filter_map(|planned| {
+                let mut added = app.recent.iter().map(|(_, planned)| planned).filter(here).filter_map(|planned| {
                     let tag = planned.effect["tag"].as_str()?;
                     (planned.effect["add"] == json!(true) && tag.starts_with(&own)).then(|| tag.to_owned())
                 });
-                added.skip(*back).next().map(|tag| (tag, false))
+                added.nth(*back).map(|tag| (tag, false))
             }
         }
     }
