@@ -214,8 +214,7 @@ impl Engine {
     pub async fn stop(self: &Arc<Self>) {
         self.turns.refuse();
         for runtime in lock(&self.scopes).values() {
-            // Urgently: a worker that waits for a burst to end need not wait it out.
-            runtime.bell.ring_urgently();
+            runtime.bell.ring();
         }
         drop(self.quiesce().await);
     }

@@ -268,17 +268,17 @@ impl TestEnvironment {
     }
 
     fn abort(&self, chosen: impl Fn(&Slot) -> bool) -> usize {
-        let mut count = 0;
+        let mut count = None;
         loop {
             let dropped: Vec<Slot> = {
                 let mut tasks = lock(&self.world.tasks);
                 let ids: Vec<u64> = tasks.slots.iter().filter(|(_, slot)| chosen(slot)).map(|(id, _)| *id).collect();
                 ids.iter().filter_map(|id| tasks.slots.remove(id)).collect()
             };
+            let count = *count.get_or_insert(dropped.len());
             if dropped.is_empty() {
                 return count;
             }
-            count += dropped.len();
             // Dropped here, outside the lock: a future's destructor may wake, and may spawn what has to go as well.
         }
     }
