@@ -51,6 +51,8 @@ pub fn build() -> Result {
     for file in ["unisono.js", "unisono.d.ts", "unisono_bg.wasm"] {
         or_fail(std::fs::copy(generated.join(file), beside.join(file)), format!("copying {file}"))?;
     }
+    // What an app may write compiles against the declarations, and what it must not does not.
+    run(npm.run("tsc")?.arg("-p").arg(package().join("test").join("types")))?;
     weigh()
 }
 

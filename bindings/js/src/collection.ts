@@ -12,7 +12,8 @@ export type Row<T> = Omit<raw.Record, "doc"> & { doc: T };
 export type Rows<T> = Row<T>[] & { next?: string };
 
 /** A merge patch (RFC 7396): null removes a field. */
-export type Patch<T> = { [K in keyof T]?: (T[K] extends object ? Patch<T[K]> | T[K] : T[K]) | null };
+export type Patch<T> = { [K in keyof T]?: PatchValue<Exclude<T[K], undefined>> | null };
+type PatchValue<V> = V extends readonly unknown[] ? V : V extends object ? Patch<V> : V;
 
 /** A collection of records in one scope. Writes are durable when their promises resolve, with the event's id. */
 export class Collection<T extends object = { [field: string]: Value }> {

@@ -55,6 +55,22 @@ test("browser: b46 a second client of one replica gets already_open, in another 
   await third.close();
 });
 
+test("browser: a client works in a worker, and owns its replica there", async ({ unisono, replica, url, token }) => {
+  const options = { name: replica(), url, account: "will", token: await token("will") };
+  const ask = (worker) =>
+    new Promise((resolve) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.postMessage(options);
+    });
+  const here = await unisono.Client.open(options);
+  const worker = new Worker("/test/worker.js", { type: "module" });
+  equal((await ask(worker)).code, "already_open");
+  await here.close();
+  const { report, docs } = await ask(worker);
+  equal([report.pushed, docs], [1, [{ n: 9007199254740993n }]]);
+  worker.terminate();
+});
+
 test("browser: b46 without Web Locks two clients of one replica lose nothing of each other's", async (stage) => {
   const { unisono, replica } = stage;
   const name = replica();

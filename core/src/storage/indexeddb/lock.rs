@@ -21,15 +21,26 @@ extern "C" {
 /// Held while a replica is open. Dropping it gives it back, a little later; [`release`](Self::release) waits for that.
 #[derive(Debug)]
 pub(super) struct ReplicaLock {
-    /// Resolves the promise that holds the lock; absent where there are no Web Locks.
-    give_back: Option<Function>,
+    /// Absent where there are no Web Locks.
+    hold: Option<Hold>,
     given_back: Option<oneshot::Receiver<()>>,
+}
+
+/// Resolves the promise that holds a lock once it is dropped, wherever that is: on its way to a caller who has gone, too.
+#[derive(Debug)]
+struct Hold(Function);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // The function of a promise does not throw.
+        drop(self.0.call0(&JsValue::UNDEFINED));
+    }
 }
 
 impl ReplicaLock {
     /// Takes the lock `name`, at once or not at all.
     pub(super) async fn take(name: &str) -> Result<Self, StorageError> {
-        let Some(locks) = lock_manager() else { return Ok(Self { give_back: None, given_back: None }) };
+        let Some(locks) = lock_manager() else { return Ok(Self { hold: None, given_back: None }) };
         let options = Object::new();
         set(&options, "ifAvailable", &JsValue::TRUE)?;
         let (tell, told) = oneshot::channel();
@@ -37,13 +48,12 @@ impl ReplicaLock {
         let mut tell = Some(tell);
         // Called with the lock, or with `null`; the lock is held until the promise that it returns is resolved.
         let granted: Closure<dyn FnMut(JsValue) -> JsValue> = Closure::new(move |lock: JsValue| {
-            let mut give_back = None;
-            let held = Promise::new(&mut |resolve, _| give_back = Some(resolve));
-            let taken = if lock.is_null() { None } else { give_back };
-            let is_taken = taken.is_some();
-            // Whoever has stopped waiting gets no lock.
-            let heard = tell.take().is_some_and(|tell| tell.send(taken).is_ok());
-            if is_taken && heard { held.into() } else { JsValue::UNDEFINED }
+            let mut hold = None;
+            let held = Promise::new(&mut |resolve, _| hold = Some(Hold(resolve)));
+            if let Some(tell) = tell.take() {
+                drop(tell.send(hold.filter(|_| !lock.is_null())));
+            }
+            held.into()
         });
         let whole = locks.request(name, &options, granted.as_ref().unchecked_ref());
         let failure: Rc<RefCell<Option<StorageError>>> = Rc::default();
@@ -56,26 +66,18 @@ impl ReplicaLock {
             let _ = tell_end.send(());
         });
         match told.await {
-            Ok(Some(give_back)) => Ok(Self { give_back: Some(give_back), given_back: Some(given_back) }),
+            Ok(Some(hold)) => Ok(Self { hold: Some(hold), given_back: Some(given_back) }),
             Ok(None) => Err(StorageError::AlreadyOpen(name.to_owned())),
             Err(_) => Err(failure.borrow_mut().take().unwrap_or_else(|| StorageError::Unavailable(name.to_owned()))),
         }
     }
 
     /// Gives the lock back and waits until others can take it.
-    pub(super) async fn release(mut self) {
-        let given_back = self.given_back.take();
-        drop(self);
+    pub(super) async fn release(self) {
+        let Self { hold, given_back } = self;
+        drop(hold);
         if let Some(given_back) = given_back {
             drop(given_back.await);
-        }
-    }
-}
-
-impl Drop for ReplicaLock {
-    fn drop(&mut self) {
-        if let Some(give_back) = &self.give_back {
-            drop(give_back.call0(&JsValue::UNDEFINED));
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Owners, versions, and data that is taken away.
 
-use unisono::storage::{Batch, Durability, IndexedDbOptions, RowKey, Scan, Storage, StorageError, Table};
+use js_sys::Promise;
+use unisono::storage::{
+    Batch, Durability, IndexedDbOptions, IndexedDbStorage, RowKey, Scan, Storage, StorageError, Table,
+};
 use unisono::testing::storage_suite::Replica;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use crate::place::{Place, done, factory, raw};
@@ -36,15 +41,47 @@ async fn a_client_that_is_dropped_leaves_the_replica_to_the_next() {
     let first = place.open().await;
     first.apply(put("a")).await.unwrap();
     drop(first);
-    // The browser hands the lock on when its own turn has come.
-    let second = loop {
+    assert_eq!(keys(&opened_in_the_end(&place).await).await, [b"a"]);
+}
+
+/// Opens a replica that nobody holds any more: the browser hands its lock on when that lock's turn has come.
+async fn opened_in_the_end(place: &Place) -> IndexedDbStorage {
+    loop {
         match place.try_open().await {
-            Ok(storage) => break storage,
+            Ok(storage) => return storage,
             Err(StorageError::AlreadyOpen(_)) => {}
             Err(other) => panic!("{other}"),
         }
-    };
-    assert_eq!(keys(&second).await, [b"a"]);
+    }
+}
+
+/// Lets the browser deliver what it has.
+async fn next_task() {
+    let task = Promise::new(&mut |resolve, _| {
+        let channel = web_sys::MessageChannel::new().expect("a channel");
+        channel.port1().set_onmessage(Some(&resolve));
+        channel.port2().post_message(&JsValue::NULL).expect("it is sent");
+    });
+    drop(JsFuture::from(task).await);
+}
+
+#[wasm_bindgen_test]
+async fn b54_an_opening_that_is_given_up_holds_nothing() {
+    for polls in 0..12 {
+        let place = Place::new();
+        {
+            let mut opening = Box::pin(place.try_open());
+            for _ in 0..polls {
+                if futures_util::poll!(&mut opening).is_ready() {
+                    break;
+                }
+                next_task().await;
+            }
+        }
+        let storage = opened_in_the_end(&place).await;
+        storage.apply(put("a")).await.unwrap();
+        storage.close().await.unwrap();
+    }
 }
 
 #[wasm_bindgen_test]
