@@ -45,7 +45,11 @@ enum Command {
     /// Run every test suite; the last line is `N passed, N failed`
     ///
     /// Fails if a test failed, if something did not compile, or if nothing ran.
-    Test,
+    Test {
+        /// Only the suites whose name contains this (`Python`)
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
     /// Run the benchmarks, optimised
     Bench {
         /// Passed on to the benchmarks
@@ -88,7 +92,7 @@ fn main() -> ExitCode {
         Command::Demo { release, args } => programs::demo(release, &args),
         Command::Bench { args } => programs::bench(&args),
         Command::Sim { args } => programs::sim(&args),
-        Command::Test => suites::run(),
+        Command::Test { only } => suites::run(only.as_deref().unwrap_or_default()),
         Command::Fuzz { target, executions, seconds } => {
             fuzz::fuzz(target.as_deref(), fuzz::Bounds { executions, seconds })
         }

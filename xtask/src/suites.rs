@@ -34,10 +34,11 @@ fn all_models() -> Result<Command> {
     Ok(models)
 }
 
-/// Runs all suites. The last line printed is the total.
-pub fn run() -> Result {
+/// Runs the suites whose name contains `only`. The last line printed is the total.
+pub fn run(only: &str) -> Result {
     let mut tally = Tally::default();
-    let done = prepare().and_then(|()| SUITES.iter().try_for_each(|suite| run_suite(suite, &mut tally)));
+    let mut wanted = SUITES.iter().filter(|suite| suite.name.contains(only));
+    let done = prepare().and_then(|()| wanted.try_for_each(|suite| run_suite(suite, &mut tally)));
     if let Err(failure) = done {
         tally.failed += 1;
         failure.report();

@@ -153,7 +153,10 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
             false,
         );
         assert_eq!((maven.passed, maven.failed, maven.ignored), (2, 2, 1));
-        assert_eq!(tally("\u{2714} Test run with 3 tests passed after 0.5 seconds.", true).to_string(), "3 passed, 0 failed");
+        assert_eq!(
+            tally("\u{2714} Test run with 3 tests passed after 0.5 seconds.", true).to_string(),
+            "3 passed, 0 failed"
+        );
         let swift = tally("\u{2718} Test run with 3 tests failed after 0.5 seconds with 1 issue.", false);
         assert_eq!(swift.to_string(), "0 passed, 1 failed");
         assert_eq!(tally("Test run with 0 tests passed after 0.1 seconds.", true).to_string(), "0 passed, 0 failed");
