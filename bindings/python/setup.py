@@ -1,6 +1,7 @@
 """Builds the library with cargo and generates the module that calls it, then packs both beside the package's own sources.
 
-Set ``UNISONO_PROFILE=dev`` for a library that builds faster and runs slower.
+Set ``UNISONO_PROFILE=dev`` for a library that builds faster and runs slower. Whoever has built both already says where they
+are: ``UNISONO_LIBRARY`` and ``UNISONO_BINDGEN``; then cargo is not needed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,8 @@ class BuildWithLibrary(build_py):
         native = Path(self.build_lib) / "unisono" / "_native"
         native.mkdir(parents=True, exist_ok=True)
         library = native / LIBRARY
-        profile = os.environ.get("UNISONO_PROFILE", "release")
-        built = cargo("build", "--package", "unisono-ffi", "--lib", "--profile", profile)
-        shutil.copy2(next(file for file in built if Path(file).name == LIBRARY), library)
-        (generator,) = cargo("build", "--package", "unisono-bindgen", "--bin", "unisono-bindgen")
+        shutil.copyfile(os.environ.get("UNISONO_LIBRARY") or build_library(), library)
+        generator = os.environ.get("UNISONO_BINDGEN") or build_generator()
         config = ROOT / "uniffi.toml"
         options = ["--language", "python", "--no-format", "--config", config, "--out-dir", native.resolve()]
         subprocess.run([generator, "generate", *options, library.resolve()], cwd=ROOT, check=True)
@@ -51,14 +50,24 @@ class PlatformDistribution(Distribution):
         return True
 
 
-def cargo(*args: str) -> list[str]:
-    """Runs cargo; the files that it has built."""
-    command = [os.environ.get("CARGO", "cargo"), *args, "--locked", "--message-format=json-render-diagnostics"]
+def build_library() -> str:
+    profile = os.environ.get("UNISONO_PROFILE", "release")
+    files = cargo("--package", "unisono-ffi", "--lib", "--profile", profile)
+    return next(file for file in files if Path(file).name == LIBRARY)
+
+
+def build_generator() -> str:
+    suffix = ".exe" if sys.platform == "win32" else ""
+    files = cargo("--package", "unisono-bindgen")
+    return next(file for file in files if Path(file).name == "unisono-bindgen" + suffix)
+
+
+def cargo(*options: str) -> list[str]:
+    """Builds with cargo; the files that there are now."""
+    command = [os.environ.get("CARGO", "cargo"), "build", "--locked", "--message-format=json-render-diagnostics", *options]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    artifacts = [message for message in messages if message.get("reason") == "compiler-artifact"]
-    ours = [one for one in artifacts if one["target"]["name"].replace("_", "-") in (args[2], "unisono-bindgen")]
-    return [one["executable"] for one in ours if one["executable"]] or [file for one in ours for file in one["filenames"]]
+    messages = (json.loads(line) for line in done.stdout.splitlines())
+    return [file for message in messages if message["reason"] == "compiler-artifact" for file in message["filenames"]]
 
 
 setup(

@@ -49,9 +49,9 @@ enum Command {
     ///
     /// Fails if a test failed, if something did not compile, or if nothing ran.
     Test {
-        /// Run only the suites whose name has this in it: `JavaScript`, `IndexedDB`, …
-        #[arg(long)]
-        suite: Option<String>,
+        /// Only the suites whose name has this in it: `Python`, `JavaScript`, …
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
     },
     /// Build the npm package into `bindings/js/dist`, and print its size
     Web,
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         Command::Bench { args } => programs::bench(&args),
         Command::Sim { args } => programs::sim(&args),
         Command::Power { args } => programs::power(&args),
-        Command::Test { suite } => suites::run(suite.as_deref()),
+        Command::Test { only } => suites::run(only.as_deref()),
         Command::Web => web::build(),
         Command::Fuzz { target, executions, seconds } => {
             fuzz::fuzz(target.as_deref(), fuzz::Bounds { executions, seconds })

@@ -72,7 +72,8 @@ class Listeners(ClientCase):
         await client.close()
         told = [event async for event in events]
         await self.until(lambda: len(heard) >= len(told))
-        self.assertEqual(heard, told)
+        # Whoever reads late is told what a sync changed before what the sync said.
+        self.assertEqual(sorted(map(str, heard)), sorted(map(str, told)))
         names = [name(event) for event in told]
         self.assertEqual((names.count("SYNCED"), names.count("CHANGED")), (1, 1))
 

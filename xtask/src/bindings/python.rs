@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{build, built, package, workshop};
+use super::{build, built, library, package, workshop};
 use crate::process::{Result, fail, output, program, run};
 
 /// Installs the package with pip into an environment of its own; its tests, which start the server.
@@ -13,7 +13,8 @@ pub fn suite() -> Result<Command> {
     eprintln!("\nInstalling the package into it; pip fetches setuptools for the build.");
     let mut pip =
         program(&python, ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--force-reinstall"]);
-    run(pip.arg(package("python")).env("UNISONO_PROFILE", "dev"))?;
+    pip.env("UNISONO_LIBRARY", library()).env("UNISONO_BINDGEN", built("unisono-bindgen"));
+    run(pip.arg(package("python")))?;
     let mut tests = program(&python, ["-m", "tests"]);
     tests.current_dir(package("python")).env("UNISONO_SERVER", built("unisono-server"));
     Ok(tests)

@@ -71,7 +71,7 @@ fn swift() -> Result<Command> {
         let folder = folder.display();
         script.push_str(&format!("mkdir -p \"$d{folder}\"; mount --bind \"{folder}\" \"$d{folder}\"; "));
     }
-    script.push_str("exec chroot \"$d\" /usr/bin/env HOME=/tmp swift \"$@\"");
+    script.push_str("exec chroot \"$d\" /usr/bin/env HOME=/tmp timeout --kill-after=10 600 swift \"$@\"");
     let mut command = program("unshare", ["--mount", "sh", "-c", &script, "swift"]);
     command.arg(debian);
     Ok(command)
@@ -80,7 +80,8 @@ fn swift() -> Result<Command> {
 /// The folder of the Debian, built if it is not there.
 fn debian() -> Result<PathBuf> {
     let folder = cache()?.join(format!("debian-{RELEASE}-swift"));
-    if folder.join("usr/bin/swift").exists() {
+    // A link, which leads to its target inside only.
+    if folder.join("usr/bin/swift").is_symlink() {
         return Ok(folder);
     }
     if !cfg!(target_os = "linux") || output(&mut program("id", ["-u"]))? != "0" {
