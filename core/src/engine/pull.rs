@@ -78,11 +78,14 @@ impl Engine {
                     self.check_server(&trailer.server_id).await?;
                     self.learn_time(trailer.server_now, before).await?;
                 }
+                // A group may be cut here: the status says so before anybody can see it, and goes on saying so should the
+                // sync end now.
+                let whole = trailer.as_ref().is_some_and(|trailer| !trailer.more);
+                runtime.memory().consistent &= whole;
                 let pulled = self.apply_chunks(scope, std::mem::take(&mut gathered)).await?;
                 count = 0;
                 report.pulled += pulled;
-                // A group may have been cut here; should the sync end now, the status says so.
-                runtime.memory().consistent = trailer.as_ref().is_some_and(|trailer| !trailer.more);
+                runtime.memory().consistent = whole;
                 runtime.step();
                 self.tell_progress(scope, runtime, pulled, trailer.as_ref().and_then(|trailer| trailer.total));
                 if let Some(trailer) = trailer {
