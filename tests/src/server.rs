@@ -15,7 +15,7 @@ use unisono_server::store::{ScopeKey, read};
 use unisono_server::{LoopbackTransport, Principal, ServiceOptions, SqliteOptions, SqliteStore, Store, SyncService};
 
 /// The workspace that every account is a member of, until it is expelled.
-const WORKSPACE: &str = "band";
+pub(crate) const WORKSPACE: &str = "band";
 
 /// Who may do what; a test changes it while the world runs.
 #[derive(Clone, Debug, Default)]

@@ -11,6 +11,8 @@ use unisono_tests::power::losses::{Range, Tally};
 use unisono_tests::power::marks::Mark;
 use unisono_tests::power::{Acknowledge, Operation};
 
+/// Calls between two at which a child is really killed; the images are of every call.
+const KILL_STEP: usize = 7;
 /// The program whose children are recorded.
 const POWER: &str = env!("CARGO_BIN_EXE_power");
 const SEED: u64 = 0x504f_5745;
@@ -120,5 +122,26 @@ fn b34_a_flush_that_fails_is_never_acknowledged_and_work_goes_on_in_the_same_pro
     for sticky in [false, true] {
         let refusals = every_call_fails(FaultKind::Sync, sticky);
         assert_eq!(refusals.keys().collect::<Vec<_>>(), ["storage_io"]);
+    }
+}
+
+#[test]
+fn b34_a_process_that_is_killed_at_any_call_loses_nothing_that_was_promised() {
+    for durability in [Durability::Full, Durability::Normal] {
+        let mut kills = 0;
+        for at in (0..).step_by(KILL_STEP) {
+            let victim = Child {
+                long: false,
+                fault: Some(Fault { kind: FaultKind::Kill, sticky: false, at }),
+                ..Child::sound(durability)
+            };
+            if !victim.killed(Path::new(POWER)).unwrap_or_else(|what| panic!("{durability:?}, killed at {at}: {what}"))
+            {
+                break;
+            }
+            kills += 1;
+        }
+        println!("{durability:?}: {kills} kills");
+        assert!(kills > 20, "{kills}");
     }
 }

@@ -64,6 +64,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Lose the power of recorded workloads, optimised: more often than the tests do
+    ///
+    /// `cargo xtask power -- --rounds 4`; `cargo xtask power -- --help` shows its options. Linux with glibc only.
+    Power {
+        /// Passed on to the campaign
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Check paths, links, format, lints, docs, dependencies and the wasm build; fails at the first step that fails
     Check {
         /// Do not fetch the advisory database, whose home is not a package registry; dependencies are then not checked
@@ -92,6 +100,7 @@ fn main() -> ExitCode {
         Command::Demo { release, args } => programs::demo(release, &args),
         Command::Bench { args } => programs::bench(&args),
         Command::Sim { args } => programs::sim(&args),
+        Command::Power { args } => programs::power(&args),
         Command::Test { only } => suites::run(only.as_deref().unwrap_or_default()),
         Command::Fuzz { target, executions, seconds } => {
             fuzz::fuzz(target.as_deref(), fuzz::Bounds { executions, seconds })

@@ -1,4 +1,4 @@
-//! The programs that xtask builds and runs for the user: the demo, the benchmarks and the simulator.
+//! The programs that xtask builds and runs for the user: the demo, the benchmarks, the simulator, the campaign of power losses.
 
 use std::process::Command;
 
@@ -27,6 +27,12 @@ pub fn bench(args: &[String]) -> Result {
 pub fn sim(args: &[String]) -> Result {
     let mut sim = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "sim"]);
     hand_over(sim.arg("--").args(args))
+}
+
+/// Builds the power-loss harness and runs its campaign.
+pub fn power(args: &[String]) -> Result {
+    let mut power = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "power"]);
+    hand_over(power.args(["--", "campaign"]).args(args))
 }
 
 /// Runs a program for the user: its exit code becomes ours.

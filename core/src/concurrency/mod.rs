@@ -17,8 +17,11 @@ mod turns;
 
 pub use bell::Bell;
 pub use closing::Closing;
+/// Seen by the models; the core itself never names it.
+#[cfg(feature = "testing")]
+pub use commit_queue::Turn;
 #[cfg(any(feature = "sqlite", feature = "testing", test))]
-pub use commit_queue::{Answer, CommitQueue, Place, Turn};
+pub use commit_queue::{Answer, CommitQueue, Place};
 #[cfg(any(feature = "sqlite", feature = "testing", test))]
 pub use door::{Door, Room, Shut};
 pub use rounds::{Crew, Rounds};

@@ -103,7 +103,7 @@ impl Engine {
             // A burst of writes goes in one push. Whatever is urgent cuts the wait short: the next turn sees what it is.
             let mut burst = self.environment.sleep(self.options.debounce);
             while let Either::Left(((), rest)) = select(Box::pin(runtime.bell.heard()), burst).await {
-                if runtime.bell.is_urgent() {
+                if runtime.bell.is_urgent() || self.turns.are_refused() {
                     return Some(Duration::ZERO);
                 }
                 burst = rest;

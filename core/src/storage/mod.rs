@@ -16,7 +16,7 @@ pub(crate) mod sqlite;
 
 pub use memory::MemoryStorage;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteOptions, SqliteStorage};
+pub use sqlite::{SqliteOptions, SqliteStorage, durable};
 
 /// The tables of a replica. A row's key is unique within its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,7 @@
 //! What can go wrong in a store, and what a client is told of it.
 
 use unisono::protocol::Problem;
+use unisono::storage::StorageError;
 
 /// Seconds after which a client may try again when the store is in trouble.
 const RETRY_AFTER: u64 = 5;
@@ -49,6 +50,16 @@ impl StoreError {
             Self::Io(_) => "storage_io",
             Self::Closed => "closed",
             Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<StorageError> for StoreError {
+    /// Of what the client's and the server's SQLite have in common.
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Full(text) => Self::Full(text),
+            other => Self::Io(other.to_string()),
         }
     }
 }

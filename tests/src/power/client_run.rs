@@ -1,12 +1,12 @@
 //! Records the client's workload and loses the power of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use unisono::storage::Durability;
 
 use super::child::{Fault, Recorded, record, scratch};
 use super::client_check;
-use super::disk::Disk;
+use super::disk::{Disk, Survival};
 use super::history::History;
 use super::losses::{Range, Tally, lose_power};
 use super::observed::Acknowledge;
@@ -37,10 +37,26 @@ impl Child {
     /// # Errors
     /// What keeps it from being run.
     pub fn run(self, program: &Path) -> Result<Recorded, String> {
-        let folder = scratch();
-        let place = folder.path().join("replica");
+        self.run_in(program, scratch().path())
+    }
+
+    fn run_in(self, program: &Path, folder: &Path) -> Result<Recorded, String> {
+        let place = place(folder);
         std::fs::create_dir(&place).map_err(|error| error.to_string())?;
         record(program, &self.arguments(&place), &place)
+    }
+
+    /// Runs it until its fault kills it, and holds what is really left to the promises. Returns whether the fault has struck.
+    ///
+    /// # Errors
+    /// The first promise that is broken; what keeps it from being run.
+    pub fn killed(self, program: &Path) -> Result<bool, String> {
+        let folder = scratch();
+        let recorded = self.run_in(program, folder.path())?;
+        let mut history = History::default();
+        recorded.marks().for_each(|mark| history.note(&mark));
+        client_check::check(&place(folder.path()), &history, self.durability, Survival::Kept)?;
+        Ok(!recorded.succeeded)
     }
 
     fn arguments(self, folder: &Path) -> Vec<String> {
@@ -59,6 +75,10 @@ impl Child {
         }
         arguments
     }
+}
+
+fn place(folder: &Path) -> PathBuf {
+    folder.join("replica")
 }
 
 /// Loses power at each moment of a record, and holds every image to what `promised` promises. Stops after `enough`

@@ -45,7 +45,12 @@ impl History {
                 self.possible.clear();
             }
             Mark::Accepted { ids } => self.accepted.extend(ids.iter().cloned()),
-            Mark::Failed { .. } | Mark::Refused { .. } | Mark::Struck | Mark::Step { .. } => {}
+            Mark::Failed { .. }
+            | Mark::Refused { .. }
+            | Mark::Asked { .. }
+            | Mark::Answered { .. }
+            | Mark::Struck
+            | Mark::Step { .. } => {}
         }
     }
 
@@ -82,6 +87,6 @@ impl History {
 }
 
 /// Whether no acknowledged write may be missing: `normal` promises that for a crash of the process alone.
-fn promises_all(durability: Durability, survival: Survival) -> bool {
+pub(super) fn promises_all(durability: Durability, survival: Survival) -> bool {
     durability == Durability::Full || survival == Survival::Kept
 }

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use unisono::model::{DeviceId, Scope};
+use unisono::protocol::{PushRequest, PushResponse};
 
 /// What a child says between its calls.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "mark", rename_all = "snake_case")]
 pub enum Mark {
     /// A commit that will make this state begins.
@@ -38,6 +40,22 @@ pub enum Mark {
         message: String,
         /// Which of its attempts this was.
         attempt: u32,
+    },
+    /// A push goes to the server.
+    Asked {
+        /// The push.
+        push: Box<PushRequest>,
+    },
+    /// The server has answered a push.
+    Answered {
+        /// Whose it was.
+        device: DeviceId,
+        /// Of which scope.
+        scope: Scope,
+        /// Which of the device's.
+        push_seq: u64,
+        /// The answer.
+        answer: Box<PushResponse>,
     },
     /// The fault that the child was given has struck.
     Struck,

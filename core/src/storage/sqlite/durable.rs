@@ -1,4 +1,6 @@
 //! What SQLite takes for durable and does not make so: names of files, and a log that somebody else has left behind.
+//!
+//! For every database in WAL mode, the server's too.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -12,7 +14,10 @@ use crate::storage::StorageError;
 ///
 /// SQLite does so too, with the first flush of a new log, but it does not look at the result: a commit would be acknowledged
 /// whose log a power loss can take away.
-pub(super) fn names(path: &Path) -> Result<(), StorageError> {
+///
+/// # Errors
+/// `storage_full`, `storage_unavailable`, `storage_io`.
+pub fn names(path: &Path) -> Result<(), StorageError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -40,8 +45,11 @@ fn flush(_folder: &Path) -> io::Result<()> {
 ///
 /// If a flush of it has failed before, the system may show bytes that are not on the medium, and take them for clean: later
 /// commits, and the pages that a checkpoint copies, would be built on a log that a power loss takes away. Written again
-/// they are flushed with the next flush.
-pub(super) fn log(path: &Path) -> Result<(), StorageError> {
+/// they are flushed with the next flush. Whoever calls this holds the database's lock, and no connection to it.
+///
+/// # Errors
+/// `storage_full`, `storage_unavailable`, `storage_io`.
+pub fn log(path: &Path) -> Result<(), StorageError> {
     let log = sibling(path, "-wal");
     let again = |bytes: Vec<u8>| {
         let mut file = OpenOptions::new().write(true).open(&log)?;

@@ -1,7 +1,7 @@
 //! SQLite: a replica in one file.
 
 mod checksum;
-mod durable;
+pub mod durable;
 mod error;
 mod inspect;
 mod lock;

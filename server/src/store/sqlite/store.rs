@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use unisono::environment::{SharedEnvironment, run_blocking};
 use unisono::model::value::hex;
 use unisono::platform::BoxFuture;
+use unisono::storage::durable;
 
 use super::connection::{open_reader, open_writer, store_error};
 use super::reads::ScopeHandle;
@@ -81,8 +82,15 @@ impl SqliteStore {
     }
 
     fn new(path: Option<PathBuf>, lock: Option<File>, options: &SqliteOptions) -> Result<Self, StoreError> {
+        if let Some(path) = &path {
+            durable::log(path)?;
+        }
         let mut connection = open_writer(path.as_deref(), options)?;
         schema::migrate(&mut connection)?;
+        if let Some(path) = &path {
+            // By now the log is there.
+            durable::names(path)?;
+        }
         let inner = Inner {
             path,
             writer: Writer::new(connection),
