@@ -1,7 +1,7 @@
 //! Unisono for Swift, Kotlin and Python.
 //!
 //! The crate holds the objects that the other languages call and the callbacks that they implement. It has no sync logic, and
-//! no data types: those are the core's (feature `uniffi` of `unisono`), so that each is written once.
+//! no data types but its own options: those are the core's (feature `uniffi` of `unisono`), so that each is written once.
 //!
 //! # Promises
 //! - **No caller's thread waits for a disk or a network.** Every `async` call runs on one runtime of this crate
