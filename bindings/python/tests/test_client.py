@@ -70,7 +70,7 @@ class Collections(ClientCase):
         await bob.sync_now()
         self.assertEqual(await bob.workspace("band").collection("samples").get("loop"), {"bpm": 90})
 
-    async def test_a_refused_event_is_parked_and_can_be_discarded(self) -> None:
+    async def test_a_scope_that_is_lost_keeps_its_events_and_says_why(self) -> None:
         client = await self.open()
         # No member of this workspace: its writes are kept, and told.
         await client.workspace("strangers").collection("samples").create("loop", {"bpm": 90})

@@ -1,11 +1,11 @@
 //! Unisono for Swift, Kotlin and Python.
 //!
 //! The crate holds the objects that the other languages call and the callbacks that they implement. It has no sync logic, and
-//! no data types: those are the core's (feature `uniffi` of `unisono`), so that each is written once.
+//! no data types but its own options: those are the core's (feature `uniffi` of `unisono`), so that each is written once.
 //!
 //! # Promises
 //! - **No caller's thread waits for a disk or a network.** Every `async` call runs on one runtime of this crate
-//!   ([`executor`]); the caller's executor only takes the result. Plain calls touch memory alone.
+//!   (`executor.rs`); the caller's executor only takes the result. Plain calls touch memory alone.
 //! - **Dropping a call cancels it.** What it had committed stays committed; a cancelled write was made entirely or not.
 //! - **The app's code is called on a thread of its own**, never inside one of the app's calls and never under a lock: a
 //!   callback may call the client, fail, or take its time.
