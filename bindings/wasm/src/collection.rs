@@ -1,7 +1,6 @@
 //! A collection: the calls that an app makes most.
 
 use serde::Deserialize;
-use unisono::client::Edit;
 use unisono::error::InvalidCode;
 use unisono::model::{EventId, OpKind};
 use wasm_bindgen::prelude::*;
@@ -59,7 +58,7 @@ impl Collection {
     pub async fn edit(&self, id: JsValue, ops: JsValue) -> Result<String> {
         let ops: Vec<EditOp> = serde_json::from_value(from_js(&ops)?)
             .map_err(|error| invalid(InvalidCode::EventShape, format!("not an edit: {error}")))?;
-        let edit = ops.into_iter().fold(self.0.edit(record_id(&id)?), applied);
+        let edit = ops.into_iter().fold(self.0.edit(record_id(&id)?), |edit, op| edit.op(op.path, op.kind));
         accepted(edit.commit().await)
     }
 
@@ -103,15 +102,4 @@ fn record_id(id: &JsValue) -> Result<String> {
 
 fn accepted(result: unisono::Result<EventId>) -> Result<String> {
     result.map(|id| id.to_string()).map_err(thrown)
-}
-
-fn applied(edit: Edit, EditOp { path, kind }: EditOp) -> Edit {
-    match kind {
-        OpKind::Set { value } => edit.set(path, value),
-        OpKind::Unset => edit.unset(path),
-        OpKind::Inc { by } => edit.increment(path, by),
-        OpKind::Add { values } => edit.add(path, values),
-        OpKind::Remove { values } => edit.remove(path, values),
-        OpKind::Text { edit: text } => edit.text(path, text),
-    }
 }

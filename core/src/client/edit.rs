@@ -19,7 +19,8 @@ impl Edit {
         Self { collection, id, ops: Vec::new() }
     }
 
-    fn op(mut self, path: impl Into<String>, kind: OpKind) -> Self {
+    /// Any operation, as the bindings hand it over.
+    pub fn op(mut self, path: impl Into<String>, kind: OpKind) -> Self {
         self.ops.push((path.into(), kind));
         self
     }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use serde_json::json;
-use unisono::client::Edit;
 use unisono::model::{OpKind, Value, parse_value, value};
 use unisono::query::Record;
 use unisono::storage::SqliteStorage;
@@ -102,7 +101,8 @@ async fn take(client: &Client, step: Step) -> Result<Value, Error> {
         Step::Create { collection, id, doc } => json!(in_collection(&collection).create(id, doc).await?),
         Step::Update { collection, id, patch } => json!(in_collection(&collection).update(id, patch).await?),
         Step::Edit { collection, id, ops } => {
-            json!(ops.into_iter().fold(in_collection(&collection).edit(id), apply).commit().await?)
+            let edit = in_collection(&collection).edit(id);
+            json!(ops.into_iter().fold(edit, |edit, op| edit.op(op.path, op.kind)).commit().await?)
         }
         Step::Delete { collection, id } => json!(in_collection(&collection).delete(id).await?),
         Step::Query { collection, options } => {
@@ -112,17 +112,6 @@ async fn take(client: &Client, step: Step) -> Result<Value, Error> {
         Step::Sync => json!(client.sync_now().await?),
         Step::Canonical { collection } => json!(canonical(&in_collection(&collection)).await?),
     })
-}
-
-fn apply(edit: Edit, Op { path, kind }: Op) -> Edit {
-    match kind {
-        OpKind::Set { value } => edit.set(path, value),
-        OpKind::Unset => edit.unset(path),
-        OpKind::Inc { by } => edit.increment(path, by),
-        OpKind::Add { values } => edit.add(path, values),
-        OpKind::Remove { values } => edit.remove(path, values),
-        OpKind::Text { edit: text } => edit.text(path, text),
-    }
 }
 
 async fn canonical(collection: &Collection) -> Result<String, Error> {
