@@ -66,8 +66,10 @@ async fn a_listener_may_fail_call_back_and_be_slow_and_hears_everything_in_order
     client.close().await.unwrap();
 }
 
+type Answer = fn(&TokenRequest) -> Result<(), CallbackError>;
+
 /// Fails, says no, or forgets the question.
-struct Source(Mutex<Vec<fn(&TokenRequest) -> Result<(), CallbackError>>>);
+struct Source(Mutex<Vec<Answer>>);
 
 impl TokenSource for Source {
     fn token_wanted(&self, request: Arc<TokenRequest>) -> Result<(), CallbackError> {
