@@ -88,7 +88,7 @@ fn debian() -> Result<PathBuf> {
         return fail("there is no `swift`, and only root of a Linux can build a Debian that has one");
     }
     eprintln!(
-        "\nBuilding a Debian {RELEASE} with Swift in the cache folder: some 2 GB and three minutes, once. Nothing is installed \
+        "\nBuilding a Debian {RELEASE} with Swift in the cache folder: some 3.5 GB and three minutes, once. Nothing is installed \
          outside of it."
     );
     let tools = workshop("swift")?.join("debootstrap");
