@@ -20,6 +20,7 @@ pub(super) async fn apply(
     batch: Batch,
     durability: Durability,
 ) -> Result<(), StorageError> {
+    let durability = if batch.durable { Durability::Full } else { durability };
     // All stores, whatever is written: transactions that have a store in common take effect in the order of their making.
     let stores = Table::ALL.iter().map(|table| table.name()).chain([CONTROL]);
     let transaction = connection.transaction(stores, Access::Write(durability))?;
