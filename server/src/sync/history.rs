@@ -32,8 +32,13 @@ pub(super) enum Standing {
 
 /// Compares `claims` with the scope's history.
 pub(super) fn standing(reads: &mut dyn ScopeReads, scope: &ScopeRow, claims: &Claims) -> Result<Standing, StoreError> {
-    let named = claims.epoch.as_deref().into_iter().chain(claims.cursor.as_ref().map(|token| token.epoch.as_str()));
-    if let Some(other) = named.into_iter().find(|epoch| *epoch != scope.epoch) {
+    let of = |token: &Option<Token>| token.as_ref().map(|token| token.epoch.clone());
+    let mut named: Vec<_> = claims.epoch.clone().into_iter().chain(of(&claims.cursor)).collect();
+    if named.is_empty() {
+        // A replica that lost what it had pulled: what it saw last is all that it can name.
+        named.extend(of(&claims.seen));
+    }
+    if let Some(other) = named.iter().find(|epoch| **epoch != scope.epoch) {
         let bound = shared_since(reads, other)?;
         let proven = proven(reads, scope, claims)?;
         let shared_revision = match (bound, proven) {
@@ -42,7 +47,7 @@ pub(super) fn standing(reads: &mut dyn ScopeReads, scope: &ScopeRow, claims: &Cl
         };
         return Ok(Standing::Replaced { shared_revision });
     }
-    // Evidence from an earlier history says nothing: its end was told already.
+    // Beside a newer claim, evidence from an earlier history says nothing: its end was told already.
     for token in claims.cursor.iter().chain(&claims.seen).filter(|token| token.epoch == scope.epoch) {
         if !is_known(reads, scope, token.at)? {
             let shared_revision = proven(reads, scope, claims)?.unwrap_or(0);

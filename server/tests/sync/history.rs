@@ -97,6 +97,17 @@ fn b17_only_what_a_receipt_proved_gives_the_restore_away() {
 }
 
 #[test]
+fn b17_what_a_replica_saw_last_names_its_history_where_it_has_no_cursor() {
+    let Restore { directory: _directory, world, mut device, .. } = restored(5, 4);
+    // Another device finds the restore out.
+    let problem = device.pull(&world).unwrap_err();
+    // The receipt of this one's push is all that it has: what it pulled after it was lost with the power.
+    let request = ChangesRequest { seen: device.seen.clone(), ..changes(Scope::User) };
+    let told = world.pull(&device.principal, request).unwrap_err();
+    assert_eq!((shared(&told), told.epoch), (shared(&problem), problem.epoch));
+}
+
+#[test]
 fn b17_a_restored_server_that_went_on_is_found_out_by_its_nonces() {
     let Restore { directory: _directory, world, mut device, before } = restored(20, 3);
     // Another client, which stands at the copy, writes first: the head passes the lost revisions.
