@@ -2,6 +2,7 @@
 //! offered again under its ids; nothing is lost, nothing counts twice (pitfall B17).
 
 use serde_json::json;
+use unisono::engine::EngineOptions;
 use unisono::model::Scope;
 use unisono::replica::rows::Outcome;
 use unisono::testing::{CallKind, Fault};
@@ -64,6 +65,29 @@ fn b17_what_the_backup_lacks_is_offered_again() {
     assert_ne!(epoch(&world, &a), before, "a new history");
     assert!(matches!(world.run(a.client.outcome(&unsent)).unwrap(), Some(Outcome::Applied { .. })), "under its id");
     assert_eq!(books.total(), 5 + 5 + 1 + 5);
+}
+
+#[test]
+fn b17_a_pull_that_is_cut_behind_its_first_page_keeps_what_a_receipt_has_proved() {
+    let mut world = World::on_disk(9);
+    let a = world.device("anna");
+    let paged = EngineOptions { pull_limit: 3, ..EngineOptions::default() };
+    let b = world.device_with("anna", move |builder| builder.engine_options(paged.clone()));
+    for number in 0..6 {
+        world.run(a.samples().create(format!("s{number}"), json!({"number": number}))).unwrap();
+    }
+    a.synced(&world);
+    let backup = world.server.backup();
+    let made = world.run(b.samples().create("late", json!({}))).unwrap();
+    b.network.script(CallKind::Changes, [Fault::none(), Fault::drop_request()]);
+    b.sync(&world).unwrap_err();
+    assert!(matches!(world.run(b.client.outcome(&made)).unwrap(), Some(Outcome::Applied { .. })));
+    world.server.restore(&backup);
+    for device in [&b, &b, &a] {
+        device.synced(&world);
+    }
+    assert_eq!(a.get(&world, "late"), Some(json!({})), "it was offered again");
+    world.assert_converged(&[&a, &b]);
 }
 
 #[test]

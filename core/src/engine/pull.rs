@@ -172,9 +172,10 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
         }
         if let Some(trailer) = &chunk.trailer {
             row.epoch = Some(trailer.epoch.clone());
-            row.seen = Some(trailer.cursor.clone());
             row.backup_revision = trailer.backup_revision;
             if !trailer.more {
+                // The end of an earlier page may be older than what a receipt has proved.
+                row.seen = Some(trailer.cursor.clone());
                 row.in_doubt = false;
                 row.consistent = true;
                 row.complete = true;
