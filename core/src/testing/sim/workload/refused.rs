@@ -76,8 +76,8 @@ impl Bad {
 
     fn code(self) -> InvalidCode {
         match self {
-            Self::EmptyId | Self::ReservedCollection => InvalidCode::Id,
-            Self::ReservedKey => InvalidCode::ReservedName,
+            Self::EmptyId => InvalidCode::Id,
+            Self::ReservedKey | Self::ReservedCollection => InvalidCode::ReservedName,
             Self::Pointer => InvalidCode::Pointer,
             Self::PointerIntoArray => InvalidCode::PointerIntoArray,
             Self::LongKey => InvalidCode::Key,
