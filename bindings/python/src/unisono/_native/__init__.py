@@ -12,22 +12,20 @@ for _kind in vars(unisono).values():
     if isinstance(_kind, type) and hasattr(_kind, "__dataclass_fields__"):
         _kind.__repr__ = _kind.__str__  # type: ignore[method-assign]
 
-from . import unisono_ffi as _ffi
 
-
-@_ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK
+@unisono_ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK
 def _answer(handle: int, poll_code: int) -> None:
     """Wakes the call that waits for an answer.
 
     In the place of the generated callback, which prints a traceback when a call is answered whose event loop has been closed
     meanwhile: nobody waits for that answer any more.
     """
-    loop, future = _ffi._UniffiContinuationHandleMap.remove(handle)
+    loop, future = unisono_ffi._UniffiContinuationHandleMap.remove(handle)
     try:
-        loop.call_soon_threadsafe(_ffi._uniffi_set_future_result, future, poll_code)
+        loop.call_soon_threadsafe(unisono_ffi._uniffi_set_future_result, future, poll_code)
     except RuntimeError:
         if not loop.is_closed():
             raise
 
 
-_ffi._uniffi_continuation_callback = _answer
+unisono_ffi._uniffi_continuation_callback = _answer
