@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::TransportError;
 use crate::model::{Revision, value};
-use crate::protocol::{ChangesRequest, PROTOCOL, Problem, PushResponse};
+use crate::protocol::{ChangesRequest, PROTOCOL, Problem, PushRequest, PushResponse};
 
 /// Where events are pushed, below the base path.
 pub const EVENTS_PATH: &str = "/sync/events";
@@ -58,6 +58,18 @@ pub fn percent_encode(text: &str, out: &mut String) {
             _ => drop(write!(out, "%{byte:02X}")),
         }
     }
+}
+
+/// The body of a push.
+///
+/// # Errors
+/// `invalid_request` if the push cannot be written down; nothing is sent then.
+pub fn push_body(request: &PushRequest) -> Result<Vec<u8>, TransportError> {
+    serde_json::to_vec(request).map_err(|error| {
+        TransportError::problem(
+            Problem::new(400, "invalid_request", "The request was not sent").detail(error.to_string()),
+        )
+    })
 }
 
 /// Reads the answer to a push.

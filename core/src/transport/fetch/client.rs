@@ -7,12 +7,12 @@ use web_sys::Url;
 use super::exchange::{Answer, Exchange};
 use crate::error::Error;
 use crate::platform::{BoxFuture, WebEnvironment};
-use crate::protocol::{ChangesRequest, NDJSON, Problem, PushRequest, PushResponse};
+use crate::protocol::{ChangesRequest, NDJSON, PushRequest, PushResponse};
 use crate::transport::address::{Address, Parts};
 use crate::transport::body::{FeedReader, bare_etag, is_media, read};
 use crate::transport::ndjson::FeedLimits;
 use crate::transport::pace::Pace;
-use crate::transport::wire::{EVENTS_PATH, changes_path, push_response};
+use crate::transport::wire::{EVENTS_PATH, changes_path, push_body, push_response};
 use crate::transport::{ChangeReader, Method, RequestContext, Response, Transport, TransportError};
 
 const JSON: &str = "application/json";
@@ -102,11 +102,7 @@ impl FetchTransport {
     }
 
     async fn send_push(&self, context: &RequestContext, request: &PushRequest) -> Result<PushResponse, TransportError> {
-        let body = serde_json::to_vec(request).map_err(|error| {
-            TransportError::problem(
-                Problem::new(400, "invalid_request", "The request was not sent").detail(error.to_string()),
-            )
-        })?;
+        let body = push_body(request)?;
         let mut pace = self.pace(context);
         let mut answer = self.exchange(context, "POST", EVENTS_PATH, JSON, Some(body), &mut pace).await?;
         push_response(&read(&mut answer.body, self.options.max_response_bytes, &mut pace).await?)

@@ -16,7 +16,7 @@ use crate::protocol::{ChangesRequest, NDJSON, PROTOCOL_HEADER, Problem, PushRequ
 use crate::transport::address::Address;
 use crate::transport::body::{FeedReader, bare_etag, is_media, read};
 use crate::transport::pace::Pace;
-use crate::transport::wire::{EVENTS_PATH, changes_path, protocol_versions, push_response};
+use crate::transport::wire::{EVENTS_PATH, changes_path, protocol_versions, push_body, push_response};
 use crate::transport::{ChangeReader, Method, RequestContext, Response, Transport, TransportError};
 
 const JSON: &str = "application/json";
@@ -151,11 +151,7 @@ impl HttpTransport {
     }
 
     async fn send_push(&self, context: &RequestContext, request: &PushRequest) -> Result<PushResponse, TransportError> {
-        let body = serde_json::to_vec(request).map_err(|error| {
-            TransportError::problem(
-                Problem::new(400, "invalid_request", "The request was not sent").detail(error.to_string()),
-            )
-        })?;
+        let body = push_body(request)?;
         let mut pace = Pace::start(&TokioEnvironment, self.deadline(context));
         let mut response =
             self.exchange(context, reqwest::Method::POST, EVENTS_PATH, JSON, Some(body), &mut pace).await?;
