@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use unisono_tests::power::child::{Fault, FaultKind};
+use unisono_tests::power::calls::every_call_fails;
+use unisono_tests::power::child::FaultKind;
 use unisono_tests::power::losses::Range;
-use unisono_tests::power::marks::Mark;
 use unisono_tests::power::recovery::Damaged;
 
 /// The program whose children are recorded.
@@ -29,20 +29,8 @@ fn b36_a_recovery_that_meets_a_full_disk_or_a_failing_flush_at_any_call_can_be_d
     for (kind, sticky) in
         [(FaultKind::Full, false), (FaultKind::Full, true), (FaultKind::Sync, false), (FaultKind::Sync, true)]
     {
-        for at in 0.. {
-            let recorded = damaged.recorded(Path::new(POWER), Some(Fault { kind, sticky, at })).unwrap();
-            assert!(recorded.succeeded, "{kind:?} at {at}, sticky {sticky}: {}", recorded.complaint);
-            if kind == FaultKind::Sync {
-                // What a failed flush leaves unsure stays so whatever is flushed later.
-                let range = Range { rounds: 1, seed: at, part: 0, parts: 7 };
-                let tally = damaged.losses(&recorded.operations, range, 5);
-                assert!(tally.violations.is_empty(), "{kind:?} at {at}, sticky {sticky}: {:#?}", tally.violations);
-            }
-            if !recorded.marks().any(|mark| mark == Mark::Struck) {
-                println!("{kind:?}, sticky {sticky}: {at} calls");
-                assert!(at > 5, "{at}");
-                break;
-            }
-        }
+        let run = |fault| damaged.recorded(Path::new(POWER), Some(fault));
+        let calls = every_call_fails((kind, sticky), run, 7, |operations, range| damaged.losses(operations, range, 5));
+        assert!(calls.count > 5, "{}", calls.count);
     }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use unisono::storage::Durability;
 use unisono_tests::power::Operation;
-use unisono_tests::power::child::{Fault, FaultKind};
+use unisono_tests::power::calls::{every_call_fails, kill_at_calls};
+use unisono_tests::power::child::FaultKind;
 use unisono_tests::power::losses::Range;
-use unisono_tests::power::marks::Mark;
 use unisono_tests::power::server_run::{Server, losses};
 
 /// Calls between two at which a child is really killed; the images are of every call.
@@ -72,38 +72,20 @@ fn the_harness_catches_a_server_that_survives_crashes_only_but_promises_more() {
     assert!(first.after < 1_000, "{first}");
 }
 
-/// Lets each call of the short workload fail that can fail so, once or until it is lifted; the child keeps its promises in
-/// one process. Returns how often a step was refused, by code.
-fn every_call_fails(kind: FaultKind, sticky: bool) -> BTreeMap<String, u64> {
-    let mut refusals = BTreeMap::new();
-    for at in 0.. {
-        let server = Server { long: false, fault: Some(Fault { kind, sticky, at }), ..Server::sound(Durability::Full) };
-        let recorded = server.run(Path::new(POWER)).unwrap();
-        assert!(recorded.succeeded, "{kind:?} at {at}, sticky {sticky}: {}", recorded.complaint);
-        for mark in recorded.marks() {
-            if let Mark::Refused { code, .. } = mark {
-                *refusals.entry(code).or_default() += 1;
-            }
-        }
-        if !recorded.struck {
-            println!("{kind:?}, sticky {sticky}: {at} calls, refusals {refusals:?}");
-            assert!(at > 20, "{at}");
-            return refusals;
-        }
-        if kind == FaultKind::Sync {
-            // What a failed flush leaves unsure stays so whatever is flushed later.
-            let range = Range { rounds: 1, seed: at, part: 0, parts: 17 };
-            let tally = losses(&recorded.operations, Durability::Full, range, 5);
-            assert!(tally.violations.is_empty(), "{kind:?} at {at}, sticky {sticky}: {:#?}", tally.violations);
-        }
-    }
-    unreachable!("the workload ends")
+/// The short workload, each call of which fails. Returns how often a step was refused, by code.
+fn refusals(kind: FaultKind, sticky: bool) -> BTreeMap<String, u64> {
+    let run =
+        |fault| Server { long: false, fault: Some(fault), ..Server::sound(Durability::Full) }.run(Path::new(POWER));
+    let calls =
+        every_call_fails((kind, sticky), run, 17, |operations, range| losses(operations, Durability::Full, range, 5));
+    assert!(calls.count > 20, "{}", calls.count);
+    calls.refusals
 }
 
 #[test]
 fn b36_at_every_call_of_the_server_a_full_disk_is_typed_and_work_goes_on_in_the_same_process() {
     for sticky in [false, true] {
-        let refusals = every_call_fails(FaultKind::Full, sticky);
+        let refusals = refusals(FaultKind::Full, sticky);
         // Where a file cannot be made, SQLite does not say why.
         assert_eq!(refusals.keys().collect::<Vec<_>>(), ["storage_full", "storage_io"]);
     }
@@ -112,7 +94,7 @@ fn b36_at_every_call_of_the_server_a_full_disk_is_typed_and_work_goes_on_in_the_
 #[test]
 fn b34_a_flush_of_the_server_that_fails_is_never_answered_and_work_goes_on_in_the_same_process() {
     for sticky in [false, true] {
-        let refusals = every_call_fails(FaultKind::Sync, sticky);
+        let refusals = refusals(FaultKind::Sync, sticky);
         assert_eq!(refusals.keys().collect::<Vec<_>>(), ["storage_io"]);
     }
 }
@@ -120,19 +102,9 @@ fn b34_a_flush_of_the_server_that_fails_is_never_answered_and_work_goes_on_in_th
 #[test]
 fn b34_a_server_that_is_killed_at_any_call_loses_nothing_that_was_promised() {
     for durability in [Durability::Full, Durability::Normal] {
-        let mut kills = 0;
-        for at in (0..).step_by(KILL_STEP) {
-            let victim = Server {
-                long: false,
-                fault: Some(Fault { kind: FaultKind::Kill, sticky: false, at }),
-                ..Server::sound(durability)
-            };
-            if !victim.killed(Path::new(POWER)).unwrap_or_else(|what| panic!("{durability:?}, killed at {at}: {what}"))
-            {
-                break;
-            }
-            kills += 1;
-        }
+        let kills = kill_at_calls(KILL_STEP, |fault| {
+            Server { long: false, fault: Some(fault), ..Server::sound(durability) }.killed(Path::new(POWER))
+        });
         println!("{durability:?}: {kills} kills");
         assert!(kills > 20, "{kills}");
     }

@@ -5,6 +5,7 @@
 //! makes the images, and [`client_check`] and [`server_check`] hold each to the promises of `docs/promises.md`. The shim also lets chosen calls
 //! fail, so that a child meets a full disk or a failing flush at each of its calls.
 
+pub mod calls;
 pub mod child;
 pub mod client_check;
 pub mod client_run;
