@@ -280,3 +280,22 @@ fn i6_what_was_pushed_to_the_restored_server_shows_once_while_it_is_offered_agai
         settle(&world, &books, &[&a, &b]);
     }
 }
+
+#[test]
+fn i6_a_history_that_comes_back_shows_once_what_it_held() {
+    let (mut world, a, b, mut books) = counting(10);
+    let before = world.server.backup();
+    books.count(&world, &a, 4);
+    a.synced(&world);
+    let after = world.server.backup();
+    // Without the count: it is offered again, in another push.
+    world.server.restore(&before);
+    a.synced(&world);
+    // With it, under the number of the first push; the second is not there.
+    world.server.restore(&after);
+    a.push_faults([Fault::drop_request()]);
+    a.sync(&world).unwrap_err();
+    assert_eq!(a.client.status().pending, 1, "offered once more, and not yet answered");
+    books.check(&world, &[&a, &b]);
+    settle(&world, &books, &[&a, &b]);
+}

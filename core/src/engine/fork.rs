@@ -6,6 +6,7 @@ use super::runtime::Engine;
 use crate::error::Result;
 use crate::model::{DeviceId, Scope};
 use crate::replica::Txn;
+use crate::replica::lineage::{Lineage, Sendings};
 
 /// Entries that are read at a time.
 const PAGE: usize = 512;
@@ -22,7 +23,7 @@ impl Engine {
 pub(crate) async fn take_new_device(txn: &mut Txn) -> Result<()> {
     for scope in scopes(txn).await? {
         let row = txn.scope_mut(&scope).await?;
-        row.push_seq = 0;
+        (row.push_seq, row.lineage) = (0, Lineage::default());
         row.in_doubt = false;
         let in_flight = row.in_flight.take().map(|push| push.positions).unwrap_or_default();
         disown(txn, &scope, &in_flight).await?;
@@ -42,11 +43,11 @@ async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<()> {
         from = last + 1;
         for (position, entry) in page {
             let sent = in_flight.contains(&position);
-            if (sent || entry.sent.is_some())
+            if (sent || !entry.sent.is_empty())
                 && let Some(entry) = txn.entry_mut(scope, position).await?
             {
                 entry.frozen |= sent;
-                entry.sent = None;
+                entry.sent = Sendings::default();
                 entry.uncertain = true;
             }
         }

@@ -106,7 +106,7 @@ async fn release_in_flight(txn: &mut Txn, scope: &Scope) -> Result<()> {
     for position in in_flight.positions {
         if let Some(entry) = txn.entry_mut(scope, position).await? {
             entry.frozen = true;
-            entry.sent = Some(in_flight.push_seq);
+            entry.sent.add(in_flight.push_seq);
         }
     }
     Ok(())
@@ -147,8 +147,8 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
         after = last.key.clone();
         for row in rows {
             let settled: SettledRow = decode(&row.value)?;
-            let sent = settled.push_of(&txn.replica().device);
-            let SettledRow { position, mut event, .. } = settled;
+            let position = settled.position;
+            let (mut event, sent) = settled.sent_by(&txn.replica().device);
             lower(&mut event, shared);
             let bytes = crate::replica::encode(&event).len() as u64;
             let (id, key) = (event.id.clone(), event.key());
@@ -157,7 +157,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 event,
                 bytes,
                 frozen: true,
-                // The new history may hold it too: whatever this device pushed after the restore.
+                // The new history may hold it too: the device may have pushed to it already.
                 sent,
                 uncertain: false,
                 // The generation that is read holds its effect.
@@ -188,17 +188,14 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
 }
 
 /// Puts the finished generation in the place of the one that is read: all unsettled events are laid over it anew, but for
-/// those whose push, up to `included`, it contains.
+/// those of which its history, up to push `included`, holds the effect.
 pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<()> {
     let row = txn.scope_mut(scope).await?;
     let Some(building) = row.building.take() else { return Ok(()) };
     row.retired.insert(row.generation);
     row.generation = building.generation;
     row.cursor = building.cursor;
-    // Of the pushes that a lost history had answered or may have heard, the new one holds these or never will: no push was
-    // sent while it was read, and an old one that is still on its way names the lost history. Later numbers must not seem to
-    // say more.
-    let new_history = building.shared_revision.is_some();
+    let lineage = row.lineage.clone();
 
     let mut lanes: BTreeMap<RecordKey, Vec<u64>> = BTreeMap::new();
     let mut from = 0;
@@ -208,12 +205,9 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         from = last + 1;
         for (position, entry) in page {
             lanes.entry(entry.event.key()).or_default().push(position);
-            let absorbed = entry.settled.is_some() || entry.is_contained(included);
+            let absorbed = entry.settled.is_some() || entry.sent.are_held(&lineage, included);
             if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
-                if new_history && !absorbed {
-                    entry.sent = None;
-                }
             }
         }
     }

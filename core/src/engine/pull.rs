@@ -13,6 +13,7 @@ use crate::protocol::ChangesRequest;
 use crate::queue::{Confirmed, confirm, finish_settled};
 use crate::replica::Txn;
 use crate::replica::keys::Generation;
+use crate::replica::lineage::Lineage;
 use crate::transport::{Chunk, TransportError};
 
 /// Changes that are gathered into one commit, so that a first sync does not pay for one per chunk.
@@ -176,7 +177,11 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
             if !trailer.more {
                 // The end of an earlier page may be older than what a receipt has proved.
                 row.seen = Some(trailer.cursor.clone());
-                row.in_doubt = false;
+                // None was sent since: of a push that was given up, and of those that a lost history held, this history
+                // holds what it holds now. (One that is still on its way to it names that lost history.)
+                if building.is_some() || std::mem::take(&mut row.in_doubt) {
+                    row.lineage.follow(row.push_seq, trailer.included);
+                }
                 row.consistent = true;
                 row.complete = true;
                 row.known_revision = trailer.revision;
@@ -203,16 +208,17 @@ fn receive_stamp(txn: &mut Txn, stamp: &crate::clock::Stamp) {
 /// Which of the unsettled events a chunk's records contain already.
 struct Included {
     push_seq: u64,
+    lineage: Lineage,
     /// The push in flight, if the chunk was read after it took effect.
     positions: Vec<u64>,
 }
 
 impl Included {
     async fn of(txn: &mut Txn, scope: &Scope, push_seq: u64) -> Result<Self> {
-        let in_flight = txn.scope(scope).await?.in_flight.as_ref();
-        let positions =
-            in_flight.filter(|push| push.push_seq <= push_seq).map(|push| push.positions.clone()).unwrap_or_default();
-        Ok(Self { push_seq, positions })
+        let row = txn.scope(scope).await?;
+        let in_flight = row.in_flight.as_ref().filter(|push| push.push_seq <= push_seq);
+        let positions = in_flight.map(|push| push.positions.clone()).unwrap_or_default();
+        Ok(Self { push_seq, lineage: row.lineage.clone(), positions })
     }
 
     /// Takes those events out of the record's overlay, so that no effect shows twice; they stay unsettled until their
@@ -222,7 +228,7 @@ impl Included {
         txn.load_entries(scope, &pending).await?;
         for position in pending {
             let Some(entry) = txn.entry(scope, position).await? else { continue };
-            let contained = entry.is_contained(self.push_seq) || self.positions.contains(&position);
+            let contained = entry.sent.are_held(&self.lineage, self.push_seq) || self.positions.contains(&position);
             if contained
                 && !entry.absorbed
                 && let Some(entry) = txn.entry_mut(scope, position).await?

@@ -170,7 +170,7 @@ async fn accept_one(
                 event,
                 bytes,
                 frozen: false,
-                sent: None,
+                sent: Default::default(),
                 uncertain: false,
                 absorbed: false,
                 settled: None,

@@ -80,12 +80,13 @@ pub(super) async fn replace(
     edit: &(dyn Fn(SyncEvent) -> SyncEvent + Send + Sync),
 ) -> Result<EventId> {
     let (scope, positions) = parked_unit(txn, id).await?;
-    let generation = txn.scope(&scope).await?.generation;
+    let row = txn.scope(&scope).await?;
+    let (generation, lineage) = (row.generation, row.lineage.clone());
     let new_id = EventId::generate(&**txn.environment());
     for position in positions {
         let Some(mut entry) = txn.entry(&scope, position).await?.cloned() else { continue };
         let old = entry.event.clone();
-        if entry.may_be_held() {
+        if entry.may_be_held(&lineage) {
             // Under a new id it could take effect a second time.
             let why = "the server may hold it, or another of its group: retry it, or discard it";
             return Err(Error::Event { id: id.clone(), why });

@@ -30,7 +30,7 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     let Some(in_flight) = row.in_flight.take() else { return Ok(Settlement::default()) };
     row.seen = Some(response.head.clone());
     row.epoch = Some(response.epoch.clone());
-    let generation = row.generation;
+    let (generation, lineage) = (row.generation, row.lineage.clone());
 
     txn.load_entries(scope, &in_flight.positions).await?;
     let mut by_id = BTreeMap::new();
@@ -56,7 +56,8 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         }
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
         // Of an effect that it holds, the server would have given the receipt.
-        (entry.uncertain, entry.sent) = (false, None);
+        entry.uncertain = false;
+        entry.sent.remove_held(&lineage, in_flight.push_seq);
         let event = entry.event.clone();
         let for_good = match receipt.status {
             ReceiptStatus::Skipped => {
@@ -74,7 +75,7 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     for position in by_id.into_values() {
         if let Some(entry) = txn.entry_mut(scope, position).await? {
             entry.frozen = true;
-            entry.sent = Some(in_flight.push_seq);
+            entry.sent.add(in_flight.push_seq);
         }
     }
     // What a receipt could not tell is pulled: the feed must not be left beyond it.
@@ -105,13 +106,15 @@ pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking
     let row = txn.scope_mut(scope).await?;
     let Some(in_flight) = row.in_flight.take() else { return Ok(()) };
     row.in_doubt |= judges == (Judges::ThisSending { resent: true });
+    let lineage = row.lineage.clone();
     for position in in_flight.positions {
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
         entry.frozen = true;
         if judges == (Judges::ThisSending { resent: true }) {
-            (entry.uncertain, entry.sent) = (true, Some(in_flight.push_seq));
+            entry.uncertain = true;
+            entry.sent.add(in_flight.push_seq);
         }
-        let doubt = judges != Judges::ThePush && entry.may_be_held();
+        let doubt = judges != Judges::ThePush && entry.may_be_held(&lineage);
         let event = entry.event.clone();
         if let Some(parking) = parking {
             let parking = if doubt { Parking::uncertain(parking) } else { parking.clone() };
@@ -180,7 +183,8 @@ async fn settle_one(
     receipt: &Receipt,
 ) -> Result<bool> {
     let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(true) };
-    (entry.sent, entry.uncertain) = (Some(push_seq), false);
+    entry.sent.add(push_seq);
+    entry.uncertain = false;
     let key = entry.event.key();
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
@@ -291,7 +295,7 @@ async fn finish(
 ) -> Result<()> {
     let key = entry.event.key();
     let revision: Revision = receipt.revision.unwrap_or(0);
-    let kept = SettledRow::encode(position, &entry.event, &txn.replica().device, entry.sent);
+    let kept = SettledRow::encode(position, &entry.event, &txn.replica().device, &entry.sent);
     txn.set_raw(keys::settled(scope, revision), Some(kept));
     txn.replica_mut().left_queue(entry);
     settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });

@@ -6,6 +6,7 @@ mod round;
 mod txn;
 
 pub mod keys;
+pub mod lineage;
 pub mod rows;
 
 pub use notice::{Notice, Notices};

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::keys::Generation;
+use super::lineage::{Lineage, Sendings};
 use crate::clock::{ClockState, Stamp};
 use crate::model::{
     Author, DeviceId, DigestSum, EventId, GroupId, Pointer, Receipt, RecordKey, Revision, Scope, SyncAction, SyncEvent,
@@ -99,6 +100,9 @@ pub struct ScopeRow {
     /// The last push_seq used.
     #[serde(default, deserialize_with = "counter")]
     pub push_seq: u64,
+    /// Which pushes followed which.
+    #[serde(default, skip_serializing_if = "Lineage::is_straight")]
+    pub lineage: Lineage,
     /// The push whose receipts are missing: its events are frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
@@ -206,9 +210,9 @@ pub struct QueueEntry {
     /// The content may have been sent and never changes again.
     #[serde(default, skip_serializing_if = "is_false")]
     pub frozen: bool,
-    /// The last push that carried it without an answer; the server may hold its effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sent: Option<u64>,
+    /// The pushes that carried it: a history that holds one of them may hold its effect.
+    #[serde(default, skip_serializing_if = "Sendings::is_empty")]
+    pub sent: Sendings,
     /// A sending of it had no answer and was given up: the server may hold its effect, under its id.
     #[serde(default, skip_serializing_if = "is_false")]
     pub uncertain: bool,
@@ -232,17 +236,10 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl QueueEntry {
-    /// Whether a state that holds the effects of this device's pushes up to `included` holds its effect.
-    #[must_use]
-    pub fn is_contained(&self, included: u64) -> bool {
-        // Of a push that was given up, a later number says nothing: the one after it may have taken effect without it.
-        self.sent.is_some_and(|sent| if self.uncertain { sent == included } else { sent <= included })
-    }
-
     /// Whether the server may hold its effect although no receipt came.
     #[must_use]
-    pub fn may_be_held(&self) -> bool {
-        self.uncertain || self.absorbed || self.sent.is_some()
+    pub fn may_be_held(&self, lineage: &Lineage) -> bool {
+        self.uncertain || self.absorbed || self.sent.are_held_now(lineage)
     }
 
     /// Whether the view holds the event's operations on top of the confirmed state.
@@ -372,10 +369,10 @@ pub struct SettledRow {
     pub position: u64,
     /// The event, as it was sent.
     pub event: SyncEvent,
-    /// The push whose answer settled it: a history whose `included` is no lower has it.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "push_seq")]
-    pub push: Option<u64>,
-    /// The device that made that push, where it is not the one that stamped the event.
+    /// The pushes that carried it.
+    #[serde(default, skip_serializing_if = "Sendings::is_empty")]
+    pub sent: Sendings,
+    /// The device that made these pushes, where it is not the one that stamped the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed_by: Option<DeviceId>,
 }
@@ -383,25 +380,26 @@ pub struct SettledRow {
 impl SettledRow {
     /// The row's stored form, of an event that `device` pushed and that need not be copied for it.
     #[must_use]
-    pub fn encode(position: u64, event: &SyncEvent, device: &DeviceId, push: Option<u64>) -> Vec<u8> {
+    pub fn encode(position: u64, event: &SyncEvent, device: &DeviceId, sent: &Sendings) -> Vec<u8> {
         #[derive(Serialize)]
         struct Borrowed<'e> {
             position: u64,
             event: &'e SyncEvent,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            push: Option<u64>,
+            #[serde(skip_serializing_if = "Sendings::is_empty")]
+            sent: &'e Sendings,
             #[serde(skip_serializing_if = "Option::is_none")]
             pushed_by: Option<&'e DeviceId>,
         }
-        let pushed_by = push.and((*device != event.stamp.device).then_some(device));
-        super::encode(&Borrowed { position, event, push, pushed_by })
+        let pushed_by = (!sent.is_empty() && *device != event.stamp.device).then_some(device);
+        super::encode(&Borrowed { position, event, sent, pushed_by })
     }
 
-    /// The push that carried it, if it was one of `device`: the numbers of another say nothing.
+    /// The event, and the pushes that carried it if they were `device`'s: the numbers of another say nothing.
     #[must_use]
-    pub fn push_of(&self, device: &DeviceId) -> Option<u64> {
+    pub fn sent_by(self, device: &DeviceId) -> (SyncEvent, Sendings) {
         let by = self.pushed_by.as_ref().unwrap_or(&self.event.stamp.device);
-        self.push.filter(|_| by == device)
+        let sent = if by == device { self.sent } else { Sendings::default() };
+        (self.event, sent)
     }
 }
 
@@ -488,10 +486,6 @@ fn counter<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::
     if count <= MAX_COUNTER { Ok(count) } else { Err(serde::de::Error::custom("a counter beyond 2^53")) }
 }
 
-fn push_seq<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    counter(deserializer).map(Some)
-}
-
 /// Tells "absent" from "null" in JSON.
 mod nullable {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -545,7 +539,7 @@ mod tests {
         assert_eq!(replica.clock.received, (6, 2));
         form::<ScopeRow>(json!({
             "epoch": "e1", "cursor": "c", "seen": "s", "generation": 2,
-            "building": {"generation": 3, "cursor": "b", "shared_revision": 5}, "retired": [1], "push_seq": 8,
+            "building": {"generation": 3, "cursor": "b", "shared_revision": 5}, "retired": [1], "push_seq": 8, "lineage": [[3, 1], [7, 4]],
             "in_flight": {"push_seq": 8, "positions": [4, 5]}, "in_doubt": true, "consistent": true, "complete": true,
             "known_revision": 44, "lost": false, "backup_revision": 40, "repaired": {"17": 1000},
         }));
@@ -558,23 +552,23 @@ mod tests {
         let confirmed: RecordRow = form(json!({"r": 4, "d": {"bpm": 1}}));
         assert_eq!(confirmed.view(), Some(&json!({"bpm": 1})));
         form::<QueueEntry>(json!({
-            "event": event(), "bytes": 99, "frozen": true, "sent": 8, "absorbed": true,
+            "event": event(), "bytes": 99, "frozen": true, "sent": [2, 8], "absorbed": true,
             "settled": {"id": "0193-e", "status": "applied", "revision": 5, "previous": 4},
             "parked": {"code": "quota", "message": "full", "because": "0193-d"},
             "before": {"leaves": {"/bpm": 120, "/note": null}, "absent": ["/x"], "doc": {"bpm": 1}},
         }));
         form::<SettledRow>(json!({"position": 4, "event": event()}));
         for by in ["dev-a", "dev-b"] {
-            let mut stored = json!({"position": 4, "event": event(), "push": 7});
+            let mut stored = json!({"position": 4, "event": event(), "sent": [7]});
             if by == "dev-b" {
                 stored["pushed_by"] = json!(by);
             }
             let settled: SettledRow = form(stored);
             let device = DeviceId::new(by).unwrap();
-            let encoded = SettledRow::encode(settled.position, &settled.event, &device, Some(7));
+            let encoded = SettledRow::encode(settled.position, &settled.event, &device, &settled.sent);
             assert_eq!(crate::replica::decode::<SettledRow>(&encoded).unwrap(), settled);
-            assert_eq!(settled.push_of(&device), Some(7));
-            assert_eq!(settled.push_of(&DeviceId::new("dev-c").unwrap()), None);
+            assert!(settled.clone().sent_by(&DeviceId::new("dev-c").unwrap()).1.is_empty());
+            assert_eq!(settled.clone().sent_by(&device), (settled.event, settled.sent));
         }
         let key = json!({"collection": "samples", "record": "kick"});
         for state in [
