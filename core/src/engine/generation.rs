@@ -13,8 +13,6 @@ use crate::storage::{RowKey, Scan, Table};
 
 /// Rows that are read at a time.
 const PAGE: usize = 512;
-/// Settled events that one commit forgets.
-const PRUNE: usize = 2_000;
 
 impl Engine {
     /// Follows the server to a new history. Events that it had recorded above the last common revision are queued again,
@@ -182,7 +180,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 key: key.clone(),
                 outcome: state.clone(),
             });
-            txn.set_outcome(&id, OutcomeRow { scope: scope.clone(), key, state });
+            txn.set_outcome(&id, OutcomeRow { scope: scope.clone(), key, state, known: 0 });
         }
     }
 }
@@ -216,15 +214,5 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
         finish_settled(txn, scope, building.generation, &key, Revision::MAX).await?;
     }
     txn.notify(|| Notice::Reset { scope: scope.clone() });
-    Ok(())
-}
-
-/// Forgets settled events that the server's backups are sure to hold.
-pub(super) async fn prune_settled(txn: &mut Txn, scope: &Scope, backup: Revision) -> Result<()> {
-    let mut scan = Scan::prefix(Table::Settled, &keys::settled_prefix(scope)).limit(PRUNE);
-    scan.upper = std::ops::Bound::Included(keys::settled(scope, backup).key);
-    for row in txn.scan_stored(scan).await? {
-        txn.set_raw(RowKey { table: Table::Settled, key: row.key }, None);
-    }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod clock;
 mod credentials;
 mod digest;
 mod doctor;
+mod forget;
 mod fork;
 mod generation;
 mod pull;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::forget::prune_settled;
 use super::generation::swap;
 use super::runtime::{Engine, ScopeRuntime};
 use super::session::SyncReport;
@@ -192,7 +193,7 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
             if let Some(stamp) = &trailer.hlc {
                 receive_stamp(txn, stamp);
             }
-            super::generation::prune_settled(txn, scope, trailer.backup_revision).await?;
+            prune_settled(txn, scope, trailer.backup_revision).await?;
         }
     }
     Ok(pulled)

@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use super::backoff::Backoff;
 use super::credentials::Tokens;
+use super::forget::Swept;
 use super::status::{Progress, ScopeStatus, Status, SyncState};
 use crate::concurrency::{Bell, Turns};
 use crate::environment::SharedEnvironment;
@@ -63,6 +64,8 @@ pub struct Engine {
     pub(super) no_network: AtomicBool,
     /// One sync at a time of each scope; none once the engine is stopped.
     pub(super) turns: Turns<Scope>,
+    /// Which outcomes were looked at for their age.
+    pub(super) swept: Swept,
 }
 
 /// What is remembered of a scope between syncs; nothing here is authoritative.
@@ -137,6 +140,7 @@ impl Engine {
             paused: AtomicBool::new(false),
             no_network: AtomicBool::new(false),
             turns: Turns::default(),
+            swept: Swept::default(),
         }
     }
 

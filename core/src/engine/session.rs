@@ -131,7 +131,7 @@ impl Engine {
             if building || self.queue.has_sendable(scope).await? {
                 continue;
             }
-            return Ok(());
+            return self.forget_outcomes().await;
         }
     }
 

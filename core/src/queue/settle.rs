@@ -163,7 +163,7 @@ pub(super) async fn park(
             txn.replica_mut().parked_events += 1;
         }
     }
-    settle_outcome(txn, scope, &event.id, &event.key(), Outcome::Parked { position });
+    settle_outcome(txn, scope, &event.id, &event.key(), Outcome::Parked { position }).await?;
     Ok(())
 }
 
@@ -298,7 +298,7 @@ async fn finish(
     let kept = SettledRow::encode(position, &entry.event, &txn.replica().device, &entry.sent);
     txn.set_raw(keys::settled(scope, revision), Some(kept));
     txn.replica_mut().left_queue(entry);
-    settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
+    settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) }).await?;
     forget(txn, scope, generation, &key, position).await
 }
 

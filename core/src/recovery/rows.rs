@@ -49,7 +49,7 @@ impl Found {
             Kind::Scope => drop(self.scopes.insert(keys::scope_of(&key)?, read(value)?)),
             Kind::Event => drop(self.events.insert(numbered(&key)?, read(value)?)),
             Kind::Outcome => {
-                drop(self.outcomes.insert(EventId::new(std::str::from_utf8(&key).ok()?).ok()?, read(value)?));
+                drop(self.outcomes.insert(keys::outcome_id_of(&key)?, read(value)?));
             }
             Kind::Settled => {
                 let (scope, _) = numbered(&key)?;

@@ -90,6 +90,12 @@ pub fn outcome(id: &EventId) -> RowKey {
     RowKey { table: Table::Outcome, key: id.as_str().as_bytes().to_vec() }
 }
 
+/// The event of an outcome's key.
+#[must_use]
+pub fn outcome_id_of(key: &[u8]) -> Option<EventId> {
+    EventId::new(std::str::from_utf8(key).ok()?).ok()
+}
+
 /// All settled events of a scope that are still kept, by revision.
 #[must_use]
 pub fn settled_prefix(scope: &Scope) -> Vec<u8> {

@@ -235,6 +235,11 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl QueueEntry {
     /// Whether the server may hold its effect although no receipt came.
     #[must_use]
@@ -328,6 +333,22 @@ pub struct OutcomeRow {
     /// What became of it.
     #[serde(flatten)]
     pub state: Outcome,
+    /// Of an event that left the queue unsent: the newest revision that the replica knew then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub known: Revision,
+}
+
+impl OutcomeRow {
+    /// Whether it is older than what the server's backups, up to `backup`, are sure to hold.
+    #[must_use]
+    pub fn is_forgettable(&self, backup: Revision) -> bool {
+        match &self.state {
+            Outcome::Pending { .. } | Outcome::Parked { .. } => false,
+            Outcome::Applied { receipt } => receipt.revision.is_some_and(|revision| revision <= backup),
+            // In a scope that nobody writes to, time does not show.
+            Outcome::Discarded | Outcome::ReplacedBy { .. } | Outcome::Cancelled => self.known < backup,
+        }
+    }
 }
 
 /// The fate of an accepted event: always exactly one of these.
@@ -577,7 +598,7 @@ mod tests {
             json!({"state": "applied", "receipt": {"id": "0193-e", "status": "merged", "revision": 5, "previous": 4}}),
             json!({"state": "discarded"}),
             json!({"state": "replaced_by", "id": "0193-f"}),
-            json!({"state": "cancelled"}),
+            json!({"state": "cancelled", "known": 41}),
         ] {
             let mut stored = json!({"scope": "workspace:band", "key": key});
             stored.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());

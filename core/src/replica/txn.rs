@@ -309,6 +309,11 @@ impl Txn {
         self.outcomes.insert(id.clone(), Slot { value: Some(outcome), stored: true, dirty: true });
     }
 
+    /// Forgets what became of an event.
+    pub fn forget_outcome(&mut self, id: &EventId) {
+        self.outcomes.insert(id.clone(), Slot { value: None, stored: true, dirty: true });
+    }
+
     /// Puts or deletes a row of another kind.
     pub fn set_raw(&mut self, key: RowKey, value: Option<Vec<u8>>) {
         self.raw.insert(key, value);

@@ -17,6 +17,7 @@ use crate::engine::EngineOptions;
 use crate::error::Result;
 use crate::model::EventId;
 use crate::queue::QueueLimits;
+use crate::replica::keys;
 use crate::replica::rows::OutcomeRow;
 use crate::storage::{Durability, Scan, Storage, Table};
 use crate::testing::{ScriptedTransport, TestEnvironment};
@@ -201,8 +202,7 @@ pub async fn outcomes(disk: &SimDisk) -> Vec<(EventId, OutcomeRow)> {
     let rows = disk.contents().scan(Scan::prefix(Table::Outcome, b"")).await.unwrap_or_default();
     rows.iter()
         .filter_map(|row| {
-            let id = EventId::new(std::str::from_utf8(&row.key).ok()?).ok()?;
-            Some((id, serde_json::from_slice(&row.value).ok()?))
+            Some((keys::outcome_id_of(&row.key)?, serde_json::from_slice(&row.value).ok()?))
         })
         .collect()
 }
