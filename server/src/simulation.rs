@@ -20,7 +20,7 @@ use crate::sync::{Principal, ServiceOptions, SyncService};
 /// Opens servers for a simulation.
 #[derive(Clone, Debug, Default)]
 pub struct ServerHosting {
-    /// How their services are opened.
+    /// How their services are opened, but for the age of backups, which each simulation decides.
     pub options: ServiceOptions,
 }
 
@@ -28,8 +28,9 @@ impl Hosting for ServerHosting {
     fn open(&self, site: Site) -> BoxFuture<'_, Result<Arc<dyn Host>, String>> {
         Box::pin(async move {
             let store = SqliteStore::in_memory().map_err(in_words)?;
-            let process = Process::start(store, &site, &self.options).await?;
-            let host = ServerHost { site, options: self.options.clone(), process: Mutex::new(process) };
+            let options = ServiceOptions { backup_age: site.backup_age, ..self.options.clone() };
+            let process = Process::start(store, &site, &options).await?;
+            let host = ServerHost { site, options, process: Mutex::new(process) };
             Ok(Arc::new(host) as Arc<dyn Host>)
         })
     }

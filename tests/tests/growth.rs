@@ -47,6 +47,12 @@ fn i13_a_replica_grows_with_its_records_and_not_with_its_writes() {
     assert_eq!(sizes[5..].iter().collect::<std::collections::BTreeSet<_>>().len(), 1, "{sizes:?}");
     assert_eq!(sizes[5]["record"], 1);
     assert_eq!(world.run(a.client.outcome(&first)).unwrap(), None);
+    let later = world.run(a.samples().after([first]).create("snare", json!({}))).unwrap();
+    a.synced(&world);
+    assert!(
+        matches!(world.run(a.client.outcome(&later)).unwrap(), Some(Outcome::Applied { .. })),
+        "nothing to wait for"
+    );
     for (id, state) in last.iter().zip(["replaced", "applied", "cancelled", "cancelled"]) {
         let outcome = world.run(a.client.outcome(id)).unwrap();
         let told = match outcome {

@@ -94,7 +94,8 @@ impl Client {
         self.0.call(|client| async move { client.resolve(&note).await }).await
     }
 
-    /// What became of an event; none if this replica never accepted it. Survives restarts.
+    /// What became of an event; none if this replica never accepted it, or settled it more than about a week ago. Survives
+    /// restarts.
     pub async fn outcome(&self, event: EventId) -> Result<Option<Outcome>> {
         self.0.call(|client| async move { client.outcome(&event).await }).await
     }

@@ -78,7 +78,8 @@ impl Collection {
         self.with(WriteOptions { mode: Mode::Strict, ..self.options.clone() })
     }
 
-    /// The same collection, whose writes wait until `events` are settled.
+    /// The same collection, whose writes wait until `events` are settled. One that the replica has forgotten was settled long
+    /// ago; what is no event of this scope is refused as `event_state`.
     #[must_use]
     pub fn after(&self, events: impl IntoIterator<Item = EventId>) -> Self {
         self.with(WriteOptions { depends_on: events.into_iter().collect(), ..self.options.clone() })

@@ -135,7 +135,8 @@ impl Client {
         Ok(found)
     }
 
-    /// What became of an event; `None` if this replica never accepted it. Survives restarts.
+    /// What became of an event; `None` if this replica never accepted it, or accepted it so long ago that the server's backups
+    /// hold all that came of it (by default a week). Survives restarts.
     ///
     /// # Errors
     /// The storage's.

@@ -74,9 +74,10 @@ async fn forget(txn: &mut Txn, old: &[EventId]) -> Result<()> {
         let Some(row) = txn.outcome(id).await?.cloned() else { continue };
         let backup = txn.scope(&row.scope).await?.backup_revision;
         let leads_on = match &row.state {
-            Outcome::ReplacedBy { id: next } => txn.outcome(next).await?.is_some_and(|next| {
-                matches!(next.state, Outcome::ReplacedBy { .. }) || !next.is_forgettable(backup)
-            }),
+            Outcome::ReplacedBy { id: next } => txn
+                .outcome(next)
+                .await?
+                .is_some_and(|next| matches!(next.state, Outcome::ReplacedBy { .. }) || !next.is_forgettable(backup)),
             _ => false,
         };
         if row.is_forgettable(backup) && !leads_on {

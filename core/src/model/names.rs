@@ -123,6 +123,19 @@ impl EventId {
     pub fn generate(environment: &dyn Environment) -> Self {
         Self(uuid_v7(environment).into())
     }
+
+    /// Whether it has the form of those that a replica makes: a UUIDv7 in small letters.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let bytes = self.as_str().as_bytes();
+        bytes.len() == 36
+            && bytes.iter().enumerate().all(|(index, byte)| match index {
+                8 | 13 | 18 | 23 => *byte == b'-',
+                14 => *byte == b'7',
+                19 => b"89ab".contains(byte),
+                _ => HEX.contains(byte),
+            })
+    }
 }
 
 impl DeviceId {

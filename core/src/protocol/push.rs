@@ -47,6 +47,9 @@ pub struct PushResponse {
     pub cursor: Option<Cursor>,
     /// The scope's newest commit, as evidence for later requests' `seen`.
     pub head: Cursor,
+    /// The push of this device that the history holds before this one; 0 if there is none, absent if the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_push_seq: Option<u64>,
     /// One receipt per event, in request order.
     pub receipts: Vec<Receipt>,
 }

@@ -30,6 +30,9 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     let Some(in_flight) = row.in_flight.take() else { return Ok(Settlement::default()) };
     row.seen = Some(response.head.clone());
     row.epoch = Some(response.epoch.clone());
+    if let Some(previous) = response.previous_push_seq {
+        row.lineage.learn(in_flight.push_seq, previous);
+    }
     let (generation, lineage) = (row.generation, row.lineage.clone());
 
     txn.load_entries(scope, &in_flight.positions).await?;

@@ -98,6 +98,7 @@ impl Bench {
             epoch: "e1".into(),
             cursor: None,
             head: Cursor("head".into()),
+            previous_push_seq: None,
             receipts,
         };
         self.environment.block_on(self.queue.settle(&Scope::User, response)).unwrap();
@@ -422,9 +423,19 @@ fn dependants_wait_follow_foldings_and_are_let_go_when_the_dependency_is_dropped
     bench.environment.block_on(bench.queue.discard(&renamed)).unwrap();
     let push = bench.push().unwrap();
     assert_eq!((&push.events[0].id, push.events[0].depends_on.len()), (&dependant, 0));
-    let unknown = EventId::new("nobody").unwrap();
-    let error = bench.group(vec![Draft { depends_on: vec![unknown], ..create("z", json!({})) }]).unwrap_err();
-    assert_eq!(error.code(), "event_state");
+}
+
+#[test]
+fn what_no_replica_made_nothing_can_depend_on_and_what_is_forgotten_nothing_waits_for() {
+    let bench = Bench::new();
+    for id in ["nobody", "0193ab00-0000-4000-8000-000000000000", "0193AB00-0000-7000-8000-000000000000"] {
+        let unknown = EventId::new(id).unwrap();
+        let error = bench.group(vec![Draft { depends_on: vec![unknown], ..create("z", json!({})) }]).unwrap_err();
+        assert_eq!((error.code(), bench.view("z")), ("event_state", None), "{id}");
+    }
+    let forgotten = EventId::new("0193ab00-0000-7000-8000-000000000000").unwrap();
+    bench.write(Draft { depends_on: vec![forgotten], ..create("z", json!({})) });
+    assert_eq!(bench.push().unwrap().events[0].depends_on, []);
 }
 
 #[test]

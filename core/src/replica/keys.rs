@@ -102,6 +102,12 @@ pub fn settled_prefix(scope: &Scope) -> Vec<u8> {
     scope_prefix(scope)
 }
 
+/// The revision of a settled event's key.
+#[must_use]
+pub fn settled_revision_of(key: &[u8]) -> Option<Revision> {
+    key.last_chunk().map(|bytes| Revision::from_be_bytes(*bytes))
+}
+
 /// A settled event.
 #[must_use]
 pub fn settled(scope: &Scope, revision: Revision) -> RowKey {

@@ -52,6 +52,14 @@ impl Lineage {
         }
     }
 
+    /// The server tells that the last push, `push`, follows `previous`. Where one before it had been given up, that may be more
+    /// than the pull thereafter could tell: it arrived late.
+    pub fn learn(&mut self, push: u64, previous: u64) {
+        if self.0.last().is_some_and(|branch| branch.first == push && branch.after < previous) {
+            self.follow(push.saturating_sub(1), previous);
+        }
+    }
+
     /// Whether a history whose last push is `included` holds `push`.
     #[must_use]
     pub fn holds(&self, included: u64, push: u64) -> bool {
@@ -142,6 +150,20 @@ mod tests {
         lineage.follow(2, 1);
         assert!(lineage.holds(3, 1) && !lineage.holds(3, 2));
         assert!(lineage.holds_now(1) && !lineage.holds_now(2) && lineage.holds_now(3));
+    }
+
+    #[test]
+    fn a_push_that_was_given_up_and_arrives_late_is_held_by_what_follows_it() {
+        let mut lineage = Lineage::default();
+        lineage.follow(2, 1);
+        assert!(!lineage.holds(3, 2));
+        lineage.learn(3, 1);
+        assert!(!lineage.holds(3, 2));
+        lineage.learn(3, 2);
+        assert!(lineage.holds(3, 2) && lineage.is_straight());
+        // A number that was never recorded carried nothing that anybody asks about.
+        lineage.learn(5, 3);
+        assert!(lineage.is_straight());
     }
 
     #[test]

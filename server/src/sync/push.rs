@@ -89,6 +89,7 @@ impl Push {
         let ids: Vec<_> = self.events.iter().map(|event| event.id.clone()).collect();
         let draft = Draft::new(tx, scope, &keys, &ids)?;
         let joined = device.as_ref().map_or(draft.start(), |device| device.joined);
+        let previous = device.as_ref().map_or(0, |device| device.push_seq);
         let stamp = device.and_then(|device| device.stamp);
         let mut judge = Judge::new(draft, environment, self.author.clone(), self.push_seq, now_ms, stamp);
         let receipts = judge_all(&mut judge, self.events)?;
@@ -114,6 +115,7 @@ impl Push {
             epoch: token.epoch,
             cursor: complete.then(|| head_cursor.clone()),
             head: head_cursor,
+            previous_push_seq: Some(previous),
             receipts,
         };
         if !response.receipts.is_empty() {

@@ -123,7 +123,9 @@ class Client:
         return await self._client.resolve(note)
 
     async def outcome(self, event: str) -> Optional[Outcome]:
-        """What became of an event; ``None`` if this replica never accepted it. Survives restarts."""
+        """What became of an event; ``None`` if this replica never accepted it, or settled it more than about a week ago.
+        Survives restarts.
+        """
         return await self._client.outcome(event)
 
     async def settled(self, event: str) -> Outcome:

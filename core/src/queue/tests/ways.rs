@@ -40,8 +40,15 @@ impl Bench {
 
     fn settlement(&self, receipts: Vec<Receipt>) -> Settlement {
         let head = Cursor("head".into());
-        let response =
-            PushResponse { server_now: 0, server_id: "s".into(), epoch: "e1".into(), cursor: None, head, receipts };
+        let response = PushResponse {
+            server_now: 0,
+            server_id: "s".into(),
+            epoch: "e1".into(),
+            cursor: None,
+            head,
+            previous_push_seq: None,
+            receipts,
+        };
         self.environment.block_on(self.queue.settle(&Scope::User, response)).unwrap()
     }
 

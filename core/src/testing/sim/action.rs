@@ -328,7 +328,8 @@ pub enum ServerMishap {
     Kill,
     /// The operator makes a backup.
     Backup,
-    /// The operator puts back one of the backups: the newest, the one before, and so on; round again if there are fewer.
+    /// The operator puts back one of the backups that are not too old: the newest, the one before, and so on; round again
+    /// if there are fewer.
     Restore(usize),
     /// Every tombstone is dropped now.
     CollectGarbage,

@@ -11,6 +11,8 @@ pub const ACCOUNTS: [&str; 2] = ["anna", "ben"];
 /// The workspace that all accounts are members of.
 pub const WORKSPACE: &str = "band";
 
+const DAY_MS: u64 = 86_400_000;
+
 /// The configuration of a run. The seed expands into one; a fixture may keep another one under the same seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -34,6 +36,14 @@ pub struct Config {
     pub records: u64,
     /// The features that write, by name.
     pub features: Vec<String>,
+    /// What the server takes the operator's backups to hold: all that is older than this. A restore keeps to it.
+    #[serde(default = "week")]
+    pub backup_age_ms: u64,
+}
+
+/// In milliseconds.
+fn week() -> u64 {
+    7 * DAY_MS
 }
 
 /// One device.
@@ -75,13 +85,13 @@ impl Config {
             queue_events: if random.chance(5) { 12 } else { 1_000 },
             records: 1 + random.below(5),
             features: chosen,
+            backup_age_ms: if random.chance(50) { week() } else { 600_000 },
         }
     }
 }
 
 impl DeviceConfig {
     fn draw(random: &mut SeededRandom, number: u64, accounts: u64) -> Self {
-        const DAY_MS: u64 = 86_400_000;
         let off = |random: &mut SeededRandom, span: u64| {
             i64::try_from(random.below(2 * span)).unwrap_or(0) - i64::try_from(span).unwrap_or(0)
         };
@@ -126,10 +136,11 @@ impl fmt::Display for Config {
         )?;
         writeln!(
             f,
-            "  pull limit {}, queue limit {} events, {} records, features: {}",
+            "  pull limit {}, queue limit {} events, {} records, backups hold all of {} s ago, features: {}",
             self.pull_limit,
             self.queue_events,
             self.records,
+            self.backup_age_ms / 1000,
             self.features.join(", ")
         )
     }

@@ -13,7 +13,7 @@ use super::network::{Station, Wire};
 use super::workload::queries;
 use crate::Client;
 use crate::client::ClientBuilder;
-use crate::engine::EngineOptions;
+use crate::engine::{EngineOptions, Status};
 use crate::error::Result;
 use crate::model::EventId;
 use crate::queue::QueueLimits;
@@ -72,6 +72,8 @@ pub struct Device {
     pub suspended: bool,
     /// Calls so far: each writes values of its own.
     pub calls: u64,
+    /// The state in which it was last checked: whose disk, after which of its changes, and what the client said of itself.
+    pub checked: Option<(String, u64, Status)>,
     disks: BTreeMap<String, SimDisk>,
     copies: BTreeMap<String, DiskCopy>,
     wallets: BTreeMap<String, Wallet>,
@@ -94,6 +96,7 @@ impl Device {
             client: None,
             suspended: false,
             calls: 0,
+            checked: None,
             disks: BTreeMap::new(),
             copies: BTreeMap::new(),
             wallets: BTreeMap::new(),
@@ -201,8 +204,6 @@ pub async fn open(builder: ClientBuilder, starts: bool) -> Result<Client> {
 pub async fn outcomes(disk: &SimDisk) -> Vec<(EventId, OutcomeRow)> {
     let rows = disk.contents().scan(Scan::prefix(Table::Outcome, b"")).await.unwrap_or_default();
     rows.iter()
-        .filter_map(|row| {
-            Some((keys::outcome_id_of(&row.key)?, serde_json::from_slice(&row.value).ok()?))
-        })
+        .filter_map(|row| Some((keys::outcome_id_of(&row.key)?, serde_json::from_slice(&row.value).ok()?)))
         .collect()
 }

@@ -38,6 +38,8 @@ struct Medium {
     /// What was written since the last flush.
     tail: Vec<Unflushed>,
     boot: u64,
+    /// Counts whatever may have changed the content, or who uses it.
+    changes: u64,
     /// Tells the process that it has died.
     died: Arc<watch::Sender<bool>>,
     crash: Option<Crash>,
@@ -93,6 +95,7 @@ impl SimDisk {
             flushed: MemoryStorage::new(),
             tail: Vec::new(),
             boot: 0,
+            changes: 0,
             died: Arc::new(watch::Sender::new(false)),
             crash: None,
             full: false,
@@ -112,6 +115,7 @@ impl SimDisk {
     pub fn boot(&self) -> Self {
         let mut medium = self.lock();
         medium.boot += 1;
+        medium.changes += 1;
         medium.crash = None;
         medium.died = Arc::new(watch::Sender::new(false));
         if medium.hasty && medium.tail.pop().is_some() {
@@ -189,7 +193,9 @@ impl SimDisk {
         let keep = tail.len() * usize::from(kept) / 256;
         let lost = tail.len() - keep;
         write_all(&flushed, tail.into_iter().take(keep)).await;
-        self.lock().live = flushed.deep_copy();
+        let mut medium = self.lock();
+        medium.live = flushed.deep_copy();
+        medium.changes += 1;
         lost
     }
 
@@ -210,6 +216,13 @@ impl SimDisk {
         medium.live = copy.0.deep_copy();
         medium.flushed = copy.0.deep_copy();
         medium.tail.clear();
+        medium.changes += 1;
+    }
+
+    /// A number that is another one whenever the content, or the process that uses it, may be.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// The rows as they are, whatever the disk's state: for checks.
@@ -276,6 +289,7 @@ impl SimDisk {
         let live = self.alive().await;
         let failure = {
             let mut medium = self.lock();
+            medium.changes += 1;
             let failure = medium.failing_writes.pop_front();
             failure.or_else(|| medium.full.then(|| StorageError::Full("simulated".to_owned())))
         };

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::access::Access;
 use crate::merge::LoggedWrite;
@@ -26,6 +27,8 @@ pub struct Site {
     pub environment: TestEnvironment,
     /// Tells whose a token is.
     pub access: Access,
+    /// The age from which on the operator's backups hold everything.
+    pub backup_age: Duration,
 }
 
 /// A copy of a server's data, as an operator would keep one.

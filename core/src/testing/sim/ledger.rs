@@ -59,8 +59,8 @@ pub struct Entry {
     pub former: BTreeSet<EventId>,
     /// What the replica last said of it.
     pub last: Option<Outcome>,
-    /// It is parked, and nobody knows whether a push that was given up will still arrive.
-    pub uncertain: bool,
+    /// The replica need not remember it any more, and does not.
+    pub forgotten: bool,
 }
 
 /// Whether a replica answers for an entry.
@@ -112,7 +112,7 @@ impl Ledger {
                 next: None,
                 former: BTreeSet::new(),
                 last: None,
-                uncertain: false,
+                forgotten: false,
             });
         }
     }
@@ -242,6 +242,9 @@ impl Ledger {
         let mut count = 0;
         for entry in self.entries.iter_mut().filter(|entry| entry.replica == *replica) {
             let Some(outcome) = known.get(&entry.id) else {
+                if entry.forgotten && keeps_prefix {
+                    continue;
+                }
                 if entry.standing == Standing::Discarded {
                     // It was parked, and so it was sent.
                     entry.standing = Standing::Lost;
@@ -274,6 +277,7 @@ impl Ledger {
             }
             entry.standing = if matches!(outcome, Outcome::Discarded) { Standing::Discarded } else { Standing::Held };
             entry.last = Some((*outcome).clone());
+            entry.forgotten = false;
         }
         Ok(count)
     }
@@ -285,28 +289,19 @@ impl Ledger {
         }
     }
 
-    /// Whether what carries an entry's content is parked, and may be on the server.
-    #[must_use]
-    pub fn is_uncertain(&self, id: &EventId) -> bool {
-        self.entry(self.carrier(id)).is_some_and(|entry| entry.uncertain)
-    }
-
-    /// Takes note of whether a replica holds an entry for uncertain.
-    pub fn doubt(&mut self, id: &EventId, uncertain: bool) {
-        if let Some(at) = self.by_id.get(id) {
-            self.entries[*at].uncertain = uncertain;
-        }
-    }
-
-    /// Takes note of what a replica says of an entry.
+    /// Takes note of what a replica says of an entry; nothing, if it need not remember it any more (`old`).
     ///
     /// # Errors
-    /// I1 if it knows nothing of it; I2 if a fate that was final has changed.
-    pub fn hear(&mut self, id: &EventId, outcome: Option<Outcome>) -> Result<(), Violation> {
+    /// I1 if it knows nothing of it too soon; I2 if a fate that was final has changed.
+    pub fn hear(&mut self, id: &EventId, outcome: Option<Outcome>, old: bool) -> Result<(), Violation> {
         let Some(at) = self.by_id.get(id).copied() else { return Ok(()) };
         let entry = &mut self.entries[at];
+        entry.forgotten = outcome.is_none() && old;
         let Some(outcome) = outcome else {
-            return Err(Violation::new("I1", format!("{} is lost on {}", entry.id, entry.replica)));
+            return match old {
+                true => Ok(()),
+                false => Err(Violation::new("I1", format!("{} is lost on {}", entry.id, entry.replica))),
+            };
         };
         let settled =
             |outcome: &Outcome| matches!(outcome, Outcome::Discarded | Outcome::ReplacedBy { .. } | Outcome::Cancelled);

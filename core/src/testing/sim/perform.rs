@@ -421,15 +421,19 @@ impl World<'_> {
         let host = station.host();
         let done = match mishap {
             ServerMishap::Kill => self.env.block_on(host.restart()),
-            ServerMishap::Backup => self.env.block_on(host.backup()).map(|backup| self.backups.push(backup)),
+            ServerMishap::Backup => {
+                let now_ms = self.server_now();
+                self.env.block_on(host.backup()).map(|backup| self.backups.push((now_ms, backup)))
+            }
             ServerMishap::Restore(back) => {
-                if self.backups.is_empty() {
+                let oldest_ms = self.server_now().saturating_sub(self.config.backup_age_ms);
+                let recent: Vec<_> = self.backups.iter().filter(|(made_ms, _)| *made_ms >= oldest_ms).collect();
+                let Some(at) = recent.len().checked_sub(1).map(|newest| newest - back % recent.len()) else {
                     return Ok(());
-                }
-                let newest = self.backups.len() - 1 - back % self.backups.len();
+                };
                 self.logs.forget();
                 self.reads.server_was_restored();
-                self.env.block_on(host.restore(&self.backups[newest]))
+                self.env.block_on(host.restore(&recent[at].1))
             }
             ServerMishap::CollectGarbage => self.env.block_on(host.collect_garbage()).map(drop),
         };

@@ -202,10 +202,10 @@ fn sync_in_peace(world: &mut World<'_>, number: usize) -> Checked {
 }
 
 fn check_all(world: &mut World<'_>) -> Checked {
+    world.check_server()?;
     for number in 0..world.devices.len() {
         world.check_device(number)?;
     }
-    world.check_server()?;
     world.observe();
     Ok(())
 }
@@ -416,6 +416,7 @@ fn end(world: &mut World<'_>) -> Checked {
         feature.check_end(&ending)?;
     }
     world.check_secrets()?;
+    world.check_growth()?;
     close(world)
 }
 

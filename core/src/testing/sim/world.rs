@@ -46,8 +46,8 @@ pub struct World<'s> {
     pub logs: LogWatch,
     /// What the replicas were seen to hold.
     pub reads: Reads,
-    /// The operator's backups, oldest first.
-    pub backups: Vec<Backup>,
+    /// The operator's backups, oldest first, each with the server's time at which it was made, in milliseconds.
+    pub backups: Vec<(u64, Backup)>,
     /// Accounts that are no members of the workspace any more.
     pub expelled: BTreeSet<String>,
     /// How the run is configured.
@@ -74,7 +74,8 @@ impl<'s> World<'s> {
         for account in ACCOUNTS {
             access.admit(account, WORKSPACE);
         }
-        let site = Site { environment: server_env.clone(), access: access.clone() };
+        let backup_age = Duration::from_millis(config.backup_age_ms);
+        let site = Site { environment: server_env.clone(), access: access.clone(), backup_age };
         let host: Arc<dyn Host> = env.block_on(hosting.open(site)).map_err(|why| Violation::new("run", why))?;
         let station = Station::new(variant.host(host));
         let devices = config.devices.iter().enumerate();

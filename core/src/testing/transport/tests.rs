@@ -27,6 +27,7 @@ impl Transport for Willing {
                 epoch: "e".to_owned(),
                 cursor: None,
                 head: Cursor("h".to_owned()),
+                previous_push_seq: None,
                 receipts: Vec::new(),
             })
         })

@@ -1,5 +1,6 @@
 //! The checkers: one file for each family of invariants (I1–I16 of the design).
 
+mod growth;
 mod reads;
 mod replica;
 mod server;

@@ -7,7 +7,7 @@ use super::Violation;
 use super::reads::{Held, held};
 use crate::Client;
 use crate::error::Result as CallResult;
-use crate::model::EventId;
+use crate::model::{EventId, Revision, Scope};
 use crate::replica::rows::{Outcome, QueueEntry};
 use crate::testing::sim::ledger::Standing;
 use crate::testing::sim::perform::feature_check;
@@ -18,10 +18,12 @@ struct Account {
     held: Vec<Held>,
     queue: BTreeMap<u64, QueueEntry>,
     outcomes: Vec<(EventId, Option<Outcome>)>,
+    /// Up to which revision the server's backups hold everything, by scope.
+    backups: BTreeMap<Scope, Revision>,
 }
 
 impl World<'_> {
-    /// Checks a device on which a process runs.
+    /// Checks a device on which a process runs, unless nothing has changed on it since the last time.
     ///
     /// # Errors
     /// The first invariant that does not hold.
@@ -29,6 +31,10 @@ impl World<'_> {
         let device = &self.devices[number];
         let Some(client) = device.client.clone().filter(|_| !device.suspended) else { return Ok(()) };
         let disk = device.present_disk().expect("a client has a disk").clone();
+        let state = Some((device.account.clone(), disk.changes(), client.status()));
+        if device.checked == state {
+            return Ok(());
+        }
         disk.set_calm(true);
         let checked = self.look_at(number, &client);
         disk.set_calm(false);
@@ -40,6 +46,7 @@ impl World<'_> {
             self.ledger = ledger;
             checked?;
         }
+        self.devices[number].checked = state;
         Ok(())
     }
 
@@ -77,10 +84,7 @@ impl World<'_> {
         }
         let mut taken = BTreeSet::new();
         for (id, outcome) in account.outcomes {
-            let place = waiting(outcome.as_ref());
-            let uncertain = place.and_then(|(position, _)| account.queue.get(&position));
-            self.ledger.doubt(&id, uncertain.is_some_and(|entry| entry.uncertain && entry.parked.is_some()));
-            if let Some((position, parked)) = place {
+            if let Some((position, parked)) = waiting(outcome.as_ref()) {
                 let entry = account.queue.get(&position);
                 let there = entry.is_some_and(|entry| entry.event.id == id && entry.parked.is_some() == parked);
                 if !there || !taken.insert(position) {
@@ -88,9 +92,22 @@ impl World<'_> {
                     return Err(Violation::new("I2", what));
                 }
             }
-            self.ledger.hear(&id, outcome)?;
+            let old = outcome.is_none() && self.is_old(&id, &account.backups);
+            self.ledger.hear(&id, outcome, old)?;
         }
         Ok(())
+    }
+}
+
+impl World<'_> {
+    /// Whether the server's backups hold what became of an event's content: all up to these revisions, by scope.
+    fn is_old(&self, id: &EventId, backups: &BTreeMap<Scope, Revision>) -> bool {
+        let Some(entry) = self.ledger.entry(self.ledger.carrier(id)) else { return false };
+        let scope = &entry.planned.scope;
+        let backup = backups.get(scope).copied().unwrap_or(0);
+        let recorded = self.logs.revision_of(&entry.replica.account, scope, &entry.id);
+        let dropped = matches!(entry.last, Some(Outcome::Discarded | Outcome::Cancelled));
+        recorded.is_some_and(|revision| revision <= backup) || dropped && backup > 0
     }
 }
 
@@ -104,13 +121,15 @@ fn waiting(outcome: Option<&Outcome>) -> Option<(u64, bool)> {
 
 async fn take_account(client: &Client, ids: &[EventId]) -> CallResult<Account> {
     let reader = client.replica();
-    let mut queue = BTreeMap::new();
+    let (mut queue, mut backups) = (BTreeMap::new(), BTreeMap::new());
     for scope in reader.scopes().await? {
         queue.extend(reader.entries(&scope, 0, usize::MAX).await?);
+        let backup = reader.scope(&scope).await?.backup_revision;
+        backups.insert(scope, backup);
     }
     let mut outcomes = Vec::with_capacity(ids.len());
     for id in ids {
         outcomes.push((id.clone(), client.outcome(id).await?));
     }
-    Ok(Account { held: held(client).await?, queue, outcomes })
+    Ok(Account { held: held(client).await?, queue, outcomes, backups })
 }

@@ -20,7 +20,7 @@ pub struct LogWatch {
 #[derive(Debug, Default)]
 struct Watched {
     revision: Revision,
-    ids: BTreeSet<EventId>,
+    ids: BTreeMap<EventId, Revision>,
     /// The newest stamp that each device has recorded.
     newest: BTreeMap<DeviceId, Stamp>,
     /// The highest stamp up to each revision.
@@ -32,6 +32,17 @@ impl LogWatch {
     pub fn forget(&mut self) {
         self.scopes.clear();
     }
+
+    /// Where `account`'s event is in the log.
+    #[must_use]
+    pub fn revision_of(&self, account: &str, scope: &Scope, id: &EventId) -> Option<Revision> {
+        self.scopes.get(&(owner_of(account, scope), scope.clone()))?.ids.get(id).copied()
+    }
+}
+
+/// A workspace is watched once, whoever of its members asks.
+fn owner_of(account: &str, scope: &Scope) -> String {
+    if *scope == Scope::User { account.to_owned() } else { String::new() }
 }
 
 impl World<'_> {
@@ -43,8 +54,7 @@ impl World<'_> {
         let now = self.server_now();
         for (account, scope) in self.scopes() {
             let station = self.station.clone();
-            // A workspace is watched once, whoever of its members asks.
-            let name = if scope == Scope::User { account.clone() } else { String::new() };
+            let name = owner_of(&account, &scope);
             let after = self.logs.scopes.get(&(name.clone(), scope.clone())).map_or(0, |watched| watched.revision);
             let log = self.env.block_on(station.host().log(&account, &scope, after));
             let log = log.map_err(|why| Violation::new("run", format!("the log cannot be read: {why}")))?;
@@ -61,7 +71,7 @@ impl World<'_> {
 impl Watched {
     fn take(&mut self, write: &LoggedWrite, now_ms: u64, sent: Option<&BTreeSet<Stamp>>) -> Checked {
         let id = &write.event.id;
-        if write.revision <= self.revision || !self.ids.insert(id.clone()) {
+        if write.revision <= self.revision || self.ids.insert(id.clone(), write.revision).is_some() {
             return Err(Violation::new("I3", format!("{id} is in the log twice, at {} too", write.revision)));
         }
         let stamp = newest_stamp(&write.event);

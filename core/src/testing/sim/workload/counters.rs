@@ -117,7 +117,7 @@ fn check_own(app: &App, ledger: &Ledger, place: Place, tally: &Value) -> Result<
     let held: i64 = mine().filter(|entry| ledger.fate(&entry.id) == Standing::Held).map(by).sum();
     let loose = |entry: &&Entry| {
         let forgotten = matches!(ledger.fate(&entry.id), Standing::Lost | Standing::Discarded);
-        forgotten || !entry.former.is_empty() || ledger.is_uncertain(&entry.id)
+        forgotten || !entry.former.is_empty()
     };
     let loose: i64 = mine().filter(loose).map(by).sum();
     let loose = loose + untold(ledger, &scope);

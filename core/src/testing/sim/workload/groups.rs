@@ -80,9 +80,8 @@ impl Feature for Groups {
     fn check_device<'a>(&'a self, app: &'a App, ledger: &'a Ledger) -> BoxFuture<'a, Result<(), Violation>> {
         Box::pin(async move {
             // What a replica was made to forget it pulls like anybody else's.
-            let forgot = ledger
-                .of(&app.replica)
-                .any(|entry| matches!(entry.standing, Standing::Lost | Standing::Unsent) || entry.uncertain);
+            let forgot =
+                ledger.of(&app.replica).any(|entry| matches!(entry.standing, Standing::Lost | Standing::Unsent));
             for place in Place::BOTH {
                 let status = app.client.status();
                 let consistent = status.scopes.get(&place.scope()).is_some_and(|scope| scope.consistent);
