@@ -148,7 +148,8 @@ fn strict_conflict(record: Option<&StoredRecord>, foreign: &[&LoggedWrite], writ
         (SyncAction::Update, SyncAction::Update) => event.ops.iter().any(|op| {
             logged.revision > event.base_of(op) && logged.event.ops.iter().any(|other| other.path.overlaps(&op.path))
         }),
-        _ => logged.revision > event.base,
+        // A create or a delete touches every leaf: it must be in sight of all operations.
+        _ => true,
     };
     let gone = match (record, event.action) {
         (None, action) => action != SyncAction::Create,

@@ -318,3 +318,15 @@ fn increments_that_an_operation_had_seen_do_not_count_again() {
     let parts = [("/m", set(json!(1)), 1), ("/n", set(json!(100)), 2)];
     assert_eq!(merged(&server, &ops("b", 9, &parts), "b").unwrap().record.doc, json!({"m": 1, "n": 100}));
 }
+
+#[test]
+fn a_strict_operation_conflicts_with_a_delete_that_it_had_not_seen_though_its_event_had() {
+    let server =
+        Server::with(&[create("a", 1, 0, json!({"n": 1})), delete("a", 2, 1), create("a", 3, 2, json!({"n": 2}))]);
+    let strict = |base: Revision| {
+        let parts = [("/n", set(json!(5)), base), ("/m", set(json!(1)), 3)];
+        SyncEvent { mode: Mode::Strict, ..ops("b", 9, &parts) }
+    };
+    assert_eq!(merged(&server, &strict(1), "b"), Err(Refusal::Conflict));
+    assert_eq!(merged(&server, &strict(3), "b").unwrap().status, Applied);
+}
