@@ -163,15 +163,14 @@ impl<'a> Fields<'a> {
                     }
                 }
             }
-            // A scalar parent gives way to a newer child; its clock stays and hides what is older.
-            let scalar = ancestor.find(&self.doc).is_some_and(|value| !value.is_object());
-            if scalar && places {
-                self.clocks.elements.remove(&ancestor);
+            if places {
+                // It is about to be no leaf any more: from then on its clock, which hides what is older, must be listed.
                 self.clocks.leaves.insert(ancestor.clone(), existing);
-                let _ = set(&mut self.doc, &ancestor, Value::Object(serde_json::Map::new()));
-            } else if places && standing.is_some() {
-                // `{}` is about to get a field: from then on it is no leaf, and its clock must be listed to be kept.
-                self.clocks.leaves.insert(ancestor.clone(), existing);
+                if ancestor.find(&self.doc).is_some_and(|value| !value.is_object()) {
+                    // A scalar parent gives way to a newer child.
+                    self.clocks.elements.remove(&ancestor);
+                    let _ = set(&mut self.doc, &ancestor, Value::Object(serde_json::Map::new()));
+                }
             }
         }
         Ok(true)
