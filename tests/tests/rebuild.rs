@@ -245,6 +245,7 @@ fn b19_a_repair_keeps_an_update_of_a_deleted_record_in_view() {
     let shown = Some(json!({"bpm": 120, "note": "mine"}));
     assert_eq!(b.get(&world, "kick"), shown);
     damage(&world, &b.storage, &neighbour, Damage::Changed);
+    assert!(b.findings(&world).contains(&"digest"));
     assert_eq!(b.synced(&world).repaired, 1);
     assert_eq!(b.get(&world, "kick"), shown, "until the app decides");
     world.run(b.client.discard(&met)).unwrap();
