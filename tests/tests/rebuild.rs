@@ -222,3 +222,34 @@ fn b19_a_repair_keeps_what_is_pending_in_view() {
     b.synced(&world);
     books.check_settled(&world, &[&a, &b]);
 }
+
+#[test]
+fn b19_a_repair_keeps_an_update_of_a_deleted_record_in_view() {
+    let world = World::new(14);
+    let (a, b) = (world.device("anna"), world.device("anna"));
+    let mut books = Books::opened_by(&world, &a);
+    let neighbour = (0..).map(|n| format!("s{n}")).find(|id| bucket_of(&key(id)) == bucket_of(&key("kick"))).unwrap();
+    for id in ["kick", &neighbour] {
+        let id = world.run(a.samples().create(id, json!({"bpm": 120}))).unwrap();
+        books.accept(&a, [id]);
+    }
+    a.synced(&world);
+    b.synced(&world);
+    let id = world.run(a.samples().delete("kick")).unwrap();
+    books.accept(&a, [id]);
+    a.synced(&world);
+    let met = world.run(b.samples().strict().update("kick", json!({"note": "mine"}))).unwrap();
+    books.accept(&b, [met.clone()]);
+    b.synced(&world);
+    assert_eq!(b.parked(&world), std::slice::from_ref(&met));
+    let shown = Some(json!({"bpm": 120, "note": "mine"}));
+    assert_eq!(b.get(&world, "kick"), shown);
+    damage(&world, &b.storage, &neighbour, Damage::Changed);
+    assert!(b.findings(&world).contains(&"digest"));
+    assert_eq!(b.synced(&world).repaired, 1);
+    assert_eq!(b.get(&world, "kick"), shown, "until the app decides");
+    world.run(b.client.discard(&met)).unwrap();
+    assert_eq!(b.get(&world, "kick"), None);
+    b.synced(&world);
+    books.check_settled(&world, &[&a, &b]);
+}

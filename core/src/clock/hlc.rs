@@ -157,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_at_the_bound_or_at_what_it_received_has_not_run_ahead() {
+        let known = ClockState { offset_ms: Some(0), ..ClockState::default() };
+        let ahead = |ms: u64, received: u64| {
+            let mut clock = HybridClock::new(ClockState { ms, received: (received, 0), ..known });
+            clock.learn_offset(1_000, 1_000, 1_000)
+        };
+        let bound = 1_000 + MAX_CLOCK_AHEAD_MS;
+        assert_eq!([bound, bound + 1].map(|ms| ahead(ms, 0)), [false, true]);
+        assert_eq!([2 * bound, 2 * bound + 1].map(|ms| ahead(ms, 2 * bound)), [false, true]);
+    }
+
+    #[test]
     fn a_clock_that_ran_ahead_falls_back_but_never_below_what_it_received() {
         let mut clock = HybridClock::new(ClockState { offset_ms: Some(0), ..ClockState::default() });
         clock.receive(&Stamp { ms: 2_000, counter: 4, device: device("z") });

@@ -142,10 +142,8 @@ async fn replace_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, changes: &[Cha
     for key in local_keys(txn, scope, bucket).await? {
         let row = txn.record_mut(scope, generation, &key).await?;
         if !keep.contains(&key) {
-            if !row.pending.is_empty() {
-                row.ghost = row.doc.take();
-            }
-            (row.doc, row.revision, row.by) = (None, 0, None);
+            row.vanish();
+            (row.revision, row.by) = (0, None);
             finish_settled(txn, scope, generation, &key, 0).await?;
         }
     }

@@ -157,17 +157,11 @@ fn distinct(elements: Vec<Value>) -> Vec<Value> {
 }
 
 /// The distinct ones of `elements` and, behind them in canonical order, those of `values` that are not among them.
-fn with_elements(elements: Vec<Value>, values: &[Value]) -> Vec<Value> {
-    let mut elements = distinct(elements);
-    let mut new: Vec<_> = values.iter().map(|value| (value::canonical(value), value)).collect();
-    new.sort_by(|a, b| a.0.cmp(&b.0));
-    new.dedup_by(|a, b| a.0 == b.0);
-    for (_, value) in new {
-        if !elements.contains(value) {
-            elements.push(value.clone());
-        }
-    }
-    elements
+fn with_elements(mut elements: Vec<Value>, values: &[Value]) -> Vec<Value> {
+    let mut new = values.to_vec();
+    new.sort_by_cached_key(value::canonical);
+    elements.extend(new);
+    distinct(elements)
 }
 
 /// The text after an edit, in Unicode code points; `None` if the edit reaches beyond its end.

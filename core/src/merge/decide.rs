@@ -148,7 +148,8 @@ fn strict_conflict(record: Option<&StoredRecord>, foreign: &[&LoggedWrite], writ
         (SyncAction::Update, SyncAction::Update) => event.ops.iter().any(|op| {
             logged.revision > event.base_of(op) && logged.event.ops.iter().any(|other| other.path.overlaps(&op.path))
         }),
-        _ => logged.revision > event.base,
+        // A create or a delete touches every leaf: it must be in sight of all operations.
+        _ => true,
     };
     let gone = match (record, event.action) {
         (None, action) => action != SyncAction::Create,
@@ -158,7 +159,7 @@ fn strict_conflict(record: Option<&StoredRecord>, foreign: &[&LoggedWrite], writ
     gone || foreign.iter().any(|logged| touches(logged))
 }
 
-/// A write and what its writer had not seen.
+/// A write and what its writer had not seen: others' writes above the lowest base in the event.
 struct Meeting<'a> {
     foreign: &'a [&'a LoggedWrite],
     write: &'a Write<'a>,
@@ -217,12 +218,8 @@ impl Meeting<'_> {
     fn update(&self, record: Option<&StoredRecord>) -> Result<Merged, Refusal> {
         let Some(record) = record else {
             // Deleted so long ago that nothing is known of it, or never there.
-            let nobody = Side {
-                value: None,
-                by: Author { user: String::new(), ..self.write.author.clone() },
-                ..self.write.side(None)
-            };
-            return Ok(self.met_delete(None, Side { revision: 0, ..nobody }));
+            let nobody = Author { user: String::new(), ..self.write.author.clone() };
+            return Ok(self.met_delete(None, Side { by: nobody, revision: 0, ..self.write.side(None) }));
         };
         let delete = self.unseen_delete(record);
         let meets_delete = delete.is_some() || !record.alive;
@@ -333,19 +330,18 @@ impl Meeting<'_> {
     fn delete(&self, record: Option<&StoredRecord>) -> Merged {
         let clock = self.write.clock(None);
         let yields = self.write.event.policy() == Policy::UpdateWins;
-        let base = self.write.event.base;
         // Writes that the deleting user had not seen, of the record's present life.
         let met: Vec<_> = self
             .foreign
             .iter()
-            .filter(|logged| logged.revision > base && logged.event.action != SyncAction::Delete)
+            .filter(|logged| logged.event.action != SyncAction::Delete)
             .filter(|logged| record.is_some_and(|record| record.alive && logged.revision > record.floor))
             .collect();
         let kept = met.iter().any(|logged| yields || logged.event.policy() == Policy::UpdateWins);
         let mut decisions = Vec::new();
         let mut next = match record {
             Some(record) => StoredRecord { revision: self.write.revision, ..record.clone() },
-            None => StoredRecord { floor_yields: yields, ..self.met_delete(None, self.write.side(None)).record },
+            None => self.met_delete(None, self.write.side(None)).record,
         };
         let doc = next.doc.clone();
         for logged in &met {

@@ -4,15 +4,16 @@
 //! older at or below its place. "Newer" is decided by sight first (who had seen the other's write is newer), then by
 //! stamp. Since stamps respect sight (they are lifted), the outcome does not depend on the order of arrival.
 
+mod sets;
+
 use std::collections::BTreeMap;
 
-use super::apply::{edit_text, elements, increment, set, unset};
-use super::clocks::{ElementClock, LeafClock, LeafClocks, is_leaf};
+use super::apply::{edit_text, increment, set, unset};
+use super::clocks::{LeafClock, LeafClocks, is_leaf};
 use super::decide::{LoggedWrite, Refusal, Write};
 use super::notes::{Decision, Rule, Side};
 use super::record::StoredRecord;
-use crate::clock::Stamp;
-use crate::model::{OpKind, Pointer, Policy, Revision, TextEdit, Value, leaves_of, value};
+use crate::model::{OpKind, Pointer, Policy, Revision, TextEdit, Value, leaves_of};
 
 /// A record's fields while a write is merged into them.
 pub(super) struct Fields<'a> {
@@ -163,15 +164,14 @@ impl<'a> Fields<'a> {
                     }
                 }
             }
-            // A scalar parent gives way to a newer child; its clock stays and hides what is older.
-            let scalar = ancestor.find(&self.doc).is_some_and(|value| !value.is_object());
-            if scalar && places {
-                self.clocks.elements.remove(&ancestor);
+            if places {
+                // It is about to be no leaf any more: from then on its clock, which hides what is older, must be listed.
                 self.clocks.leaves.insert(ancestor.clone(), existing);
-                let _ = set(&mut self.doc, &ancestor, Value::Object(serde_json::Map::new()));
-            } else if places && standing.is_some() {
-                // `{}` is about to get a field: from then on it is no leaf, and its clock must be listed to be kept.
-                self.clocks.leaves.insert(ancestor.clone(), existing);
+                if ancestor.find(&self.doc).is_some_and(|value| !value.is_object()) {
+                    // A scalar parent gives way to a newer child.
+                    self.clocks.elements.remove(&ancestor);
+                    let _ = set(&mut self.doc, &ancestor, Value::Object(serde_json::Map::new()));
+                }
             }
         }
         Ok(true)
@@ -230,6 +230,12 @@ impl<'a> Fields<'a> {
         self.clocks.forget(path);
         unset(&mut self.doc, path).map_err(|_| into_array(path))?;
         self.clocks.leaves.insert(path.clone(), clock.clone());
+        if !value.as_ref().is_some_and(Value::is_array) && elements.values().any(|element| element.live) {
+            self.clocks.leaves.extend(survivors.into_iter().map(|(place, existing, _)| (place, existing)));
+            self.outlive(path, elements, value, clock);
+            self.took_effect = true;
+            return Ok(());
+        }
         if value.as_ref().is_some_and(Value::is_object) {
             // Stays an object even where newer writes have removed every field of it.
             let _ = set(&mut self.doc, path, Value::Object(serde_json::Map::new()));
@@ -259,7 +265,9 @@ impl<'a> Fields<'a> {
         }
         if !elements.is_empty() {
             self.clocks.elements.insert(path.clone(), elements);
-            self.arrange(path, clock);
+            if value.as_ref().is_some_and(Value::is_array) {
+                self.arrange(path, clock);
+            }
         }
         if value.is_none() {
             self.uncover(path);
@@ -269,19 +277,22 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// Shows the hidden values of parents that have no live child left.
+    /// Shows what is hidden at `path` and above it, where nothing is left of what displaced it.
     fn uncover(&mut self, path: &Pointer) {
-        for ancestor in std::iter::successors(path.parent(), Pointer::parent) {
-            let Some(hidden) = self.clocks.hidden.get(&ancestor).cloned() else { continue };
-            let below = ancestor.find(&self.doc).map(leaves_of).unwrap_or_default();
-            let live = below
-                .into_iter()
-                .any(|(place, value)| !value.is_object() || self.clocks.leaves.contains_key(&join(&ancestor, &place)));
+        for place in std::iter::successors(Some(path.clone()), Pointer::parent) {
+            let Some(hidden) = self.clocks.hidden.get(&place).cloned() else { continue };
+            let live = match place.find(&self.doc) {
+                Some(Value::Array(elements)) => !elements.is_empty(),
+                Some(parent) => leaves_of(parent)
+                    .into_iter()
+                    .any(|(below, value)| !value.is_object() || self.clocks.leaves.contains_key(&join(&place, &below))),
+                None => false,
+            };
             if !live {
-                self.clocks.hidden.remove(&ancestor);
+                self.clocks.hidden.remove(&place);
                 let _ = match hidden.into_iter().next() {
-                    Some(value) => set(&mut self.doc, &ancestor, value),
-                    None => unset(&mut self.doc, &ancestor),
+                    Some(value) => set(&mut self.doc, &place, value),
+                    None => unset(&mut self.doc, &place),
                 };
             }
         }
@@ -348,187 +359,6 @@ impl<'a> Fields<'a> {
         met
     }
 
-    /// `add` and `remove`: each element has a clock of its own, below the clock of the whole array.
-    pub fn elements(
-        &mut self,
-        path: &Pointer,
-        values: &[Value],
-        live: bool,
-        clock: &LeafClock,
-        base: Revision,
-    ) -> Merge {
-        let told = if live { serde_json::json!({"add": values}) } else { serde_json::json!({"remove": values}) };
-        if !self.pass_parents(path, Some(&told), live, clock, base)? {
-            return Ok(());
-        }
-        if let Some(whole) = self.clocks.at(&self.doc, path).cloned() {
-            let standing = path.find(&self.doc).cloned();
-            match self.verdict(&whole, clock, base) {
-                Verdict::Loses => {
-                    let same = standing
-                        .as_ref()
-                        .and_then(Value::as_array)
-                        .is_some_and(|array| values.iter().all(|value| array.contains(value) == live));
-                    self.concurrent = true;
-                    if !same {
-                        self.decide(path, whole.side(standing), clock.side(Some(told)), Rule::Stamp);
-                    }
-                    self.lost += 1;
-                    return Ok(());
-                }
-                Verdict::Wins if standing.as_ref().is_some_and(|value| !value.is_array()) => {
-                    self.decide(path, clock.side(Some(told)), whole.side(standing), Rule::Stamp);
-                    self.clocks.forget(path);
-                    unset(&mut self.doc, path).map_err(|_| into_array(path))?;
-                    self.clocks.leaves.insert(path.clone(), whole);
-                }
-                Verdict::Wins | Verdict::Seen => {}
-            }
-        }
-        let present = elements(path.find(&self.doc)).map_err(|_| mismatch(path))?;
-        if !live && path.find(&self.doc).is_none() && !self.clocks.elements.contains_key(path) && values.is_empty() {
-            return Ok(());
-        }
-        self.list_elements(path, &present);
-        if live {
-            // Even adding nothing makes the array.
-            self.clocks.elements.entry(path.clone()).or_default();
-        }
-        let mut effective = false;
-        for element in values {
-            effective |= self.element(path, element, live, clock, base);
-        }
-        if live || path.find(&self.doc).is_some() {
-            self.arrange(path, clock);
-        }
-        if effective {
-            self.took_effect = true;
-        } else if !values.is_empty() {
-            self.lost += 1;
-        } else {
-            self.took_effect = true;
-        }
-        Ok(())
-    }
-
-    /// Gives every element that came with an assignment of the array an entry, so that its place in the order is kept.
-    fn list_elements(&mut self, path: &Pointer, present: &[Value]) {
-        let Some(whole) = self.clocks.at(&self.doc, path).or(self.clocks.common.as_ref()).cloned() else { return };
-        let listed = self.clocks.elements.entry(path.clone()).or_default();
-        for (index, element) in present.iter().enumerate() {
-            listed.entry(text_of(element)).or_insert_with(|| ElementClock {
-                clock: whole.clone(),
-                live: true,
-                first: Some((whole.stamp.clone(), u32::try_from(index).ok())),
-            });
-        }
-    }
-
-    /// One element; returns whether the write took effect on it.
-    fn element(&mut self, path: &Pointer, element: &Value, live: bool, clock: &LeafClock, base: Revision) -> bool {
-        let text = text_of(element);
-        let existing = self.clocks.elements.get(path).and_then(|listed| listed.get(&text)).cloned();
-        let first = Some((clock.stamp.clone(), None));
-        let next = match existing {
-            None => ElementClock { clock: clock.clone(), live, first: first.filter(|_| live) },
-            Some(existing) => {
-                let verdict = self.verdict(&existing.clock, clock, base);
-                if verdict != Verdict::Seen {
-                    self.concurrent = true;
-                }
-                // The order is by the first add of this life of the element: an add in sight of its removal begins anew.
-                let first = match (live, existing.live, verdict) {
-                    (true, false, Verdict::Seen) => first,
-                    (true, _, _) => earliest(existing.first.clone(), first),
-                    (false, _, _) => existing.first.clone(),
-                };
-                if verdict == Verdict::Loses {
-                    if existing.live != live {
-                        let told = |live: bool| live.then(|| element.clone());
-                        self.decide(
-                            path,
-                            existing.clock.side(told(existing.live)),
-                            clock.side(told(live)),
-                            Rule::Stamp,
-                        );
-                    }
-                    if let Some(listed) = self.clocks.elements.get_mut(path) {
-                        listed.insert(text, ElementClock { first, ..existing.clone() });
-                    }
-                    return existing.live == live;
-                }
-                if verdict == Verdict::Wins && existing.live != live {
-                    let told = |live: bool| live.then(|| element.clone());
-                    self.decide(path, clock.side(told(live)), existing.clock.side(told(existing.live)), Rule::Stamp);
-                }
-                ElementClock { clock: clock.clone(), live, first }
-            }
-        };
-        self.clocks.elements.entry(path.clone()).or_default().insert(text, next);
-        true
-    }
-
-    /// Element writes that are newer than an assignment of the whole array stay, on top of the assigned elements. Those that
-    /// are older lose, and are noted as if they had come after it.
-    fn newer_elements(
-        &mut self,
-        path: &Pointer,
-        clock: &LeafClock,
-        base: Revision,
-        assigned: Option<&Value>,
-    ) -> BTreeMap<String, ElementClock> {
-        let Some(listed) = self.clocks.elements.get(path).cloned() else { return BTreeMap::new() };
-        let whole = self.clocks.at(&self.doc, path).cloned();
-        // Then the standing array has been noted as a whole.
-        let told = whole.as_ref().is_some_and(|whole| self.verdict(whole, clock, base) == Verdict::Wins);
-        let array = assigned.and_then(Value::as_array);
-        let mut kept = BTreeMap::new();
-        for (text, element) in listed {
-            if whole.as_ref() == Some(&element.clock) {
-                continue;
-            }
-            match self.verdict(&element.clock, clock, base) {
-                Verdict::Loses if array.is_some() => drop(kept.insert(text, element)),
-                Verdict::Seen => {}
-                Verdict::Loses => self.concurrent = true,
-                Verdict::Wins => {
-                    self.concurrent = true;
-                    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-                    let holds = array.is_some_and(|array| array.contains(&value));
-                    if holds != element.live && !told {
-                        let action = if element.live { "add" } else { "remove" };
-                        let lost = serde_json::json!({ action: [value] });
-                        self.decide(path, clock.side(assigned.cloned()), element.clock.side(Some(lost)), Rule::Stamp);
-                    }
-                }
-            }
-        }
-        kept
-    }
-
-    /// Builds the array from its elements' entries.
-    fn arrange(&mut self, path: &Pointer, clock: &LeafClock) {
-        let present = elements(path.find(&self.doc)).unwrap_or_default();
-        let whole = self.clocks.at(&self.doc, path).map_or_else(|| clock.stamp.clone(), |clock| clock.stamp.clone());
-        let Some(listed) = self.clocks.elements.get(path) else { return };
-        let mut order: Vec<(Stamp, Option<u32>, String)> = Vec::new();
-        for (index, element) in present.iter().enumerate() {
-            let text = text_of(element);
-            if !listed.contains_key(&text) {
-                order.push((whole.clone(), u32::try_from(index).ok(), text));
-            }
-        }
-        for (text, element) in listed {
-            if let Some((stamp, index)) = element.first.clone().filter(|_| element.live) {
-                order.push((stamp, index, text.clone()));
-            }
-        }
-        // Elements of an assignment come before those that were added at the same moment.
-        order.sort_by(|a, b| (&a.0, a.1.is_none(), a.1, &a.2).cmp(&(&b.0, b.1.is_none(), b.1, &b.2)));
-        let array = order.iter().filter_map(|(_, _, text)| serde_json::from_str(text).ok()).collect();
-        let _ = set(&mut self.doc, path, Value::Array(array));
-    }
-
     /// `text`: applied where nobody else has written the leaf since the base; a concurrent edit is kept in the inbox. (The
     /// transform of concurrent edits has its place here: `rebase` and `applied_edits` of the merge.)
     pub fn text(&mut self, path: &Pointer, edit: &TextEdit, clock: &LeafClock, base: Revision) -> Merge {
@@ -556,18 +386,6 @@ impl<'a> Fields<'a> {
         self.clocks.leaves.insert(path.clone(), clock.clone());
         self.took_effect = true;
         Ok(())
-    }
-}
-
-/// An element's identity: its canonical text.
-fn text_of(element: &Value) -> String {
-    String::from_utf8(value::canonical(element)).unwrap_or_default()
-}
-
-fn earliest(a: Option<(Stamp, Option<u32>)>, b: Option<(Stamp, Option<u32>)>) -> Option<(Stamp, Option<u32>)> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if (&b.0, b.1.is_none()) < (&a.0, a.1.is_none()) { b } else { a }),
-        (a, b) => a.or(b),
     }
 }
 

@@ -3,7 +3,6 @@
 //! The rule: folding never changes who wins. So every surviving operation keeps its own stamp and base, and an operation
 //! disappears into another only where the server could not tell the difference.
 
-use crate::limits::MAX_ID_BYTES;
 use crate::model::{Mode, Op, OpKind, SyncAction, SyncEvent};
 use crate::replica::rows::QueueEntry;
 
@@ -37,7 +36,7 @@ pub(super) fn fold(earlier: &QueueEntry, later: &SyncEvent, later_bytes: u64) ->
             if queued.policy == later.policy
                 && queued.schema == later.schema
                 && queued.ops.len() + later.ops.len() <= MAX_FOLDED_OPS
-                && earlier.bytes + later_bytes + MAX_ID_BYTES as u64 <= MAX_FOLDED_BYTES =>
+                && earlier.bytes + later_bytes <= MAX_FOLDED_BYTES =>
         {
             Fold::Into(Box::new(merge_updates(queued, later)))
         }

@@ -27,8 +27,10 @@ async fn parked_unit(txn: &mut Txn, id: &EventId) -> Result<(Scope, Vec<u64>)> {
 async fn group_around(txn: &mut Txn, scope: &Scope, position: u64, group: &GroupId) -> Result<Vec<u64>> {
     let member = |entry: Option<&QueueEntry>| entry.is_some_and(|entry| entry.event.group.as_ref() == Some(group));
     let mut first = position;
-    while first > 1 && member(txn.entry(scope, first - 1).await?) {
-        first -= 1;
+    while let Some(before) = first.checked_sub(1)
+        && member(txn.entry(scope, before).await?)
+    {
+        first = before;
     }
     let mut positions = Vec::new();
     while member(txn.entry(scope, first).await?) {

@@ -266,15 +266,13 @@ pub(crate) async fn confirm(
 ) -> Result<()> {
     let row = txn.record_mut(scope, generation, key).await?;
     let before = row.digest(key);
-    if state.doc.is_none() && !row.pending.is_empty() && row.doc.is_some() {
-        row.ghost = row.doc.take();
+    match &state.doc {
+        Some(_) => row.ghost = None,
+        None => row.vanish(),
     }
     row.revision = state.revision;
     row.doc = state.doc;
     row.by = Some(state.by);
-    if row.doc.is_some() {
-        row.ghost = None;
-    }
     let after = row.digest(key);
     let bucket = usize::from(crate::model::bucket_of(key));
     let digest = txn.digest_mut(scope, generation).await?;

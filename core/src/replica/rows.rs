@@ -186,6 +186,13 @@ impl RecordRow {
         }
     }
 
+    /// The record is gone. Pending updates go on being shown on what it was before it went.
+    pub fn vanish(&mut self) {
+        if let Some(last) = self.doc.take().filter(|_| !self.pending.is_empty()) {
+            self.ghost = Some(last);
+        }
+    }
+
     /// Whether the row says nothing and can go.
     #[must_use]
     pub fn is_vacant(&self) -> bool {

@@ -87,7 +87,7 @@ pub(super) fn nonce_at(reads: &mut dyn ScopeReads, revision: Revision) -> Result
 pub(super) fn trail_before(reads: &mut dyn ScopeReads, revision: Revision) -> Result<Vec<Evidence>, StoreError> {
     let mut trail: Vec<Evidence> = Vec::new();
     for distance in (0..MAX_TRAIL).map(|exponent| 1 << (2 * exponent)) {
-        let Some(goal) = revision.checked_sub(distance).filter(|goal| *goal > 0) else { break };
+        let Some(goal) = revision.checked_sub(distance) else { break };
         // A long commit spans several distances.
         if trail.last().is_some_and(|last| last.revision <= goal) {
             continue;
@@ -181,8 +181,10 @@ fn take_number(rest: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unisono::testing::TestEnvironment;
 
     use super::*;
+    use crate::store::{self, CommitRow, ScopeBatch, ScopeRow, SqliteStore, Store, Verdict};
 
     fn scope(key: &str) -> ScopeKey {
         ScopeKey::new(key.to_owned())
@@ -223,6 +225,66 @@ mod tests {
             let check = check_sum(&scope("user:a"), &body);
             body.extend(check);
             let _ = Token::decode(&Cursor(URL_SAFE_NO_PAD.encode(body)), &scope("user:a"));
+        }
+    }
+
+    /// What `read` finds in a scope whose commits ended at `commits`, each with ten times its revision as its nonce.
+    fn among<T: Send + 'static>(
+        commits: impl IntoIterator<Item = Revision> + Send + 'static,
+        read: impl Fn(&mut dyn ScopeReads) -> T + Send + 'static,
+    ) -> T {
+        let env = TestEnvironment::new(1);
+        let store = SqliteStore::in_memory().unwrap();
+        env.block_on(async {
+            store.attach(env.shared()).await.unwrap();
+            let save = store::write(&store, scope("user:a"), move |tx| {
+                for revision in commits {
+                    let commit = CommitRow { revision, nonce: revision * 10, at_ms: revision };
+                    let scope = ScopeRow { revision, ..ScopeRow::new("e1".to_owned()) };
+                    tx.save(ScopeBatch { commit: Some(commit), ..ScopeBatch::new(scope) })?;
+                }
+                Ok((Verdict::Commit, ()))
+            });
+            save.await.unwrap();
+            store::read(&store, scope("user:a"), move |reads| Ok(read(reads))).await.unwrap()
+        })
+    }
+
+    #[test]
+    fn a_revision_is_known_by_the_nonce_of_the_commit_that_made_it() {
+        let nonces = among([3, 7], |reads| [0, 1, 3, 4, 7].map(|revision| nonce_at(reads, revision).unwrap()));
+        assert_eq!(nonces, [0, 30, 30, 70, 70]);
+        assert!(matches!(among([3, 7], |reads| nonce_at(reads, 8)), Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn a_trail_names_earlier_commits_at_growing_distances_down_to_the_first() {
+        let trail = |commits: Vec<Revision>, revision| {
+            let trail = among(commits, move |reads| trail_before(reads, revision).unwrap());
+            assert!(trail.iter().all(|entry| entry.nonce == entry.revision * 10), "{trail:?}");
+            trail.into_iter().map(|entry| entry.revision).collect::<Vec<_>>()
+        };
+        let every = || (1..=100).collect();
+        assert_eq!(trail(every(), 100), [99, 96, 84, 36]);
+        assert_eq!(trail(every(), 5), [4, 1]);
+        assert_eq!(trail(every(), 4), [3], "nothing is before the first revision");
+        assert!(trail(every(), 1).is_empty());
+        // A commit that spans several distances is named once.
+        assert_eq!(trail(vec![10, 56, 60], 60), [56, 10]);
+        assert!(trail(vec![60], 60).is_empty());
+    }
+
+    #[test]
+    fn no_longer_text_than_the_longest_is_looked_at() {
+        let of_length = |epoch: usize| {
+            let at = Evidence { revision: 1, nonce: 2 };
+            Token { epoch: "e".repeat(epoch), at, bootstrap: None, trail: Vec::new() }.encode(&scope("user:a"))
+        };
+        let longest = (0..).map(of_length).find(|cursor| cursor.0.len() >= MAX_TOKEN_BYTES).unwrap();
+        assert_eq!(longest.0.len(), MAX_TOKEN_BYTES);
+        assert!(Token::decode(&longest, &scope("user:a")).is_ok());
+        for beyond in [MAX_TOKEN_BYTES, 2 * MAX_TOKEN_BYTES] {
+            assert_eq!(Token::decode(&of_length(beyond), &scope("user:a")).unwrap_err().code, "invalid_cursor");
         }
     }
 }

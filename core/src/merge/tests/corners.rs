@@ -168,6 +168,21 @@ fn elements_and_assignments_of_the_whole_array_meet() {
         ("and takes the place of one that is no array",
          vec![start.clone(), op("b", 5, 1, "/t", set(json!("flat")))],
          op("a", 9, 1, "/t", add(json!(2))), json!([2]), vec![json!("flat")]),
+        ("though that comes later",
+         vec![start.clone(), op("a", 9, 1, "/t", add(json!(2)))],
+         op("b", 5, 1, "/t", set(json!("flat"))), json!([2]), vec![json!("flat")]),
+        ("and stays where the array was removed before it",
+         vec![start.clone(), op("a", 9, 1, "/t", add(json!(2)))],
+         op("b", 5, 1, "/t", OpKind::Unset), json!([2]), vec![]),
+        ("what it displaced shows when it is removed",
+         vec![start.clone(), op("a", 9, 1, "/t", add(json!(2))), op("b", 5, 1, "/t", set(json!("flat")))],
+         op("a", 10, 1, "/t", remove(json!(2))), json!("flat"), vec![]),
+        ("a removal displaces nothing",
+         vec![start.clone(), op("b", 5, 1, "/t", set(json!("flat")))],
+         op("a", 9, 1, "/t", remove(json!(1))), json!("flat"), vec![]),
+        ("but an add that is older comes too late",
+         vec![start.clone(), op("b", 5, 1, "/t", set(json!("flat"))), op("a", 9, 1, "/t", remove(json!(1)))],
+         op("c", 7, 1, "/t", add(json!(1))), json!("flat"), vec![json!(1)]),
         ("what was in the set before an assignment in its sight does not come back",
          vec![start.clone(), op("a", 4, 1, "/t", add(json!(2))), op("b", 5, 2, "/t", set(json!([5])))],
          op("b", 6, 3, "/t", add(json!(6))), json!([5, 6]), vec![]),
@@ -212,6 +227,26 @@ fn parents_and_children_meet() {
          vec![start(json!({"p": {"x": 1}})), op("a", 5, 1, "/p", set(json!("flat"))),
               op("b", 6, 1, "/p/x", set(json!(2))), op("b", 7, 1, "/p/y", set(json!({})))],
          op("b", 8, 1, "/p/x", OpKind::Unset), json!({"p": {"y": {}}}), vec![]),
+        ("a scalar that was displaced in its sight does not come back",
+         vec![start(json!({"p": {"x": [1]}})), op("a", 5, 1, "/p", set(json!("flat"))), op("b", 6, 1, "/p/x", remove(json!(1))),
+              op("b", 7, 3, "/p/x", set(json!(2)))],
+         op("b", 8, 4, "/p/x", OpKind::Unset), json!({"p": {}}), vec![]),
+        ("an object that was assigned stays when a newer child of it is removed",
+         vec![start(json!({"p": {"x": 1}})), op("a", 5, 1, "/p", set(json!({"z": 3}))), op("b", 6, 1, "/p/x", set(json!(2))),
+              op("b", 7, 3, "/p/z", OpKind::Unset)],
+         op("b", 8, 4, "/p/x", OpKind::Unset), json!({"p": {}}), vec![]),
+        ("whichever of the two came first",
+         vec![start(json!({"p": {"x": 1}})), op("b", 6, 1, "/p/x", set(json!(2))), op("a", 5, 1, "/p", set(json!({"z": 3}))),
+              op("b", 7, 3, "/p/z", OpKind::Unset)],
+         op("b", 8, 4, "/p/x", OpKind::Unset), json!({"p": {}}), vec![]),
+        ("a counter is a child too",
+         vec![start(json!({"p": {"x": 1}})), op("a", 5, 1, "/p", set(json!("flat"))),
+              op("b", 6, 1, "/p/n", OpKind::Inc { by: 4 }), op("b", 7, 1, "/p/x", set(json!(2)))],
+         op("b", 8, 1, "/p/x", OpKind::Unset), json!({"p": {"n": 4}}), vec![]),
+        ("and so is a set, as long as it holds an element",
+         vec![start(json!({"p": {"x": 1}})), op("a", 5, 1, "/p", set(json!("flat"))),
+              op("b", 6, 1, "/p/t", add(json!(4))), op("b", 7, 1, "/p/x", set(json!(2)))],
+         op("b", 8, 1, "/p/x", OpKind::Unset), json!({"p": {"t": [4]}}), vec![]),
         ("filling an empty object overwrites nothing",
          vec![start(json!({"p": {}})), op("a", 5, 1, "/p", set(json!({})))],
          op("b", 6, 1, "/p/x", set(json!(1))), json!({"p": {"x": 1}}), vec![]),
@@ -317,4 +352,16 @@ fn increments_that_an_operation_had_seen_do_not_count_again() {
     let server = Server::with(&[create("a", 1, 0, json!({"n": 1})), op("a", 5, 1, "/n", OpKind::Inc { by: 5 })]);
     let parts = [("/m", set(json!(1)), 1), ("/n", set(json!(100)), 2)];
     assert_eq!(merged(&server, &ops("b", 9, &parts), "b").unwrap().record.doc, json!({"m": 1, "n": 100}));
+}
+
+#[test]
+fn a_strict_operation_conflicts_with_a_delete_that_it_had_not_seen_though_its_event_had() {
+    let server =
+        Server::with(&[create("a", 1, 0, json!({"n": 1})), delete("a", 2, 1), create("a", 3, 2, json!({"n": 2}))]);
+    let strict = |base: Revision| {
+        let parts = [("/n", set(json!(5)), base), ("/m", set(json!(1)), 3)];
+        SyncEvent { mode: Mode::Strict, ..ops("b", 9, &parts) }
+    };
+    assert_eq!(merged(&server, &strict(1), "b"), Err(Refusal::Conflict));
+    assert_eq!(merged(&server, &strict(3), "b").unwrap().status, Applied);
 }

@@ -1,7 +1,7 @@
 //! The queue's bounds and totals, from both sides.
 
 use super::*;
-use crate::limits::{MAX_GROUP_EVENTS, MAX_PUSH_EVENTS};
+use crate::limits::{MAX_DOCUMENT_BYTES, MAX_GROUP_BYTES, MAX_GROUP_EVENTS, MAX_PUSH_BYTES, MAX_PUSH_EVENTS};
 
 fn refused(bench: &Bench, drafts: Vec<Draft>) -> String {
     bench.group(drafts).unwrap_err().code().to_owned()
@@ -10,6 +10,20 @@ fn refused(bench: &Bench, drafts: Vec<Draft>) -> String {
 fn stats(bench: &Bench) -> (u64, u64) {
     let stats = bench.environment.block_on(bench.queue.stats()).unwrap();
     (stats.events, stats.bytes)
+}
+
+/// The bytes that a queue takes for `drafts`.
+fn weight(drafts: Vec<Draft>) -> usize {
+    let bench = Bench::new();
+    bench.group(drafts).unwrap();
+    usize::try_from(stats(&bench).1).unwrap()
+}
+
+/// `others` and one more, which together take so many bytes of the queue: for each of `weights`.
+fn weighing<const N: usize>(weights: [usize; N], others: &[Draft]) -> [Vec<Draft>; N] {
+    let with = |text: usize| [others, &[create("weight", json!({"x": "y".repeat(text)}))]].concat();
+    let empty = weight(with(0));
+    weights.map(|weight| with(weight - empty))
 }
 
 #[test]
@@ -31,6 +45,11 @@ fn a_transaction_is_bounded_by_the_sum_of_its_bytes() {
     };
     assert_eq!(refused(&bench, large(5)), "invalid_transaction");
     assert_eq!(bench.group(large(4)).unwrap().len(), 4);
+
+    let bench = Bench::new();
+    let [largest, larger] = weighing([MAX_GROUP_BYTES, MAX_GROUP_BYTES + 1], &large(4));
+    assert_eq!(refused(&bench, larger), "invalid_transaction");
+    assert_eq!(bench.group(largest).unwrap().len(), 5);
 }
 
 #[test]
@@ -67,6 +86,12 @@ fn a_queue_is_full_by_bytes_too() {
     bench.write(create("a", json!({"x": "y".repeat(400)})));
     assert_eq!(refused(&bench, vec![create("b", json!({"x": "y".repeat(400)}))]), "queue_full");
     assert_eq!((stats(&bench).0, bench.view("b")), (1, None));
+    // Up to the last byte there is room.
+    let bench = Bench::with(QueueLimits { events: 100, bytes: 1_000 }, PolicyTable::default());
+    let [largest, larger] = weighing([1_000, 1_001], &[]);
+    assert_eq!(refused(&bench, larger), "queue_full");
+    bench.group(largest).unwrap();
+    assert_eq!(stats(&bench), (1, 1_000));
 }
 
 #[test]
@@ -126,4 +151,24 @@ fn a_push_carries_at_most_what_was_asked_and_what_the_protocol_allows() {
         bench.write(create(&format!("r{n}"), json!({"x": "y".repeat(500_000)})));
     }
     assert_eq!(bench.push().unwrap().events.len(), 2, "a push is kept below 1 MiB");
+
+    let first = || vec![create("r", json!({"x": "y".repeat(500_000)}))];
+    let rest = MAX_PUSH_BYTES - weight(first());
+    for (second, events) in weighing([rest, rest + 1], &[]).into_iter().zip([2, 1]) {
+        let bench = Bench::new();
+        bench.group(first()).unwrap();
+        bench.group(second).unwrap();
+        assert_eq!(bench.push().unwrap().events.len(), events);
+    }
+}
+
+#[test]
+fn a_record_grows_up_to_the_last_byte_of_the_largest_document() {
+    // `{"x":"…","z":"…"}`: what is around the two texts.
+    let around = r#"{"x":"","z":""}"#.len();
+    let bench = Bench::new();
+    bench.write(create("a", json!({"x": "y".repeat(600_000)})));
+    let grown = |bytes: usize| update("a", json!({"z": "y".repeat(bytes - around - 600_000)}));
+    assert_eq!(refused(&bench, vec![grown(MAX_DOCUMENT_BYTES + 1)]), "document_too_large");
+    bench.write(grown(MAX_DOCUMENT_BYTES));
 }

@@ -198,11 +198,13 @@ fn an_update_of_a_record_that_others_deleted_stays_visible_and_a_create_begins_a
     bench.push().unwrap();
     bench.pulled(2, None);
     assert_eq!(bench.view("a"), Some(json!({"n": 1, "x": 1})));
-    bench.settle(vec![Receipt { status: ReceiptStatus::Superseded, ..applied(&updated, 2, 3) }]);
     bench.pulled(3, None);
+    assert_eq!(bench.view("a"), Some(json!({"n": 1, "x": 1})), "however often it is deleted");
+    bench.settle(vec![Receipt { status: ReceiptStatus::Superseded, ..applied(&updated, 3, 4) }]);
+    bench.pulled(4, None);
     assert_eq!(bench.view("a"), None);
     bench.write(create("a", json!({"y": 1})));
-    bench.pulled(4, None);
+    bench.pulled(5, None);
     assert_eq!(bench.view("a"), Some(json!({"y": 1})));
 
     // Once the update and the own deletion behind it are settled, the create behind both stands alone.
