@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cursor;
 use crate::model::{DeviceId, Receipt, Scope, SyncEvent};
+use crate::reading;
 
 /// A push. `E` is [`SyncEvent`] at the client; the server first reads raw JSON, so that one malformed event harms no other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub struct PushRequest<E = SyncEvent> {
 }
 
 /// The answer to a push.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushResponse {
     /// The server's clock, in milliseconds.
@@ -50,3 +51,5 @@ pub struct PushResponse {
     /// One receipt per event, in request order.
     pub receipts: Vec<Receipt>,
 }
+
+reading::fields!(PushResponse { server_now, server_id, epoch, cursor = None, head, receipts });
