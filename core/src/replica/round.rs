@@ -37,7 +37,7 @@ pub(super) struct Shared {
     /// The guard rows as last committed; absent when they must be read again.
     cache: Mutex<Option<Cache>>,
     /// The replica row as last committed by this process, for reads that may not wait.
-    snapshot: Mutex<ReplicaRow>,
+    snapshot: Mutex<Arc<ReplicaRow>>,
 }
 
 /// A unit of work that waits for a round.
@@ -158,12 +158,13 @@ impl Crew for Arc<Shared> {
 }
 
 impl Shared {
-    pub(super) fn snapshot(&self) -> ReplicaRow {
+    pub(super) fn snapshot(&self) -> Arc<ReplicaRow> {
         lock(&self.snapshot).clone()
     }
 
-    pub(super) fn cache(&self) -> Option<Cache> {
-        lock(&self.cache).clone()
+    /// What `pick` finds in the guard rows as last committed.
+    pub(super) fn cached<T>(&self, pick: impl FnOnce(&Cache) -> Option<T>) -> Option<T> {
+        lock(&self.cache).as_ref().and_then(pick)
     }
 
     /// Does all of `work` in one commit. Work that fails is taken out, and the rest done again without it: nothing that a
@@ -212,7 +213,7 @@ impl Shared {
     }
 
     async fn begin(&self) -> Result<Txn> {
-        let cached = self.cache();
+        let cached = lock(&self.cache).clone();
         let cache = match cached {
             Some(cache) => cache,
             None => load(&*self.storage, &self.environment).await?,
@@ -232,10 +233,9 @@ async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<
     loop {
         if let Some(row) = storage.get(vec![keys::replica()]).await?.pop().flatten() {
             return Ok(Cache {
-                replica: decode(&row.value)?,
+                replica: Arc::new(decode(&row.value)?),
                 version: row.version,
                 scopes: Default::default(),
-                digests: Default::default(),
             });
         }
         let fresh = ReplicaRow::new(DeviceId::generate(&**environment));
