@@ -4,7 +4,9 @@
 //! replays a run exactly. It is also the list of what a test has to fake.
 
 use std::fmt::Debug;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -50,11 +52,12 @@ pub async fn run_blocking<T: MaybeSend + 'static>(
 
 /// Completes with `Some(output)` of `future`, or with `None` once `limit` has passed.
 pub async fn timeout<F: Future>(environment: &dyn Environment, limit: Duration, future: F) -> Option<F::Output> {
-    use futures_util::future::{Either, select};
-    let future = std::pin::pin!(future);
-    // `select` polls its first argument first: a result that is ready wins over a deadline that has passed.
-    match select(future, environment.sleep(limit)).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(((), _)) => None,
-    }
+    let mut future = std::pin::pin!(future);
+    let mut passed = environment.sleep(limit);
+    // The future first: a result that is ready wins over a deadline that has passed.
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => passed.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }

@@ -74,7 +74,7 @@ pub enum Error {
     #[error("authentication is required: {0}")]
     Auth(String),
     /// The deadline of the call passed.
-    #[error("the deadline of {0:?} passed")]
+    #[error("the deadline of {} s passed", .0.as_secs_f64())]
     Deadline(Duration),
     /// The local store failed.
     #[error(transparent)]

@@ -24,6 +24,7 @@ pub mod platform;
 pub mod protocol;
 pub mod query;
 pub mod queue;
+mod reading;
 #[cfg(feature = "sqlite")]
 pub mod recovery;
 pub mod replica;

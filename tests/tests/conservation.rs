@@ -175,7 +175,7 @@ fn a_feed_that_breaks_goes_on_where_it_broke() {
                 a.restart(&world);
                 books.check_with_server(&world, &[&a, &b]);
             }
-            cursors.push(world.run(a.client.replica().scope(&unisono::model::Scope::User)).unwrap().cursor);
+            cursors.push(world.run(a.client.replica().scope(&unisono::model::Scope::User)).unwrap().cursor.clone());
         }
         assert!(cursors[0].is_some() && cursors[0] == cursors[1] && cursors[1] != cursors[2], "{cursors:?}");
         let report = a.synced(&world);

@@ -35,7 +35,7 @@ fn settle(world: &World, books: &Books, devices: &[&Device]) {
 }
 
 fn epoch(world: &World, device: &Device) -> Option<String> {
-    world.run(device.client.replica().scope(&Scope::User)).unwrap().epoch
+    world.run(device.client.replica().scope(&Scope::User)).unwrap().epoch.clone()
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use js_sys::Promise;
 use unisono::error::InvalidCode;
 use unisono::model::{EventId, value};
 use wasm_bindgen::prelude::*;
 
 use crate::collection::Collection;
 use crate::error::{Result, invalid, thrown};
+use crate::promise::promise;
 use crate::stream::Events;
 use crate::value::{from_js, text, to_js};
 
@@ -18,8 +20,9 @@ pub struct Client(unisono::Client);
 #[wasm_bindgen]
 impl Client {
     /// Opens a replica. Nothing runs in the background before `start`.
-    pub async fn open(#[wasm_bindgen(unchecked_param_type = "OpenOptions")] options: JsValue) -> Result<Client> {
-        crate::open::open(&options).await.map(Self)
+    #[wasm_bindgen(unchecked_return_type = "Promise<Client>")]
+    pub fn open(#[wasm_bindgen(unchecked_param_type = "OpenOptions")] options: JsValue) -> Promise {
+        promise(async move { crate::open::open(&options).await.map(|client| Self(client).into()) })
     }
 
     /// A collection of the account's own scope.
@@ -35,28 +38,35 @@ impl Client {
     }
 
     /// Makes a workspace one of those that are synced.
-    #[wasm_bindgen(js_name = subscribeWorkspace)]
-    pub async fn subscribe_workspace(&self, workspace: JsValue) -> Result<()> {
-        self.0.workspace(text(&workspace, "a workspace's id")?).subscribe().await.map_err(thrown)
+    #[wasm_bindgen(js_name = subscribeWorkspace, unchecked_return_type = "Promise<void>")]
+    pub fn subscribe_workspace(&self, workspace: JsValue) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(client.workspace(text(&workspace, "a workspace's id")?).subscribe().await) })
     }
 
     /// Starts background sync.
-    pub async fn start(&self) -> Result<()> {
-        self.0.start().await.map_err(thrown)
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn start(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(client.start().await) })
     }
 
     /// Syncs every scope now, for at most `deadline_ms`, and waits until that is done.
-    #[wasm_bindgen(js_name = syncNow, unchecked_return_type = "SyncReport")]
-    pub async fn sync_now(&self, deadline_ms: Option<f64>) -> Result<JsValue> {
-        let report = match deadline_ms {
-            None => self.0.sync_now().await,
-            Some(ms) => {
-                let deadline = Duration::try_from_secs_f64(ms / 1000.0);
-                let deadline = deadline.map_err(|_| invalid(InvalidCode::Config, "a deadline is a number of ms"))?;
-                self.0.sync_within(deadline).await
-            }
-        };
-        to_js(&report.map_err(thrown)?)
+    #[wasm_bindgen(js_name = syncNow, unchecked_return_type = "Promise<SyncReport>")]
+    pub fn sync_now(&self, deadline_ms: Option<f64>) -> Promise {
+        let client = self.0.clone();
+        promise(async move {
+            let report = match deadline_ms {
+                None => client.sync_now().await,
+                Some(ms) => {
+                    let deadline = Duration::try_from_secs_f64(ms / 1000.0);
+                    let deadline =
+                        deadline.map_err(|_| invalid(InvalidCode::Config, "a deadline is a number of ms"))?;
+                    client.sync_within(deadline).await
+                }
+            };
+            to_js(&report.map_err(thrown)?)
+        })
     }
 
     /// The client's state; touches neither disk nor network.
@@ -71,37 +81,48 @@ impl Client {
     }
 
     /// Unsettled events, in queue order.
-    #[wasm_bindgen(unchecked_return_type = "QueuedEvent[]")]
-    pub async fn pending(&self) -> Result<JsValue> {
-        to_js(&self.0.pending().await.map_err(thrown)?)
+    #[wasm_bindgen(unchecked_return_type = "Promise<QueuedEvent[]>")]
+    pub fn pending(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { to_js(&client.pending().await.map_err(thrown)?) })
     }
 
     /// Events that were refused and wait for the app.
-    #[wasm_bindgen(unchecked_return_type = "QueuedEvent[]")]
-    pub async fn parked(&self) -> Result<JsValue> {
-        to_js(&self.0.parked().await.map_err(thrown)?)
+    #[wasm_bindgen(unchecked_return_type = "Promise<QueuedEvent[]>")]
+    pub fn parked(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { to_js(&client.parked().await.map_err(thrown)?) })
     }
 
     /// Open conflict notes.
-    #[wasm_bindgen(unchecked_return_type = "Record[]")]
-    pub async fn conflicts(&self) -> Result<JsValue> {
-        to_js(&self.0.conflicts().await.map_err(thrown)?)
+    #[wasm_bindgen(unchecked_return_type = "Promise<Record[]>")]
+    pub fn conflicts(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { to_js(&client.conflicts().await.map_err(thrown)?) })
     }
 
     /// Marks a conflict note as resolved, on every device.
-    pub async fn resolve(&self, note: JsValue) -> Result<String> {
-        let id = self.0.resolve(&text(&note, "a note's id")?).await.map_err(thrown)?;
-        Ok(id.to_string())
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn resolve(&self, note: JsValue) -> Promise {
+        let client = self.0.clone();
+        promise(async move {
+            let id = client.resolve(&text(&note, "a note's id")?).await.map_err(thrown)?;
+            Ok(id.as_str().into())
+        })
     }
 
     /// Puts a parked event back into the queue.
-    pub async fn retry(&self, id: JsValue) -> Result<()> {
-        self.0.retry(&event_id(&id)?).await.map_err(thrown)
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn retry(&self, id: JsValue) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(client.retry(&event_id(&id)?).await) })
     }
 
     /// Drops a parked event.
-    pub async fn discard(&self, id: JsValue) -> Result<()> {
-        self.0.discard(&event_id(&id)?).await.map_err(thrown)
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn discard(&self, id: JsValue) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(client.discard(&event_id(&id)?).await) })
     }
 
     /// Tells whether there is a network; `true` syncs at once.
@@ -118,9 +139,16 @@ impl Client {
     }
 
     /// Ends sync, flushes and closes the replica.
-    pub async fn close(&self) -> Result<()> {
-        self.0.close().await.map_err(thrown)
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn close(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(client.close().await) })
     }
+}
+
+/// `undefined`, once it is done.
+fn nothing(done: unisono::Result<()>) -> Result<JsValue> {
+    done.map(|()| JsValue::UNDEFINED).map_err(thrown)
 }
 
 fn event_id(id: &JsValue) -> Result<EventId> {

@@ -1,11 +1,12 @@
 //! A collection: the calls that an app makes most.
 
-use serde::Deserialize;
+use js_sys::Promise;
 use unisono::error::InvalidCode;
-use unisono::model::{EventId, OpKind};
+use unisono::model::{EventId, OpKind, Value};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Result, invalid, thrown};
+use crate::promise::promise;
 use crate::stream::Watch;
 use crate::value::{from_js, optional_to_js, text, to_js};
 
@@ -34,59 +35,67 @@ impl Collection {
     }
 }
 
-/// A field operation as JavaScript hands it over: the core's own form.
-#[derive(Deserialize)]
-struct EditOp {
-    path: String,
-    #[serde(flatten)]
-    kind: OpKind,
-}
-
 #[wasm_bindgen]
 impl Collection {
     /// Makes a record.
-    pub async fn create(&self, id: JsValue, doc: JsValue) -> Result<String> {
-        accepted(self.0.create(record_id(&id)?, from_js(&doc)?).await)
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn create(&self, id: JsValue, doc: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move { accepted(collection.create(record_id(&id)?, from_js(&doc)?).await) })
     }
 
     /// Applies an RFC 7396 merge patch: null removes a field.
-    pub async fn update(&self, id: JsValue, patch: JsValue) -> Result<String> {
-        accepted(self.0.update(record_id(&id)?, from_js(&patch)?).await)
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn update(&self, id: JsValue, patch: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move { accepted(collection.update(record_id(&id)?, from_js(&patch)?).await) })
     }
 
     /// Applies field operations.
-    pub async fn edit(&self, id: JsValue, ops: JsValue) -> Result<String> {
-        let ops: Vec<EditOp> = serde_json::from_value(from_js(&ops)?)
-            .map_err(|error| invalid(InvalidCode::EventShape, format!("not an edit: {error}")))?;
-        let edit = ops.into_iter().fold(self.0.edit(record_id(&id)?), |edit, op| edit.op(op.path, op.kind));
-        accepted(edit.commit().await)
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn edit(&self, id: JsValue, ops: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move {
+            let mut edit = collection.edit(record_id(&id)?);
+            let ops = from_js(&ops)?;
+            for op in ops.as_array().ok_or_else(|| not_an_edit("it is no array"))? {
+                let path = op.get("path").and_then(Value::as_str);
+                let path = path.ok_or_else(|| not_an_edit("an operation has no path"))?;
+                edit = edit.op(path, operation(op).map_err(|error| not_an_edit(&error.to_string()))?);
+            }
+            accepted(edit.commit().await)
+        })
     }
 
     /// Deletes a record.
-    pub async fn delete(&self, id: JsValue) -> Result<String> {
-        accepted(self.0.delete(record_id(&id)?).await)
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn delete(&self, id: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move { accepted(collection.delete(record_id(&id)?).await) })
     }
 
     /// The record as the app sees it; `null` if there is none.
-    #[wasm_bindgen(unchecked_return_type = "Value")]
-    pub async fn get(&self, id: JsValue) -> Result<JsValue> {
-        optional_to_js(self.0.get(record_id(&id)?).await.map_err(thrown)?.as_ref())
+    #[wasm_bindgen(unchecked_return_type = "Promise<Value>")]
+    pub fn get(&self, id: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move { optional_to_js(collection.get(record_id(&id)?).await.map_err(thrown)?.as_ref()) })
     }
 
     /// The state of a record's sync; `null` if there is neither a record nor an event on it.
-    #[wasm_bindgen(unchecked_return_type = "RecordState | null")]
-    pub async fn state(&self, id: JsValue) -> Result<JsValue> {
-        optional_to_js(self.0.state(record_id(&id)?).await.map_err(thrown)?.as_ref())
+    #[wasm_bindgen(unchecked_return_type = "Promise<RecordState | null>")]
+    pub fn state(&self, id: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move { optional_to_js(collection.state(record_id(&id)?).await.map_err(thrown)?.as_ref()) })
     }
 
     /// A page of records.
-    #[wasm_bindgen(unchecked_return_type = "QueryPage")]
-    pub async fn query(
-        &self,
-        #[wasm_bindgen(unchecked_param_type = "QueryOptions")] options: JsValue,
-    ) -> Result<JsValue> {
-        let reading = self.0.query_from_json(from_js(&options)?).map_err(thrown)?;
-        to_js(&reading.page().await.map_err(thrown)?)
+    #[wasm_bindgen(unchecked_return_type = "Promise<QueryPage>")]
+    pub fn query(&self, #[wasm_bindgen(unchecked_param_type = "QueryOptions")] options: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move {
+            let reading = collection.query_from_json(from_js(&options)?).map_err(thrown)?;
+            to_js(&reading.page().await.map_err(thrown)?)
+        })
     }
 
     /// Follows a query's answer.
@@ -100,6 +109,15 @@ fn record_id(id: &JsValue) -> Result<String> {
     text(id, "a record's id")
 }
 
-fn accepted(result: unisono::Result<EventId>) -> Result<String> {
-    result.map(|id| id.to_string()).map_err(thrown)
+/// A field operation in the core's own form, read from text as everything else is: one reader for all is downloaded once.
+fn operation(op: &Value) -> serde_json::Result<OpKind> {
+    serde_json::from_slice(&serde_json::to_vec(op)?)
+}
+
+fn not_an_edit(why: &str) -> JsValue {
+    invalid(InvalidCode::EventShape, format!("not an edit: {why}"))
+}
+
+fn accepted(result: unisono::Result<EventId>) -> Result<JsValue> {
+    result.map(|id| id.as_str().into()).map_err(thrown)
 }

@@ -11,6 +11,7 @@ mod collection;
 mod error;
 mod open;
 mod panic;
+mod promise;
 mod stream;
 mod tokens;
 mod types;

@@ -91,11 +91,12 @@ fn indexed(mut builder: ClientBuilder, options: &Options) -> Result<ClientBuilde
     if indexes.is_undefined() {
         return Ok(builder);
     }
-    let declared: std::collections::BTreeMap<String, Vec<Vec<String>>> = serde_json::from_value(from_js(&indexes)?)
-        .map_err(|_| config("indexes lists, for each collection, lists of fields"))?;
-    for (collection, lists) in declared {
-        for fields in lists {
-            builder = builder.index(collection.clone(), fields);
+    let wrong = || config("indexes lists, for each collection, lists of fields");
+    for (collection, lists) in from_js(&indexes)?.as_object().ok_or_else(wrong)? {
+        for fields in lists.as_array().ok_or_else(wrong)? {
+            let fields = fields.as_array().ok_or_else(wrong)?;
+            let fields = fields.iter().map(|field| field.as_str().ok_or_else(wrong));
+            builder = builder.index(collection.as_str(), fields.collect::<Result<Vec<_>>>()?);
         }
     }
     Ok(builder)

@@ -1,12 +1,15 @@
 //! What an app iterates over: one `next()` after the other, and an end that it may call for while it waits.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use futures_util::future::{Either, select};
+use js_sys::Promise;
 use tokio::sync::{Mutex, Notify};
 use wasm_bindgen::prelude::*;
 
-use crate::error::{Result, thrown};
+use crate::error::thrown;
+use crate::promise::promise;
 use crate::value::to_js;
 
 /// An end that is called for from outside.
@@ -35,64 +38,76 @@ impl Ending {
     }
 }
 
-/// A query's answer, told anew whenever it changes.
-#[wasm_bindgen]
-pub struct Watch {
-    watch: Mutex<unisono::client::Watch>,
+/// What is iterated over, and its end.
+struct Iteration<S> {
+    source: Mutex<S>,
     ending: Ending,
 }
 
+impl<S> Iteration<S> {
+    fn new(source: S) -> Rc<Self> {
+        Rc::new(Self { source: Mutex::new(source), ending: Ending::default() })
+    }
+}
+
+/// A query's answer, told anew whenever it changes.
+#[wasm_bindgen]
+pub struct Watch(Rc<Iteration<unisono::client::Watch>>);
+
 impl Watch {
     pub(crate) fn new(watch: unisono::client::Watch) -> Self {
-        Self { watch: Mutex::new(watch), ending: Ending::default() }
+        Self(Iteration::new(watch))
     }
 }
 
 #[wasm_bindgen]
 impl Watch {
     /// The next update; `undefined` at the end.
-    #[wasm_bindgen(unchecked_return_type = "WatchUpdate | undefined")]
-    pub async fn next(&self) -> Result<JsValue> {
-        let next = async { self.watch.lock().await.next().await };
-        match self.ending.or(next).await.transpose().map_err(thrown)?.flatten() {
-            Some(update) => to_js(&update),
-            None => Ok(JsValue::UNDEFINED),
-        }
+    #[wasm_bindgen(unchecked_return_type = "Promise<WatchUpdate | undefined>")]
+    pub fn next(&self) -> Promise {
+        let iteration = self.0.clone();
+        promise(async move {
+            let next = async { iteration.source.lock().await.next().await };
+            match iteration.ending.or(next).await.transpose().map_err(thrown)?.flatten() {
+                Some(update) => to_js(&update),
+                None => Ok(JsValue::UNDEFINED),
+            }
+        })
     }
 
     /// Ends it: a call that waits gets `undefined`, and so do all to come.
     pub fn end(&self) {
-        self.ending.call();
+        self.0.ending.call();
     }
 }
 
 /// What happens in a client.
 #[wasm_bindgen]
-pub struct Events {
-    events: Mutex<unisono::client::Events>,
-    ending: Ending,
-}
+pub struct Events(Rc<Iteration<unisono::client::Events>>);
 
 impl Events {
     pub(crate) fn new(events: unisono::client::Events) -> Self {
-        Self { events: Mutex::new(events), ending: Ending::default() }
+        Self(Iteration::new(events))
     }
 }
 
 #[wasm_bindgen]
 impl Events {
     /// The next event; `undefined` at the end.
-    #[wasm_bindgen(unchecked_return_type = "ClientEvent | undefined")]
-    pub async fn next(&self) -> Result<JsValue> {
-        let next = async { self.events.lock().await.next().await };
-        match self.ending.or(next).await.flatten() {
-            Some(event) => to_js(&event),
-            None => Ok(JsValue::UNDEFINED),
-        }
+    #[wasm_bindgen(unchecked_return_type = "Promise<ClientEvent | undefined>")]
+    pub fn next(&self) -> Promise {
+        let iteration = self.0.clone();
+        promise(async move {
+            let next = async { iteration.source.lock().await.next().await };
+            match iteration.ending.or(next).await.flatten() {
+                Some(event) => to_js(&event),
+                None => Ok(JsValue::UNDEFINED),
+            }
+        })
     }
 
     /// Ends it: a call that waits gets `undefined`, and so do all to come.
     pub fn end(&self) {
-        self.ending.call();
+        self.0.ending.call();
     }
 }

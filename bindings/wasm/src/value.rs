@@ -41,11 +41,14 @@ pub fn text(js: &JsValue, what: &str) -> Result<String> {
 
 /// Makes a JavaScript value of what serializes.
 pub fn to_js(value: &impl Serialize) -> Result<JsValue> {
-    let text = serde_json::to_string(value).map_err(internal)?;
+    of_json(&serde_json::to_string(value).map_err(internal)?)
+}
+
+fn of_json(text: &str) -> Result<JsValue> {
     if has_long_number(text.as_bytes()) {
-        return write(&serde_json::to_value(value).map_err(internal)?);
+        return write(&serde_json::from_slice(text.as_bytes()).map_err(internal)?);
     }
-    JSON::parse(&text)
+    JSON::parse(text)
 }
 
 /// A value or `null`.

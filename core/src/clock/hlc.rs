@@ -1,6 +1,6 @@
 //! The client's clock: a hybrid logical clock over a wall clock that may be wrong.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::stamp::{MAX_MS, Stamp};
 use crate::limits::MAX_CLOCK_AHEAD_MS;
@@ -8,21 +8,22 @@ use crate::limits::MAX_CLOCK_AHEAD_MS;
 /// Offsets, and changes of one, below this are noise: neither worth a commit nor a renewed stamp. In milliseconds.
 pub(crate) const OFFSET_NOISE_MS: u64 = 250;
 use crate::model::DeviceId;
+use crate::reading;
 
 /// The persisted part of a [`HybridClock`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClockState {
     /// Milliseconds of the last stamp made or received.
     pub ms: u64,
     /// Counter of that stamp.
     pub counter: u16,
     /// The highest instant received from the server: (milliseconds, counter).
-    #[serde(default)]
     pub received: (u64, u16),
     /// Server time minus device time, in milliseconds, once measured.
-    #[serde(default)]
     pub offset_ms: Option<i64>,
 }
+
+reading::fields!(ClockState { ms, counter, received = (0, 0), offset_ms = None });
 
 /// Makes and receives stamps. Pure: the wall clock is an argument, the state is plain data that the caller persists.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,16 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, InvalidCode};
 use crate::model::DeviceId;
+use crate::reading;
 
 /// 48-bit milliseconds, 16-bit counter, device id; ordered in that way.
 ///
 /// The text form `%012x-%04x-<device id>` sorts like the value.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// Milliseconds since the Unix epoch, below 2^48.
     pub ms: u64,
@@ -80,18 +78,7 @@ fn parse(text: &str) -> Option<Stamp> {
     Some(Stamp { ms, counter, device })
 }
 
-impl From<Stamp> for String {
-    fn from(stamp: Stamp) -> String {
-        stamp.to_string()
-    }
-}
-
-impl TryFrom<String> for Stamp {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
+reading::text!(Stamp, to_string);
 
 #[cfg(test)]
 mod tests {

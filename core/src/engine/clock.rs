@@ -42,9 +42,9 @@ impl Engine {
 
     async fn check_account(&self, subject: &str) -> Result<()> {
         let replica = self.reader().replica().await?;
-        match replica.account {
+        match &replica.account {
             Some(account) if account != subject => {
-                Err(Error::IdentityMismatch { expected: account, found: subject.to_owned() })
+                Err(Error::IdentityMismatch { expected: account.clone(), found: subject.to_owned() })
             }
             _ => Ok(()),
         }
@@ -52,7 +52,7 @@ impl Engine {
 
     /// The replica belongs to one server: the first that it met.
     pub(super) async fn check_server(&self, server_id: &str) -> Result<()> {
-        match self.reader().replica().await?.server_id {
+        match &self.reader().replica().await?.server_id {
             Some(known) if known == server_id => Ok(()),
             Some(known) => Err(Error::IdentityMismatch {
                 expected: format!("server {known}"),

@@ -41,10 +41,10 @@ impl Engine {
             return Err(Error::Protocol("a digest has 256 buckets".into()));
         }
         let now = HybridClock::new(self.reader().snapshot().clock).corrected(self.environment.now_ms());
-        let repaired = self.reader().scope(scope).await?.repaired;
+        let row = self.reader().scope(scope).await?;
         for (bucket, theirs) in (0..=u8::MAX).zip(&answer.buckets) {
             let differs = DigestSum::parse(theirs) != Some(ours.0[usize::from(bucket)]);
-            let rested = repaired.get(&bucket).is_none_or(|last| now >= last.saturating_add(REPAIR_INTERVAL_MS));
+            let rested = row.repaired.get(&bucket).is_none_or(|last| now >= last.saturating_add(REPAIR_INTERVAL_MS));
             if differs && rested {
                 self.repair(scope, bucket, now).await?;
                 report.repaired += 1;
@@ -137,7 +137,8 @@ impl Engine {
 
 async fn replace_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, changes: &[Change], now: u64) -> Result<()> {
     let generation = txn.scope(scope).await?.generation;
-    let keep: BTreeSet<RecordKey> = changes.iter().map(Change::key).filter(|key| bucket_of(key) == bucket).collect();
+    let mut keep = BTreeSet::new();
+    keep.extend(changes.iter().map(Change::key).filter(|key| bucket_of(key) == bucket));
     // What the server does not have goes; what it has is taken as it says.
     for key in local_keys(txn, scope, bucket).await? {
         let row = txn.record_mut(scope, generation, &key).await?;

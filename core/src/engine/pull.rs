@@ -40,14 +40,14 @@ impl Engine {
         let row = self.reader().scope(scope).await?;
         let cursor = match &row.building {
             Some(building) => building.cursor.clone(),
-            None => row.cursor,
+            None => row.cursor.clone(),
         };
         let request = ChangesRequest {
             scope: scope.clone(),
             cursor,
-            seen: row.seen,
+            seen: row.seen.clone(),
             limit: Some(self.options.pull_limit),
-            device: Some(self.reader().replica().await?.device),
+            device: Some(self.reader().replica().await?.device.clone()),
             bucket: None,
         };
         let before = self.environment.now_ms();

@@ -33,11 +33,11 @@ impl Engine {
             let request = PushRequest {
                 scope: scope.clone(),
                 account: replica.account.clone().unwrap_or_default(),
-                epoch: row.epoch,
+                epoch: row.epoch.clone(),
                 device_id: replica.device.clone(),
                 push_seq: push.push_seq,
-                cursor: row.cursor,
-                seen: row.seen,
+                cursor: row.cursor.clone(),
+                seen: row.seen.clone(),
                 device_now: crate::clock::HybridClock::new(replica.clock).corrected(before),
                 events: push.events,
             };

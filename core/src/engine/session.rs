@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::events::ClientEvent;
 use crate::model::Scope;
 use crate::protocol::Problem;
-use crate::replica::rows::ScopeRow;
 use crate::transport::{RequestContext, TransportError};
 
 /// What a sync did.
@@ -108,7 +107,7 @@ impl Engine {
     /// Pushes and pulls until nothing is left.
     async fn exchange(&self, scope: &Scope, runtime: &ScopeRuntime, report: &mut SyncReport) -> Result<()> {
         // Before the first push is cut: its events are stamped by the server's time.
-        self.call(|_| async { Ok(()) }).await?;
+        self.pass().await?;
         self.clear_retired(scope).await?;
         loop {
             let row = self.reader().scope(scope).await?;
@@ -157,23 +156,44 @@ impl Engine {
     where
         F: Future<Output = Result<T, TransportError>>,
     {
-        let mut token = self.tokens.current(&*self.environment).await?;
-        let mut renewed = false;
+        let mut pass = self.pass().await?;
         loop {
-            let answer = match self.vouch(&token).await {
-                Ok(()) => self.ask(&token, &request).await,
-                Err(error) => Err(error),
-            };
-            match answer {
-                Err(Error::Transport(TransportError::Problem(problem))) if problem.status == 401 => {
-                    if renewed {
-                        return Err(Error::Auth(words(&problem)));
-                    }
-                    renewed = true;
-                    token = self.tokens.refresh(Some(token.number), &*self.environment).await?;
-                }
+            match self.ask(&pass.token, &request).await {
+                Err(error) => pass = self.renewed(pass, error).await?,
                 answer => return answer,
             }
+        }
+    }
+
+    /// A pass for a call.
+    async fn pass(&self) -> Result<Pass> {
+        let token = self.tokens.current(&*self.environment).await?;
+        self.vouched(Pass { token, renewed: false }).await
+    }
+
+    /// A pass after one with which a call ended in `error`: if the token was refused, and was not yet renewed.
+    async fn renewed(&self, pass: Pass, error: Error) -> Result<Pass> {
+        let pass = self.renew(pass, error).await?;
+        self.vouched(pass).await
+    }
+
+    async fn vouched(&self, mut pass: Pass) -> Result<Pass> {
+        while let Err(error) = self.vouch(&pass.token).await {
+            pass = self.renew(pass, error).await?;
+        }
+        Ok(pass)
+    }
+
+    async fn renew(&self, pass: Pass, error: Error) -> Result<Pass> {
+        match error {
+            Error::Transport(TransportError::Problem(problem)) if problem.status == 401 => {
+                if pass.renewed {
+                    return Err(Error::Auth(words(&problem)));
+                }
+                let token = self.tokens.refresh(Some(pass.token.number), &*self.environment).await?;
+                Ok(Pass { token, renewed: true })
+            }
+            error => Err(error),
         }
     }
 
@@ -207,7 +227,7 @@ impl Engine {
             // Nothing more can be done where even this fails; the next sync finds out again.
             drop(self.seal_scope(scope).await);
         }
-        let row = self.reader().scope(scope).await.unwrap_or_else(|_| ScopeRow::default());
+        let row = self.reader().scope(scope).await.unwrap_or_default();
         let state = {
             let mut memory = runtime.memory();
             (memory.complete, memory.consistent) = (row.complete, row.consistent);
@@ -235,6 +255,12 @@ impl Engine {
             })
             .await
     }
+}
+
+/// A token with which the server may be called.
+struct Pass {
+    token: Numbered<SecretString>,
+    renewed: bool,
 }
 
 /// A sync under way, as the status tells it. If its caller gives it up, the state is again what it was before.

@@ -1,12 +1,13 @@
 //! Changes: what the feed says of a record.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{CollectionName, DeviceId, GroupId, RecordId, RecordKey, Revision, Value};
 use crate::clock::Stamp;
+use crate::reading;
 
 /// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -20,7 +21,7 @@ pub enum ChangeKind {
 }
 
 /// Who made a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Author {
@@ -31,7 +32,7 @@ pub struct Author {
 }
 
 /// A record's state at its latest revision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record), uniffi(name = "RecordChange"))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Change {
@@ -61,6 +62,12 @@ pub struct Change {
 fn one() -> u32 {
     1
 }
+
+reading::names!(ChangeKind { Put "put", Delete "delete", Gone "gone" });
+reading::fields!(Author { user, device });
+reading::fields!(Change {
+    kind, collection, record, revision, doc = None, stamp, by, schema = one(), group = None,
+});
 
 impl Change {
     /// The record's name.

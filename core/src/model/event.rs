@@ -1,5 +1,8 @@
 //! Events: one local mutation each, with its action and field operations.
 
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -7,9 +10,10 @@ use super::{CollectionName, DeviceId, EventId, GroupId, Pointer, RecordId, Recor
 use crate::clock::Stamp;
 use crate::error::{Error, InvalidCode};
 use crate::limits::MAX_OPS_PER_EVENT;
+use crate::reading::{self, FromFields};
 
 /// What an event does to its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -23,8 +27,10 @@ pub enum SyncAction {
     Delete,
 }
 
+reading::names!(SyncAction { Create "create", Update "update", Delete "delete" });
+
 /// How an event meets concurrent writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -37,8 +43,10 @@ pub enum Mode {
     Strict,
 }
 
+reading::names!(Mode { Merge "merge", Strict "strict" });
+
 /// Who wins a conflict; set on the client, per collection and field, and carried by the event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -57,8 +65,16 @@ pub enum Policy {
     UpdateWins,
 }
 
+reading::names!(Policy {
+    LastWriteWins "last_write_wins",
+    ServerWins "server_wins",
+    ClientWins "client_wins",
+    DeleteWins "delete_wins",
+    UpdateWins "update_wins",
+});
+
 /// One field operation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Op {
@@ -75,8 +91,12 @@ pub struct Op {
     pub stamp: Option<Stamp>,
 }
 
+reading::fields!(Op {
+    path, op, value by reading::present = None, by = None, values = None, edit = None, base = None, stamp = None,
+} => Self { path, kind: OpKind::of(op, value, by, values, edit)?, base, stamp });
+
 /// The kinds of field operation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -111,6 +131,50 @@ pub enum OpKind {
     },
 }
 
+reading::fields!(OpKind { op, value by reading::present = None, by = None, values = None, edit = None } =>
+    Self::of(op, value, by, values, edit)?);
+
+/// The names of the kinds.
+#[derive(Clone, Copy)]
+enum OpName {
+    Set,
+    Unset,
+    Inc,
+    Add,
+    Remove,
+    Text,
+}
+
+reading::names!(OpName {
+    Set "set",
+    Unset "unset",
+    Inc "inc",
+    Add "add",
+    Remove "remove",
+    Text "text",
+});
+
+impl OpKind {
+    /// The kind of that name, with those of the fields that it has.
+    fn of<E: serde::de::Error>(
+        name: OpName,
+        value: Option<Value>,
+        by: Option<i64>,
+        values: Option<Vec<Value>>,
+        edit: Option<TextEdit>,
+    ) -> Result<Self, E> {
+        let missing = E::missing_field;
+        Ok(match name {
+            OpName::Set => Self::Set { value: value.ok_or_else(|| missing("value"))? },
+            OpName::Unset => Self::Unset,
+            OpName::Inc => Self::Inc { by: by.ok_or_else(|| missing("by"))? },
+            OpName::Add => Self::Add { values: values.ok_or_else(|| missing("values"))? },
+            OpName::Remove => Self::Remove { values: values.ok_or_else(|| missing("values"))? },
+            OpName::Text => Self::Text { edit: edit.ok_or_else(|| missing("edit"))? },
+        })
+    }
+}
+
 /// A text edit in the form of `ot-text-unicode`: components that walk the old text in Unicode code points.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
@@ -119,7 +183,7 @@ pub enum OpKind {
 pub struct TextEdit(pub Vec<TextComponent>);
 
 /// One step of a [`TextEdit`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -135,6 +199,40 @@ pub enum TextComponent {
         d: u64,
     },
 }
+
+impl<'de> Deserialize<'de> for TextComponent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Component;
+
+        impl<'de> Visitor<'de> for Component {
+            type Value = TextComponent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a count, a text or a deletion")
+            }
+
+            fn visit_u64<E>(self, count: u64) -> Result<TextComponent, E> {
+                Ok(TextComponent::Skip(count))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<TextComponent, E> {
+                Ok(TextComponent::Insert(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<TextComponent, A::Error> {
+                Deletion::from_fields(fields).map(|Deletion { d }| TextComponent::Delete { d })
+            }
+        }
+
+        deserializer.deserialize_any(Component)
+    }
+}
+
+struct Deletion {
+    d: u64,
+}
+
+reading::fields!(Deletion { d });
 
 impl TextEdit {
     /// Checks the form: no empty component, no two alike in a row, no trailing skip, no U+0000.
@@ -162,7 +260,7 @@ impl TextEdit {
 }
 
 /// One local mutation: what the queue keeps and the push sends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -209,6 +307,11 @@ pub struct SyncEvent {
 fn one() -> u32 {
     1
 }
+
+reading::fields!(SyncEvent {
+    id, collection, record, action, ops = Vec::new(), doc = None, base, stamp, group = None, depends_on = Vec::new(),
+    needs = Vec::new(), schema = one(), mode = Mode::default(), policy = None,
+});
 
 /// Why an event's content cannot be applied by anyone; the code of its `rejected` receipt.
 pub type EventContentError = Error;

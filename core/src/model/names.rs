@@ -3,19 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::environment::Environment;
 use crate::error::{Error, InvalidCode};
 use crate::limits::MAX_ID_BYTES;
+use crate::reading;
 
 /// Declares a validated string name: 1 to [`MAX_ID_BYTES`] bytes, without U+0000.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(std::sync::Arc<str>);
+
+        reading::text!($name, as_str);
 
         impl $name {
             /// Checks and wraps `text`.
@@ -44,19 +46,6 @@ macro_rules! name {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{:?}", &*self.0)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0.as_ref().to_owned()
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Error;
-            fn try_from(text: String) -> Result<Self, Error> {
-                Self::new(text)
             }
         }
 
@@ -175,8 +164,7 @@ fn uuid_v7(environment: &dyn Environment) -> String {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The unit of replication, permission and ordering.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Private to the signed-in account.
     User,
@@ -221,21 +209,10 @@ impl FromStr for Scope {
     }
 }
 
-impl From<Scope> for String {
-    fn from(scope: Scope) -> String {
-        scope.to_string()
-    }
-}
-
-impl TryFrom<String> for Scope {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
+reading::text!(Scope, to_string);
 
 /// A record's name within a scope.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct RecordKey {
     /// The collection.
@@ -243,6 +220,8 @@ pub struct RecordKey {
     /// The record's id.
     pub record: RecordId,
 }
+
+reading::fields!(RecordKey { collection, record });
 
 impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

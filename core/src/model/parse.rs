@@ -17,7 +17,7 @@ use crate::limits::MAX_DEPTH;
 /// included.
 pub fn parse_value(text: &str) -> Result<Value, Error> {
     scan(text)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut deserializer = serde_json::Deserializer::from_slice(text.as_bytes());
     let parsed = Strict { depth: 0 }.deserialize(&mut deserializer).and_then(|value| {
         deserializer.end()?;
         Ok(value)

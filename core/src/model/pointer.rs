@@ -3,18 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, InvalidCode};
 use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES};
 use crate::model::Value;
+use crate::reading;
 
 /// A JSON Pointer to a field. Never empty: operations name fields, not the whole record.
 ///
 /// Kept in its escaped text form, which is its identity and its order.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pointer(std::sync::Arc<str>);
+
+reading::text!(Pointer, as_str);
 
 impl Pointer {
     /// Parses the text form (`/a/b~1c`).
@@ -123,19 +123,6 @@ impl fmt::Display for Pointer {
 impl fmt::Debug for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", &*self.0)
-    }
-}
-
-impl From<Pointer> for String {
-    fn from(pointer: Pointer) -> String {
-        pointer.0.as_ref().to_owned()
-    }
-}
-
-impl TryFrom<String> for Pointer {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        Self::parse(&text)
     }
 }
 

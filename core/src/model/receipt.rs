@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Change, EventId, Pointer, Revision, TextEdit};
 use crate::clock::Stamp;
+use crate::reading;
 
 /// What became of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -28,6 +29,15 @@ pub enum ReceiptStatus {
     Skipped,
 }
 
+reading::names!(ReceiptStatus {
+    Applied "applied",
+    Merged "merged",
+    Superseded "superseded",
+    Conflict "conflict",
+    Rejected "rejected",
+    Skipped "skipped",
+});
+
 impl ReceiptStatus {
     /// Whether the event is done: the server has recorded it for the life of the scope.
     #[must_use]
@@ -37,7 +47,7 @@ impl ReceiptStatus {
 }
 
 /// The server's answer to one event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -73,6 +83,11 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<EventId>,
 }
+
+reading::fields!(Receipt {
+    id, status, revision = None, previous = None, record = None, stamp = None, rebase = None, code = None, message = None,
+    because = None,
+});
 
 impl Receipt {
     /// A receipt with nothing but its status.

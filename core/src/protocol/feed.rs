@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
 use crate::model::{Author, Change, ChangeKind, CollectionName, DeviceId, GroupId, RecordId, Revision, Scope, Value};
+use crate::reading;
 
 /// An opaque position in a scope's change feed. Only the server looks inside.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -141,20 +142,25 @@ impl FeedLine {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy)]
 enum LineKind {
     Put,
     Delete,
     Gone,
     Cursor,
     Trailer,
-    #[serde(other)]
     Unknown,
 }
 
+reading::names!(LineKind {
+    Put "put",
+    Delete "delete",
+    Gone "gone",
+    Cursor "cursor",
+    Trailer "trailer",
+} else Unknown);
+
 /// All kinds in one flat struct: one pass over the bytes, no buffering of untyped content.
-#[derive(Deserialize)]
 struct Line {
     kind: LineKind,
     collection: Option<CollectionName>,
@@ -176,6 +182,12 @@ struct Line {
     total: Option<u64>,
     digest: Option<String>,
 }
+
+reading::fields!(Line {
+    kind, collection = None, record = None, revision = None, doc = None, stamp = None, by = None, schema = None,
+    group = None, cursor = None, included = None, more = None, epoch = None, hlc = None, backup_revision = None,
+    server_now = None, server_id = None, total = None, digest = None,
+});
 
 impl Line {
     fn into_feed_line(self) -> Result<FeedLine, &'static str> {

@@ -1,11 +1,12 @@
 //! Error documents (RFC 9457) with a stable `code`.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::model::Revision;
+use crate::reading;
 
 /// An RFC 9457 problem document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Identifies the kind of problem; `about:blank` where `code` says all.
@@ -38,6 +39,11 @@ pub struct Problem {
 fn about_blank() -> String {
     "about:blank".to_owned()
 }
+
+reading::fields!(Problem {
+    kind as "type" = about_blank(), title = String::new(), status, detail = None, code, request_id = None,
+    retry_after = None, epoch = None, shared_revision = None,
+});
 
 impl Problem {
     /// A problem with nothing but its status, code and words.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cursor;
 use crate::model::{DeviceId, Receipt, Scope, SyncEvent};
+use crate::reading;
 
 /// A push. `E` is [`SyncEvent`] at the client; the server first reads raw JSON, so that one malformed event harms no other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub struct PushRequest<E = SyncEvent> {
 }
 
 /// The answer to a push.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushResponse {
     /// The server's clock, in milliseconds.
@@ -48,8 +49,12 @@ pub struct PushResponse {
     /// The scope's newest commit, as evidence for later requests' `seen`.
     pub head: Cursor,
     /// The push of this device that the history holds before this one; 0 if there is none, absent if the server does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_push_seq: Option<u64>,
     /// One receipt per event, in request order.
     pub receipts: Vec<Receipt>,
 }
+
+reading::fields!(PushResponse {
+    server_now, server_id, epoch, cursor = None, head, previous_push_seq = None, receipts,
+});

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Cursor;
 use crate::model::Revision;
+use crate::reading;
 
 /// `GET /sync/status?scope`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusResponse {
     /// The server's clock, in milliseconds.
@@ -26,8 +27,10 @@ pub struct StatusResponse {
     pub enabled: bool,
 }
 
+reading::fields!(StatusResponse { server_now, server_id, account, protocol, epoch = None, revision, enabled });
+
 /// `GET /sync/digest?scope`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DigestResponse {
     /// The history.
@@ -41,6 +44,8 @@ pub struct DigestResponse {
     /// The same per bucket: [`crate::limits::DIGEST_BUCKETS`] entries.
     pub buckets: Vec<String>,
 }
+
+reading::fields!(DigestResponse { epoch, cursor, revision, total, buckets });
 
 /// `GET /sync/stats?scope`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,12 +5,13 @@
 //! batch, so that it goes on where it was stopped, and an entry may be written twice without harm. A row of
 //! [`keys::indexes`] says which indexes are complete; only these may answer queries.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::index::{IndexDefinition, IndexSet};
 use crate::error::Error;
 use crate::model::value::{hex, unhex};
 use crate::model::{RecordId, Scope};
+use crate::reading;
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
 use crate::replica::{decode, encode};
@@ -20,20 +21,27 @@ use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table, suc
 const BATCH_RECORDS: usize = 256;
 
 /// What is stored about one index.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 struct IndexRow {
     #[serde(flatten)]
     definition: IndexDefinition,
     /// Present while it is built: the key of the last record that it covers, as hex; empty at the start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     building: Option<String>,
 }
 
+reading::fields!(IndexRow { collection, name, paths, building = None } => Self {
+    definition: IndexDefinition { collection, name, paths },
+    building,
+});
+
 /// What is stored about all indexes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct BuiltIndexes {
     indexes: Vec<IndexRow>,
 }
+
+reading::fields!(BuiltIndexes { indexes });
 
 /// What sets the declared indexes apart from the built ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

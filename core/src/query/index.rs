@@ -4,9 +4,9 @@
 //! index gives all records in its order. An entry is a key alone: the index's prefix, the encoded value of each indexed
 //! field, then the record's id; bytes sort by the first field, then the next, then the id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::encoding::{component, encode_capped};
 use super::filter::field_pointer;
@@ -19,7 +19,7 @@ use crate::storage::{Batch, RowKey, Table};
 /// An index that the app declares.
 ///
 /// It serves queries that ask for equality on its first fields, then for a range or an order on the next ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IndexDefinition {
     /// The collection whose records it holds.
     pub collection: CollectionName,
@@ -52,7 +52,7 @@ impl IndexDefinition {
             "its name has 1 to 256 bytes without U+0000"
         } else if self.paths.is_empty() || self.paths.len() > MAX_INDEX_PATHS {
             "it has 1 to 8 fields"
-        } else if self.paths.iter().collect::<BTreeSet<_>>().len() < self.paths.len() {
+        } else if self.paths.iter().enumerate().any(|(at, path)| self.paths[..at].contains(path)) {
             "it has a field twice"
         } else {
             return Ok(());

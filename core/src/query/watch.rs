@@ -56,7 +56,8 @@ pub enum Change {
 /// are said to have moved. Neither list may name a record twice.
 #[must_use]
 pub fn diff(old: &[Record], new: &[Record]) -> Vec<Change> {
-    let in_old: BTreeMap<&RecordId, usize> = old.iter().enumerate().map(|(i, record)| (&record.id, i)).collect();
+    let mut in_old = BTreeMap::new();
+    in_old.extend(old.iter().enumerate().map(|(i, record)| (&record.id, i)));
     let origins: Vec<Option<usize>> = new.iter().map(|record| in_old.get(&record.id).copied()).collect();
     let mut stayed = vec![false; old.len()];
     origins.iter().flatten().for_each(|from| stayed[*from] = true);

@@ -1,6 +1,7 @@
 //! Freezing: choosing what the next push carries, and fixing it durably before it is sent.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::limits::{MAX_PUSH_BYTES, MAX_PUSH_EVENTS};
@@ -37,7 +38,7 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
     let mut positions = Vec::with_capacity(chosen.len());
     for (position, entry, depends_on) in chosen {
         positions.push(position);
-        let mut event = entry.event;
+        let mut event = Arc::unwrap_or_clone(entry).event;
         if event.depends_on != depends_on {
             event.depends_on = depends_on;
             if let Some(entry) = txn.entry_mut(scope, position).await? {
@@ -81,7 +82,7 @@ struct Choice {
     chosen_ids: BTreeSet<EventId>,
     /// One text event per leaf is in flight at most.
     texts: BTreeSet<(RecordKey, Pointer)>,
-    chosen: Vec<(u64, QueueEntry, Vec<EventId>)>,
+    chosen: Vec<(u64, Arc<QueueEntry>, Vec<EventId>)>,
 }
 
 /// What became of an event's dependencies.
@@ -105,9 +106,9 @@ impl Choice {
         }
     }
 
-    async fn run(mut self, txn: &mut Txn, scope: &Scope) -> Result<Vec<(u64, QueueEntry, Vec<EventId>)>> {
+    async fn run(mut self, txn: &mut Txn, scope: &Scope) -> Result<Vec<(u64, Arc<QueueEntry>, Vec<EventId>)>> {
         let mut from = 0;
-        let mut unit: Vec<(u64, QueueEntry)> = Vec::new();
+        let mut unit: Vec<(u64, Arc<QueueEntry>)> = Vec::new();
         loop {
             let page = txn.entries_from(scope, from, SCAN).await?;
             let Some((last, _)) = page.last() else { break };
@@ -130,7 +131,7 @@ impl Choice {
     }
 
     /// Considers one unit. Returns `false` when the push is full.
-    async fn take(&mut self, txn: &mut Txn, unit: Vec<(u64, QueueEntry)>) -> Result<bool> {
+    async fn take(&mut self, txn: &mut Txn, unit: Vec<(u64, Arc<QueueEntry>)>) -> Result<bool> {
         // An event whose receipt is known waits for a pull only; it holds nothing up and is not sent again.
         if unit.iter().all(|(_, entry)| entry.settled.is_some()) {
             return Ok(true);

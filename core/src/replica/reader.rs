@@ -42,19 +42,20 @@ impl Replica {
     }
 
     /// The replica row.
-    pub async fn replica(&self) -> Result<ReplicaRow> {
-        if let Some(cache) = self.shared.cache() {
-            return Ok(cache.replica);
+    pub async fn replica(&self) -> Result<Arc<ReplicaRow>> {
+        if let Some(row) = self.shared.cached(|cache| Some(cache.replica.clone())) {
+            return Ok(row);
         }
-        self.read(keys::replica()).await?.ok_or_else(|| Error::Internal("the replica row is missing".into()))
+        let row = self.read(keys::replica()).await?.map(Arc::new);
+        row.ok_or_else(|| Error::Internal("the replica row is missing".into()))
     }
 
     /// A scope's row; a default one for a scope that was never used.
-    pub async fn scope(&self, scope: &Scope) -> Result<ScopeRow> {
-        if let Some(row) = self.shared.cache().and_then(|mut cache| cache.scopes.remove(scope)) {
+    pub async fn scope(&self, scope: &Scope) -> Result<Arc<ScopeRow>> {
+        if let Some(row) = self.shared.cached(|cache| Some(cache.scopes.get(scope)?.row.clone())) {
             return Ok(row);
         }
-        Ok(self.read(keys::scope(scope)).await?.unwrap_or_default())
+        Ok(Arc::new(self.read(keys::scope(scope)).await?.unwrap_or_default()))
     }
 
     /// The scopes that the replica knows; `user` always.
@@ -79,7 +80,7 @@ impl Replica {
 
     /// The replica row as last committed by this process; never touches the disk.
     #[must_use]
-    pub fn snapshot(&self) -> ReplicaRow {
+    pub fn snapshot(&self) -> Arc<ReplicaRow> {
         self.shared.snapshot()
     }
 
@@ -113,9 +114,7 @@ impl Replica {
     }
 
     async fn read<T: serde::de::DeserializeOwned>(&self, row: RowKey) -> Result<Option<T>> {
-        match self.shared.storage.get(vec![row]).await?.pop().flatten() {
-            Some(row) => decode(&row.value).map(Some),
-            None => Ok(None),
-        }
+        let row = self.shared.storage.get(vec![row]).await?.pop().flatten();
+        row.map(|row| decode(&row.value)).transpose()
     }
 }

@@ -37,19 +37,32 @@ pub(super) struct Shared {
     /// The guard rows as last committed; absent when they must be read again.
     cache: Mutex<Option<Cache>>,
     /// The replica row as last committed by this process, for reads that may not wait.
-    snapshot: Mutex<ReplicaRow>,
+    snapshot: Mutex<Arc<ReplicaRow>>,
 }
 
-/// A unit of work in the queue. It may run more than once before it is committed.
-pub(super) trait Work: MaybeSend {
+/// A unit of work that waits for a round.
+pub(super) struct Unit {
+    work: Box<dyn Work>,
+    caller: oneshot::Sender<Result<()>>,
+}
+
+impl Unit {
+    fn finish(self, result: Result<()>) {
+        // A caller that went away does not want to know.
+        drop(self.caller.send(result));
+    }
+}
+
+/// What a unit does. It may run more than once before it is committed.
+trait Work: MaybeSend {
     fn run<'t>(&'t mut self, txn: &'t mut Txn) -> BoxFuture<'t, Result<()>>;
-    fn finish(self: Box<Self>, result: Result<()>);
 }
 
+/// A caller's closure, and the place for what its last run returned. All else is the same for every closure and result, so
+/// that a browser downloads it once.
 struct Job<T, F> {
     body: F,
-    output: Option<T>,
-    caller: oneshot::Sender<Result<T>>,
+    output: Arc<Mutex<Option<T>>>,
 }
 
 impl<T, F> Work for Job<T, F>
@@ -58,21 +71,14 @@ where
     F: for<'t> FnMut(&'t mut Txn) -> BoxFuture<'t, Result<T>> + MaybeSend,
 {
     fn run<'t>(&'t mut self, txn: &'t mut Txn) -> BoxFuture<'t, Result<()>> {
-        Box::pin(async move {
-            self.output = Some((self.body)(txn).await?);
-            Ok(())
-        })
+        Box::pin(keep((self.body)(txn), &self.output))
     }
+}
 
-    fn finish(self: Box<Self>, result: Result<()>) {
-        let output = match (result, self.output) {
-            (Ok(()), Some(output)) => Ok(output),
-            (Ok(()), None) => Err(Error::Internal("work was committed without having run".into())),
-            (Err(error), _) => Err(error),
-        };
-        // A caller that went away does not want to know.
-        drop(self.caller.send(output));
-    }
+async fn keep<T>(work: BoxFuture<'_, Result<T>>, output: &Mutex<Option<T>>) -> Result<()> {
+    let done = work.await?;
+    *lock(output) = Some(done);
+    Ok(())
 }
 
 impl Writer {
@@ -121,14 +127,21 @@ impl Writer {
         T: MaybeSend + 'static,
         F: for<'t> FnMut(&'t mut Txn) -> BoxFuture<'t, Result<T>> + MaybeSend + 'static,
     {
+        let output = Arc::new(Mutex::new(None));
+        self.perform(Box::new(Job { body, output: output.clone() })).await?;
+        let output = lock(&output).take();
+        output.ok_or_else(|| Error::Internal("work was committed without having run".into()))
+    }
+
+    async fn perform(&self, work: Box<dyn Work>) -> Result<()> {
         let (caller, result) = oneshot::channel();
-        self.rounds.join(Box::new(Job { body, output: None, caller })).await;
+        self.rounds.join(Unit { work, caller }).await;
         result.await.map_err(|_| Error::Internal("the writer dropped a unit of work".into()))?
     }
 }
 
 impl Crew for Arc<Shared> {
-    type Work = Box<dyn Work>;
+    type Work = Unit;
 
     fn work(&self, work: Vec<Self::Work>) -> BoxFuture<'_, ()> {
         Box::pin(self.commit(work))
@@ -145,24 +158,25 @@ impl Crew for Arc<Shared> {
 }
 
 impl Shared {
-    pub(super) fn snapshot(&self) -> ReplicaRow {
+    pub(super) fn snapshot(&self) -> Arc<ReplicaRow> {
         lock(&self.snapshot).clone()
     }
 
-    pub(super) fn cache(&self) -> Option<Cache> {
-        lock(&self.cache).clone()
+    /// What `pick` finds in the guard rows as last committed.
+    pub(super) fn cached<T>(&self, pick: impl FnOnce(&Cache) -> Option<T>) -> Option<T> {
+        lock(&self.cache).as_ref().and_then(pick)
     }
 
     /// Does all of `work` in one commit. Work that fails is taken out, and the rest done again without it: nothing that a
     /// failed unit has changed survives, and failures are rare.
-    async fn commit(&self, mut work: Vec<Box<dyn Work>>) {
+    async fn commit(&self, mut work: Vec<Unit>) {
         'again: while !work.is_empty() {
             let mut txn = match self.begin().await {
                 Ok(txn) => txn,
                 Err(error) => return fail_all(work, &error),
             };
             for index in 0..work.len() {
-                let done = AssertUnwindSafe(work[index].run(&mut txn)).catch_unwind().await;
+                let done = AssertUnwindSafe(work[index].work.run(&mut txn)).catch_unwind().await;
                 if let Err(error) = done.unwrap_or_else(|_| Err(Error::Internal("a unit of work panicked".into()))) {
                     if matches!(error, Error::Storage(StorageError::Stale)) {
                         *lock(&self.cache) = None;
@@ -199,7 +213,7 @@ impl Shared {
     }
 
     async fn begin(&self) -> Result<Txn> {
-        let cached = self.cache();
+        let cached = lock(&self.cache).clone();
         let cache = match cached {
             Some(cache) => cache,
             None => load(&*self.storage, &self.environment).await?,
@@ -219,10 +233,9 @@ async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<
     loop {
         if let Some(row) = storage.get(vec![keys::replica()]).await?.pop().flatten() {
             return Ok(Cache {
-                replica: decode(&row.value)?,
+                replica: Arc::new(decode(&row.value)?),
                 version: row.version,
                 scopes: Default::default(),
-                digests: Default::default(),
             });
         }
         let fresh = ReplicaRow::new(DeviceId::generate(&**environment));
@@ -238,7 +251,7 @@ async fn load(storage: &dyn Storage, environment: &SharedEnvironment) -> Result<
     }
 }
 
-fn fail_all(work: Vec<Box<dyn Work>>, error: &Error) {
+fn fail_all(work: Vec<Unit>, error: &Error) {
     for work in work {
         work.finish(Err(match error {
             Error::Storage(error) => Error::Storage(error.clone()),

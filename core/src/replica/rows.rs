@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, MapAccess};
+use serde::{Serialize, Serializer};
 
 use super::keys::Generation;
 use super::lineage::{Lineage, Sendings};
@@ -13,40 +14,39 @@ use crate::model::{
     Value,
 };
 use crate::protocol::Cursor;
+use crate::reading;
 
 /// The replica as a whole. Every commit expects this row's version and puts it anew, so that it guards all others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReplicaRow {
     /// This replica's device.
     pub device: DeviceId,
     /// The account it belongs to; absent while it is anonymous.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// The server it belongs to; absent before the first answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server_id: Option<String>,
     /// Sealed by sign-out.
-    #[serde(default)]
     pub sealed: bool,
     /// Sync is switched off on this device.
-    #[serde(default)]
     pub disabled: bool,
     /// The clock.
-    #[serde(default)]
     pub clock: ClockState,
     /// The position of the next event.
-    #[serde(deserialize_with = "counter")]
     pub next_position: u64,
     /// Unsettled events.
-    #[serde(default, deserialize_with = "counter")]
     pub queued_events: u64,
     /// Their bytes.
-    #[serde(default, deserialize_with = "counter")]
     pub queued_bytes: u64,
     /// Parked events among them.
-    #[serde(default, deserialize_with = "counter")]
     pub parked_events: u64,
 }
+
+reading::fields!(ReplicaRow {
+    device, account = None, server_id = None, sealed = false, disabled = false, clock = ClockState::default(),
+    next_position by counter, queued_events by counter = 0, queued_bytes by counter = 0, parked_events by counter = 0,
+});
 
 impl ReplicaRow {
     /// A new replica's.
@@ -77,75 +77,76 @@ impl ReplicaRow {
 }
 
 /// Where a scope stands.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ScopeRow {
     /// The server history that the replica follows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<String>,
     /// Where the pull of the live generation stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
     /// The newest commit of which the replica has evidence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<Cursor>,
     /// The generation that is read.
-    #[serde(default)]
     pub generation: Generation,
     /// A re-bootstrap under way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub building: Option<Building>,
     /// Generations whose rows are still to be cleared.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub retired: BTreeSet<Generation>,
     /// The last push_seq used.
-    #[serde(default, deserialize_with = "counter")]
     pub push_seq: u64,
     /// Which pushes followed which.
-    #[serde(default, skip_serializing_if = "Lineage::is_straight")]
+    #[serde(skip_serializing_if = "Lineage::is_straight")]
     pub lineage: Lineage,
     /// The push whose receipts are missing: its events are frozen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
     /// A push was given up that the server may hold. Nothing is sent until a pull has come to its end: the last number that the
     /// server knows tells then whether it does.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub in_doubt: bool,
     /// No page is missing to a state that the server had.
-    #[serde(default)]
     pub consistent: bool,
     /// The first sync is complete.
-    #[serde(default)]
     pub complete: bool,
     /// The replica holds the scope's whole state as of this revision or a later one: a record that it does not know was not
     /// alive then. The base of writes to unknown records.
-    #[serde(default)]
     pub known_revision: Revision,
     /// Membership ended; the queue is sealed.
-    #[serde(default)]
     pub lost: bool,
     /// Settled events up to here need not be kept.
-    #[serde(default)]
     pub backup_revision: Revision,
     /// When each digest bucket was last repaired, in corrected milliseconds.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub repaired: BTreeMap<u8, u64>,
 }
 
+reading::fields!(ScopeRow {
+    epoch = None, cursor = None, seen = None, generation = 0, building = None, retired = BTreeSet::new(),
+    push_seq by counter = 0, lineage = Lineage::default(), in_flight = None, in_doubt = false, consistent = false,
+    complete = false, known_revision = 0, lost = false, backup_revision = 0, repaired = BTreeMap::new(),
+});
+
 /// A generation that a re-bootstrap fills.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Building {
     /// Its number.
     pub generation: Generation,
     /// Where its pull stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
     /// Revisions of the old history above this mean nothing in the new one; absent if the history is the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_revision: Option<Revision>,
 }
 
+reading::fields!(Building { generation, cursor = None, shared_revision = None });
+
 /// A push on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InFlight {
     /// Its number.
     pub push_seq: u64,
@@ -153,28 +154,35 @@ pub struct InFlight {
     pub positions: Vec<u64>,
 }
 
+reading::fields!(InFlight { push_seq, positions });
+
 /// A record: what the server has acknowledged, and what the app sees.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RecordRow {
     /// The confirmed revision; 0 if the server has never told of the record.
-    #[serde(rename = "r", default)]
+    #[serde(rename = "r")]
     pub revision: Revision,
     /// The confirmed document; absent if the record is unknown or deleted.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "d", skip_serializing_if = "Option::is_none")]
     pub doc: Option<Value>,
     /// The confirmed state's stamp and author.
-    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "b", skip_serializing_if = "Option::is_none")]
     pub by: Option<(Stamp, Author)>,
     /// The document before a delete by another writer, on which pending updates go on being shown.
-    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "g", skip_serializing_if = "Option::is_none")]
     pub ghost: Option<Value>,
     /// Present while events are pending: the view, `null` for a pending delete.
-    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none", with = "nullable")]
+    #[serde(rename = "v", skip_serializing_if = "Option::is_none", serialize_with = "nullable")]
     pub overlay: Option<Option<Value>>,
     /// Positions of the unsettled events on this record, in queue order.
-    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "p", skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<u64>,
 }
+
+reading::fields!(RecordRow {
+    revision as "r" = 0, doc as "d" = None, by as "b" = None, ghost as "g" = None, overlay as "v" by reading::present = None,
+    pending as "p" = Vec::new(),
+});
 
 impl RecordRow {
     /// What the app sees: confirmed state plus unsettled events; `None` if there is no such record.
@@ -207,35 +215,39 @@ impl RecordRow {
 }
 
 /// An unsettled event in the queue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QueueEntry {
     /// The event.
     pub event: SyncEvent,
     /// Its length as JSON.
-    #[serde(deserialize_with = "counter")]
     pub bytes: u64,
     /// The content may have been sent and never changes again.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub frozen: bool,
     /// The pushes that carried it: a history that holds one of them may hold its effect.
-    #[serde(default, skip_serializing_if = "Sendings::is_empty")]
+    #[serde(skip_serializing_if = "Sendings::is_empty")]
     pub sent: Sendings,
     /// A sending of it had no answer and was given up: the server may hold its effect, under its id.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub uncertain: bool,
     /// The confirmed state holds its effect already; it waits for its receipt only.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false")]
     pub absorbed: bool,
     /// It is settled, but the confirmed state cannot be advanced without a pull up to this revision.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Receipt>,
     /// It was refused and waits for the app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parking>,
     /// The confirmed values of the leaves that it touches, as they were when it was made.
-    #[serde(default, skip_serializing_if = "Before::is_empty")]
+    #[serde(skip_serializing_if = "Before::is_empty")]
     pub before: Before,
 }
+
+reading::fields!(QueueEntry {
+    event, bytes by counter, frozen = false, sent = Sendings::default(), uncertain = false, absorbed = false, settled = None,
+    parked = None, before = Before::default(),
+});
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
 fn is_false(flag: &bool) -> bool {
@@ -268,7 +280,7 @@ impl QueueEntry {
 }
 
 /// Confirmed values before an event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct Before {
@@ -283,6 +295,8 @@ pub struct Before {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<Value>,
 }
+
+reading::fields!(Before { leaves = BTreeMap::new(), absent = BTreeSet::new(), doc = None });
 
 impl Before {
     fn is_empty(&self) -> bool {
@@ -301,7 +315,7 @@ impl Before {
 }
 
 /// Why an event is parked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct Parking {
@@ -314,6 +328,8 @@ pub struct Parking {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<EventId>,
 }
+
+reading::fields!(Parking { code, message = String::new(), because = None });
 
 impl Parking {
     /// The code of an event of which nobody knows whether the server holds it, and which cannot be sent again.
@@ -331,7 +347,7 @@ impl Parking {
 }
 
 /// What became of an event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OutcomeRow {
     /// Its scope.
     pub scope: Scope,
@@ -341,7 +357,7 @@ pub struct OutcomeRow {
     #[serde(flatten)]
     pub state: Outcome,
     /// Of an event that left the queue unsent: the newest revision that the replica knew then.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub known: Revision,
 }
 
@@ -358,8 +374,15 @@ impl OutcomeRow {
     }
 }
 
+reading::fields!(OutcomeRow { scope, key, state, position = None, receipt = None, id = None, known = 0 } => Self {
+    scope,
+    key,
+    state: Outcome::of(state, position, receipt, id)?,
+    known,
+});
+
 /// The fate of an accepted event: always exactly one of these.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -390,20 +413,62 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// The names of what may become of an event.
+#[derive(Clone, Copy)]
+enum OutcomeName {
+    Pending,
+    Parked,
+    Applied,
+    Discarded,
+    ReplacedBy,
+    Cancelled,
+}
+
+reading::names!(OutcomeName {
+    Pending "pending",
+    Parked "parked",
+    Applied "applied",
+    Discarded "discarded",
+    ReplacedBy "replaced_by",
+    Cancelled "cancelled",
+});
+
+impl Outcome {
+    /// The outcome of that name, with those of the fields that it has.
+    fn of<E: Error>(
+        name: OutcomeName,
+        position: Option<u64>,
+        receipt: Option<Box<Receipt>>,
+        id: Option<EventId>,
+    ) -> Result<Self, E> {
+        let missing = E::missing_field;
+        Ok(match name {
+            OutcomeName::Pending => Self::Pending { position: position.ok_or_else(|| missing("position"))? },
+            OutcomeName::Parked => Self::Parked { position: position.ok_or_else(|| missing("position"))? },
+            OutcomeName::Applied => Self::Applied { receipt: receipt.ok_or_else(|| missing("receipt"))? },
+            OutcomeName::Discarded => Self::Discarded,
+            OutcomeName::ReplacedBy => Self::ReplacedBy { id: id.ok_or_else(|| missing("id"))? },
+            OutcomeName::Cancelled => Self::Cancelled,
+        })
+    }
+}
+
 /// A settled event, kept in case the server is restored from a copy that lacks it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SettledRow {
     /// Its position in the queue, at which it would come back.
     pub position: u64,
     /// The event, as it was sent.
     pub event: SyncEvent,
     /// The pushes that carried it.
-    #[serde(default, skip_serializing_if = "Sendings::is_empty")]
+    #[serde(skip_serializing_if = "Sendings::is_empty")]
     pub sent: Sendings,
     /// The device that made these pushes, where it is not the one that stamped the event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed_by: Option<DeviceId>,
 }
+
+reading::fields!(SettledRow { position, event, sent = Sendings::default(), pushed_by = None });
 
 impl SettledRow {
     /// The row's stored form, of an event that `device` pushed and that need not be copied for it.
@@ -509,24 +574,19 @@ impl QueuedEvent {
 /// No counter of a replica gets here (2^53); one beyond is damage, and sums of those below do not overflow.
 const MAX_COUNTER: u64 = 1 << 53;
 
-fn counter<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let count = u64::deserialize(deserializer)?;
-    if count <= MAX_COUNTER { Ok(count) } else { Err(serde::de::Error::custom("a counter beyond 2^53")) }
+fn counter<'de, A: MapAccess<'de>>(place: &mut Option<u64>, fields: &mut A) -> Result<(), A::Error> {
+    let count: u64 = fields.next_value()?;
+    if count > MAX_COUNTER {
+        return Err(A::Error::custom("a counter beyond 2^53"));
+    }
+    *place = Some(count);
+    Ok(())
 }
 
 /// Tells "absent" from "null" in JSON.
-mod nullable {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::model::Value;
-
-    pub fn serialize<S: Serializer>(overlay: &Option<Option<Value>>, serializer: S) -> Result<S::Ok, S::Error> {
-        overlay.as_ref().and_then(Option::as_ref).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Value>>, D::Error> {
-        Option::deserialize(deserializer).map(Some)
-    }
+#[expect(clippy::ref_option, reason = "serde's serialize_with passes a reference")]
+fn nullable<S: Serializer>(overlay: &Option<Option<Value>>, serializer: S) -> Result<S::Ok, S::Error> {
+    overlay.as_ref().and_then(Option::as_ref).serialize(serializer)
 }
 
 #[cfg(test)]

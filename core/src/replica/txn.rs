@@ -20,13 +20,27 @@ use crate::model::{EventId, RecordKey, Scope, Value};
 use crate::query::IndexSet;
 use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
 
-/// The rows that every unit of work begins with, kept in memory between commits.
+/// The rows that every unit of work begins with, kept in memory between commits. A row is shared until somebody changes it.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
-    pub replica: ReplicaRow,
+    pub replica: Arc<ReplicaRow>,
     pub version: u64,
-    pub scopes: BTreeMap<Scope, ScopeRow>,
-    pub digests: BTreeMap<(Scope, Generation), DigestRow>,
+    pub scopes: BTreeMap<Scope, ScopeSlot>,
+}
+
+/// A scope's row, and the digests of its generations.
+#[derive(Clone, Debug)]
+pub(super) struct ScopeSlot {
+    pub row: Arc<ScopeRow>,
+    dirty: bool,
+    digests: Vec<DigestSlot>,
+}
+
+#[derive(Clone, Debug)]
+struct DigestSlot {
+    generation: Generation,
+    row: Arc<DigestRow>,
+    dirty: bool,
 }
 
 /// One unit of work.
@@ -35,8 +49,6 @@ pub struct Txn {
     environment: SharedEnvironment,
     indexes: Arc<IndexSet>,
     cache: Cache,
-    dirty_scopes: BTreeMap<Scope, ()>,
-    dirty_digests: BTreeMap<(Scope, Generation), ()>,
     records: BTreeMap<Vec<u8>, RecordSlot>,
     entries: BTreeMap<(Scope, u64), Slot<QueueEntry>>,
     outcomes: BTreeMap<EventId, Slot<OutcomeRow>>,
@@ -48,7 +60,7 @@ pub struct Txn {
 }
 
 struct Slot<T> {
-    value: Option<T>,
+    value: Option<Arc<T>>,
     stored: bool,
     dirty: bool,
 }
@@ -77,8 +89,6 @@ impl Txn {
             environment,
             indexes,
             cache,
-            dirty_scopes: BTreeMap::new(),
-            dirty_digests: BTreeMap::new(),
             records: BTreeMap::new(),
             entries: BTreeMap::new(),
             outcomes: BTreeMap::new(),
@@ -109,13 +119,13 @@ impl Txn {
 
     /// The replica row, to be changed.
     pub fn replica_mut(&mut self) -> &mut ReplicaRow {
-        &mut self.cache.replica
+        Arc::make_mut(&mut self.cache.replica)
     }
 
     /// A stamp for a local write.
     pub fn tick(&mut self) -> Stamp {
         let wall = self.environment.now_ms();
-        let replica = &mut self.cache.replica;
+        let replica = self.replica_mut();
         let mut clock = crate::clock::HybridClock::new(replica.clock);
         let stamp = clock.tick(wall, &replica.device);
         replica.clock = clock.state();
@@ -124,46 +134,49 @@ impl Txn {
 
     /// A scope's row; a new one for a scope that was never used.
     pub async fn scope(&mut self, scope: &Scope) -> Result<&ScopeRow> {
-        self.load_scope(scope).await?;
-        Ok(&self.cache.scopes[scope])
+        Ok(&self.scope_slot(scope).await?.row)
     }
 
     /// A scope's row, to be changed.
     pub async fn scope_mut(&mut self, scope: &Scope) -> Result<&mut ScopeRow> {
-        self.load_scope(scope).await?;
-        self.dirty_scopes.insert(scope.clone(), ());
-        Ok(self.cache.scopes.get_mut(scope).expect("loaded above"))
+        let slot = self.scope_slot(scope).await?;
+        slot.dirty = true;
+        Ok(Arc::make_mut(&mut slot.row))
     }
 
-    async fn load_scope(&mut self, scope: &Scope) -> Result<()> {
+    async fn scope_slot(&mut self, scope: &Scope) -> Result<&mut ScopeSlot> {
         if !self.cache.scopes.contains_key(scope) {
-            let row = self.read(keys::scope(scope)).await?;
-            self.cache.scopes.insert(scope.clone(), row.unwrap_or_default());
+            let row = Arc::new(self.read(keys::scope(scope)).await?.unwrap_or_default());
+            self.cache.scopes.insert(scope.clone(), ScopeSlot { row, dirty: false, digests: Vec::new() });
         }
-        Ok(())
+        Ok(self.cache.scopes.get_mut(scope).expect("loaded above"))
     }
 
     /// The digest of a generation, to be changed.
     pub async fn digest_mut(&mut self, scope: &Scope, generation: Generation) -> Result<&mut DigestRow> {
-        let slot = (scope.clone(), generation);
-        if !self.cache.digests.contains_key(&slot) {
+        let held = |slot: &ScopeSlot| slot.digests.iter().position(|digest| digest.generation == generation);
+        if held(self.scope_slot(scope).await?).is_none() {
             let stored = self.get_rows(vec![keys::digest(scope, generation)]).await?.pop().flatten();
             let row = match stored {
                 Some(row) => DigestRow::from_bytes(&row.value)
                     .ok_or_else(|| StorageError::Corrupt("a digest row has the wrong length".into()))?,
                 None => DigestRow::default(),
             };
-            self.cache.digests.insert(slot.clone(), row);
+            let digest = DigestSlot { generation, row: Arc::new(row), dirty: false };
+            self.scope_slot(scope).await?.digests.push(digest);
         }
-        self.dirty_digests.insert(slot.clone(), ());
-        Ok(self.cache.digests.get_mut(&slot).expect("loaded above"))
+        let slot = self.scope_slot(scope).await?;
+        let at = held(slot).expect("loaded above");
+        let digest = &mut slot.digests[at];
+        digest.dirty = true;
+        Ok(Arc::make_mut(&mut digest.row))
     }
 
     /// Drops the digest of a generation that is no longer read.
     pub fn forget_digest(&mut self, scope: &Scope, generation: Generation) {
-        let slot = (scope.clone(), generation);
-        self.cache.digests.remove(&slot);
-        self.dirty_digests.remove(&slot);
+        if let Some(slot) = self.cache.scopes.get_mut(scope) {
+            slot.digests.retain(|digest| digest.generation != generation);
+        }
         self.raw.insert(keys::digest(scope, generation), None);
     }
 
@@ -230,7 +243,7 @@ impl Txn {
         for (at, stored) in missing.into_iter().zip(rows) {
             let slot = Slot {
                 stored: stored.is_some(),
-                value: stored.map(|row| decode(&row.value)).transpose()?,
+                value: stored.map(|row| decode(&row.value).map(Arc::new)).transpose()?,
                 dirty: false,
             };
             self.entries.insert((scope.clone(), at), slot);
@@ -241,7 +254,7 @@ impl Txn {
     /// A queue entry.
     pub async fn entry(&mut self, scope: &Scope, position: u64) -> Result<Option<&QueueEntry>> {
         self.load_entries(scope, &[position]).await?;
-        Ok(self.entries[&(scope.clone(), position)].value.as_ref())
+        Ok(self.entries[&(scope.clone(), position)].value.as_deref())
     }
 
     /// A queue entry, to be changed.
@@ -249,7 +262,7 @@ impl Txn {
         self.load_entries(scope, &[position]).await?;
         let slot = self.entries.get_mut(&(scope.clone(), position)).expect("loaded above");
         slot.dirty = true;
-        Ok(slot.value.as_mut())
+        Ok(slot.value.as_mut().map(Arc::make_mut))
     }
 
     /// Takes an entry out of the queue.
@@ -257,7 +270,7 @@ impl Txn {
         self.load_entries(scope, &[position]).await?;
         let slot = self.entries.get_mut(&(scope.clone(), position)).expect("loaded above");
         slot.dirty = true;
-        Ok(slot.value.take())
+        Ok(slot.value.take().map(Arc::unwrap_or_clone))
     }
 
     /// Makes, replaces or removes a queue entry.
@@ -268,12 +281,17 @@ impl Txn {
             stored: true,
             dirty: true,
         });
-        slot.value = entry;
+        slot.value = entry.map(Arc::new);
         slot.dirty = true;
     }
 
     /// Up to `limit` queue entries from position `from`, in queue order, as this unit of work has left them.
-    pub async fn entries_from(&mut self, scope: &Scope, from: u64, limit: usize) -> Result<Vec<(u64, QueueEntry)>> {
+    pub async fn entries_from(
+        &mut self,
+        scope: &Scope,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Arc<QueueEntry>)>> {
         let prefix = keys::event_prefix(scope);
         let mut scan = Scan::prefix(Table::Event, &prefix).limit(limit);
         scan.lower = std::ops::Bound::Included(keys::event(scope, from).key);
@@ -282,7 +300,7 @@ impl Txn {
         let mut merged = BTreeMap::new();
         for row in rows {
             let at = position_of(&row.key)?;
-            merged.insert(at, decode::<QueueEntry>(&row.value)?);
+            merged.insert(at, Arc::new(decode::<QueueEntry>(&row.value)?));
         }
         // Beyond a full page nothing is known of what is stored: leave that to the next call.
         let end = if full { merged.keys().next_back().copied().unwrap_or(u64::MAX) } else { u64::MAX };
@@ -298,15 +316,15 @@ impl Txn {
     /// What became of an event.
     pub async fn outcome(&mut self, id: &EventId) -> Result<Option<&OutcomeRow>> {
         if !self.outcomes.contains_key(id) {
-            let value: Option<OutcomeRow> = self.read(keys::outcome(id)).await?;
+            let value = self.read(keys::outcome(id)).await?.map(Arc::new);
             self.outcomes.insert(id.clone(), Slot { stored: value.is_some(), value, dirty: false });
         }
-        Ok(self.outcomes[id].value.as_ref())
+        Ok(self.outcomes[id].value.as_deref())
     }
 
     /// Records what became of an event.
     pub fn set_outcome(&mut self, id: &EventId, outcome: OutcomeRow) {
-        self.outcomes.insert(id.clone(), Slot { value: Some(outcome), stored: true, dirty: true });
+        self.outcomes.insert(id.clone(), Slot { value: Some(Arc::new(outcome)), stored: true, dirty: true });
     }
 
     /// Forgets what became of an event.
@@ -346,10 +364,8 @@ impl Txn {
     }
 
     async fn read<T: DeserializeOwned>(&self, row: RowKey) -> Result<Option<T>> {
-        match self.get_rows(vec![row]).await?.pop().flatten() {
-            Some(row) => decode(&row.value).map(Some),
-            None => Ok(None),
-        }
+        let row = self.get_rows(vec![row]).await?.pop().flatten();
+        row.map(|row| decode(&row.value)).transpose()
     }
 
     /// The batch, what to keep in memory once it is committed, and what to tell observers, if there are any.
@@ -358,13 +374,17 @@ impl Txn {
         let mut notices = self.notices;
         let mut cache = self.cache;
         batch.expect.push((keys::replica(), cache.version));
-        batch.put.push((keys::replica(), encode(&cache.replica)));
+        batch.put.push((keys::replica(), encode(&*cache.replica)));
         cache.version += 1;
-        for scope in self.dirty_scopes.into_keys() {
-            batch.put.push((keys::scope(&scope), encode(&cache.scopes[&scope])));
-        }
-        for slot in self.dirty_digests.into_keys() {
-            batch.put.push((keys::digest(&slot.0, slot.1), cache.digests[&slot].to_bytes()));
+        for (scope, slot) in &mut cache.scopes {
+            if std::mem::take(&mut slot.dirty) {
+                batch.put.push((keys::scope(scope), encode(&*slot.row)));
+            }
+            for digest in &mut slot.digests {
+                if std::mem::take(&mut digest.dirty) {
+                    batch.put.push((keys::digest(scope, digest.generation), digest.row.to_bytes()));
+                }
+            }
         }
         for (name, slot) in self.records {
             if !slot.dirty {
@@ -379,7 +399,7 @@ impl Txn {
             let view = slot.row.view();
             if let Some(original) = slot.original.filter(|original| original.as_ref() != view) {
                 self.indexes.diff(&slot.scope, slot.generation, &slot.key, original.as_ref(), view).add_to(&mut batch);
-                let read = cache.scopes.get(&slot.scope).is_none_or(|scope| scope.generation == slot.generation);
+                let read = cache.scopes.get(&slot.scope).is_none_or(|scope| scope.row.generation == slot.generation);
                 if let Some(notices) = notices.as_mut().filter(|_| read) {
                     let view = view.cloned();
                     notices.push(Notice::Record { scope: slot.scope, key: slot.key, before: original, after: view });
@@ -404,7 +424,7 @@ impl Txn {
 
 fn write_slot<T: Serialize>(batch: &mut Batch, row: RowKey, slot: Slot<T>) {
     match slot.value {
-        Some(value) if slot.dirty => batch.put.push((row, encode(&value))),
+        Some(value) if slot.dirty => batch.put.push((row, encode(&*value))),
         None if slot.dirty && slot.stored => batch.delete.push(row),
         _ => {}
     }

@@ -1,23 +1,32 @@
 //! A storage in memory: for tests, and for replicas that need not outlive the process.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError, Table};
 use crate::platform::BoxFuture;
 
 /// Keeps a replica in memory. Clones share their content, so that a test can "restart" on it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct MemoryStorage {
     state: Arc<Mutex<State>>,
+}
+
+impl fmt::Debug for MemoryStorage {
+    /// Without the content, which may be large and is the user's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryStorage")
+    }
 }
 
 /// Value and version by key.
 type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
-    tables: BTreeMap<Table, Rows>,
+    /// By the tables' numbers.
+    tables: [Rows; Table::ALL.len()],
     fence: u64,
     suspended: bool,
     closed: bool,
@@ -67,7 +76,7 @@ impl MemoryStorage {
 
 impl State {
     fn version(&self, row: &RowKey) -> u64 {
-        self.tables.get(&row.table).and_then(|table| table.get(&row.key)).map_or(0, |(_, version)| *version)
+        self.tables[row.table as usize].get(&row.key).map_or(0, |(_, version)| *version)
     }
 
     fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {
@@ -77,13 +86,16 @@ impl State {
             return Err(StorageError::Stale);
         }
         for prefix in batch.clear {
-            self.tables.entry(prefix.table).or_default().retain(|key, _| !key.starts_with(&prefix.key));
+            let table = &mut self.tables[prefix.table as usize];
+            let below = table.range(prefix.key.clone()..).map(|(key, _)| key);
+            let below: Vec<_> = below.take_while(|key| key.starts_with(&prefix.key)).cloned().collect();
+            below.iter().for_each(|key| drop(table.remove(key)));
         }
         for row in batch.delete {
-            self.tables.entry(row.table).or_default().remove(&row.key);
+            self.tables[row.table as usize].remove(&row.key);
         }
         for (row, value) in batch.put {
-            let slot = self.tables.entry(row.table).or_default().entry(row.key).or_default();
+            let slot = self.tables[row.table as usize].entry(row.key).or_default();
             *slot = (value, slot.1 + 1);
         }
         Ok(())
@@ -97,13 +109,15 @@ impl State {
             (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => low >= high,
             _ => false,
         };
-        let Some(table) = self.tables.get(&scan.table).filter(|_| !empty) else { return Vec::new() };
+        if empty {
+            return Vec::new();
+        }
         let row = |(key, (value, version)): (&Vec<u8>, &(Vec<u8>, u64))| Row {
             key: key.clone(),
             value: value.clone(),
             version: *version,
         };
-        let range = table.range::<Vec<u8>, _>((scan.lower, scan.upper));
+        let range = self.tables[scan.table as usize].range::<Vec<u8>, _>((scan.lower, scan.upper));
         if scan.reverse {
             range.rev().take(scan.limit).map(row).collect()
         } else {
@@ -123,7 +137,7 @@ impl Storage for MemoryStorage {
             Ok(keys
                 .into_iter()
                 .map(|row| {
-                    let (value, version) = state.tables.get(&row.table)?.get(&row.key)?;
+                    let (value, version) = state.tables[row.table as usize].get(&row.key)?;
                     Some(Row { value: value.clone(), version: *version, key: row.key })
                 })
                 .collect())
@@ -149,7 +163,7 @@ impl Storage for MemoryStorage {
     fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
         Box::pin(async move {
             let state = self.open()?;
-            Ok(state.tables.values().flatten().map(|(key, (value, _))| (key.len() + value.len()) as u64).sum())
+            Ok(state.tables.iter().flatten().map(|(key, (value, _))| (key.len() + value.len()) as u64).sum())
         })
     }
 

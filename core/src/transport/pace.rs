@@ -36,7 +36,7 @@ impl Pace {
     ) -> Result<T, TransportError> {
         let allowed = self.deadline.saturating_add(Duration::from_millis(self.bytes * 1000 / SLOWEST));
         let elapsed = self.environment.monotonic().saturating_sub(self.started);
-        let late = || TransportError::Unreachable(format!("no answer within {allowed:?}"));
+        let late = || TransportError::Unreachable(format!("no answer within {} s", allowed.as_secs_f64()));
         timeout(self.environment, allowed.saturating_sub(elapsed), work).await.unwrap_or_else(|| Err(late()))
     }
 }

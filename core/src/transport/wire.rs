@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
-use serde::Deserialize;
-
 use super::TransportError;
 use crate::model::{Revision, value};
 use crate::protocol::{ChangesRequest, PROTOCOL, Problem, PushRequest, PushResponse};
+use crate::reading;
 
 /// Where events are pushed, below the base path.
 pub const EVENTS_PATH: &str = "/sync/events";
@@ -85,9 +84,7 @@ pub fn push_response(body: &[u8]) -> Result<PushResponse, TransportError> {
 }
 
 /// The members of a problem document, each of which a foreign server may leave out.
-#[derive(Deserialize)]
 struct Answer {
-    #[serde(rename = "type")]
     kind: Option<String>,
     title: Option<String>,
     detail: Option<String>,
@@ -97,6 +94,11 @@ struct Answer {
     epoch: Option<String>,
     shared_revision: Option<Revision>,
 }
+
+reading::fields!(Answer {
+    kind as "type" = None, title = None, detail = None, code = None, request_id = None, retry_after = None, epoch = None,
+    shared_revision = None,
+});
 
 /// The problem that an error answer tells: its document if it is one, else `http_<status>`. The status is that of the
 /// answer, whatever the document says; `retry_after` (seconds, from the header) wins over the document.

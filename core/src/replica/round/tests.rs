@@ -27,7 +27,7 @@ async fn set_account(writer: &Writer, account: &'static str) -> Result<()> {
 }
 
 fn account(writer: &Writer) -> Option<String> {
-    writer.reader().snapshot().account
+    writer.reader().snapshot().account.clone()
 }
 
 #[test]

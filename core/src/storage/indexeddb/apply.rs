@@ -25,24 +25,22 @@ pub(super) async fn apply(
     let stores = Table::ALL.iter().map(|table| table.name()).chain([CONTROL]);
     let transaction = connection.transaction(stores, Access::Write(durability))?;
     let expected = batch.expect.iter().map(|(row, _)| row);
-    let mut depends: Vec<RowKey> = expected.chain(batch.put.iter().map(|(row, _)| row)).cloned().collect();
-    depends.sort_unstable();
-    depends.dedup();
-    let mut requests = read::lookups(&transaction, &depends)?;
+    let mut versions = BTreeMap::new();
+    versions.extend(expected.chain(batch.put.iter().map(|(row, _)| row)).map(|row| (row.clone(), 0)));
+    let mut requests = read::lookups(&transaction, versions.keys())?;
     if batch.fence.is_some() {
         requests.push(request(store(&transaction, CONTROL)?.get(&FENCE.into()))?);
     }
     let writing = transaction.clone();
     let judge = move |results: &[JsValue]| {
-        let fence = results.get(depends.len()).and_then(JsValue::as_f64);
+        let fence = results.get(versions.len()).and_then(JsValue::as_f64);
         // An expectation that a float cannot hold is not the fence's: that one counts openings.
         #[expect(clippy::cast_precision_loss)]
         if batch.fence.is_some_and(|expected| fence != Some(expected as f64)) {
             return Err(StorageError::Stale);
         }
-        let mut versions = BTreeMap::new();
-        for (row, stored) in depends.into_iter().zip(results) {
-            versions.insert(row, rows::version(stored)?);
+        for (version, stored) in versions.values_mut().zip(results) {
+            *version = rows::version(stored)?;
         }
         if batch.expect.iter().any(|(row, version)| versions.get(row) != Some(version)) {
             return Err(StorageError::Stale);

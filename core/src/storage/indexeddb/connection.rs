@@ -28,7 +28,7 @@ const IDENTITY: &str = "identity";
 extern "C" {
     /// The database, with the call that takes options.
     #[wasm_bindgen(extends = IdbDatabase)]
-    #[derive(Clone, Debug)]
+    #[derive(Clone)]
     type Database;
     #[wasm_bindgen(method, catch, js_name = transaction)]
     fn transaction_with(
@@ -42,7 +42,6 @@ extern "C" {
 }
 
 /// An open database.
-#[derive(Debug)]
 pub(super) struct Connection {
     database: Database,
     identity: Vec<u8>,

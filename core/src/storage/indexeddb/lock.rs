@@ -19,7 +19,6 @@ extern "C" {
 }
 
 /// Held while a replica is open. Dropping it gives it back, a little later; [`release`](Self::release) waits for that.
-#[derive(Debug)]
 pub(super) struct ReplicaLock {
     /// Absent where there are no Web Locks.
     hold: Option<Hold>,
@@ -27,7 +26,6 @@ pub(super) struct ReplicaLock {
 }
 
 /// Resolves the promise that holds a lock once it is dropped, wherever that is: on its way to a caller who has gone, too.
-#[derive(Debug)]
 struct Hold(Function);
 
 impl Drop for Hold {

@@ -1,7 +1,6 @@
 //! `get` and `scan`: one read-only transaction each, which is one snapshot.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use js_sys::Array;
@@ -12,15 +11,15 @@ use super::connection::{Access, Connection, request, store};
 use super::error::{of_abort, of_exception};
 use super::rows::{self, Range};
 use super::transaction;
-use crate::storage::{Row, RowKey, Scan, StorageError};
+use crate::storage::{Row, RowKey, Scan, StorageError, Table};
 
 /// The rows of `keys`, in their order.
 pub(super) async fn get(connection: Rc<Connection>, keys: Vec<RowKey>) -> Result<Vec<Option<Row>>, StorageError> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let tables: BTreeSet<&str> = keys.iter().map(|row| row.table.name()).collect();
-    let transaction = connection.transaction(tables, Access::Read)?;
+    let tables = Table::ALL.iter().filter(|table| keys.iter().any(|row| row.table == **table));
+    let transaction = connection.transaction(tables.map(|table| table.name()), Access::Read)?;
     let requests = lookups(&transaction, &keys)?;
     let read = move |results: &[JsValue]| {
         let rows = keys.into_iter().zip(results);
@@ -31,8 +30,11 @@ pub(super) async fn get(connection: Rc<Connection>, keys: Vec<RowKey>) -> Result
 }
 
 /// A request for each of `keys`.
-pub(super) fn lookups(transaction: &IdbTransaction, keys: &[RowKey]) -> Result<Vec<IdbRequest>, StorageError> {
-    keys.iter().map(|row| request(store(transaction, row.table.name())?.get(&rows::key(&row.key)))).collect()
+pub(super) fn lookups<'k>(
+    transaction: &IdbTransaction,
+    keys: impl IntoIterator<Item = &'k RowKey>,
+) -> Result<Vec<IdbRequest>, StorageError> {
+    keys.into_iter().map(|row| request(store(transaction, row.table.name())?.get(&rows::key(&row.key)))).collect()
 }
 
 /// The rows of `scan`.

@@ -1,6 +1,7 @@
 //! [`IndexedDbStorage`]: the state of one replica's storage, and the [`Storage`] methods.
 
 use std::cell::{Ref, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 use tokio::sync::Mutex;
@@ -63,7 +64,6 @@ impl IndexedDbOptions {
 /// # Limits
 /// The browser's quota, and its right to remove an origin's data unless the page has asked for persistent storage
 /// (`navigator.storage.persist()`). [`size`](Storage::size) reads every row.
-#[derive(Debug)]
 pub struct IndexedDbStorage {
     name: String,
     options: IndexedDbOptions,
@@ -72,7 +72,12 @@ pub struct IndexedDbStorage {
     turn: Mutex<()>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for IndexedDbStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IndexedDbStorage({:?})", self.name)
+    }
+}
+
 enum State {
     Open(Rc<Connection>, ReplicaLock),
     Suspended,

@@ -22,7 +22,23 @@ pub(super) async fn run<T: 'static>(
     first: Vec<IdbRequest>,
     then: impl FnOnce(&[JsValue]) -> Result<T, StorageError> + 'static,
 ) -> Result<T, StorageError> {
-    let outcome: Rc<RefCell<Option<Result<T, StorageError>>>> = Rc::default();
+    let value = Rc::new(RefCell::new(None));
+    let kept = value.clone();
+    let then = move |results: &[JsValue]| {
+        *kept.borrow_mut() = Some(then(results)?);
+        Ok(())
+    };
+    drive(transaction, first, Box::new(then)).await?;
+    let value = value.borrow_mut().take();
+    value.ok_or_else(|| StorageError::Io("a transaction was completed without its work".into()))
+}
+
+/// What is done with the first results.
+type Then = Box<dyn FnOnce(&[JsValue]) -> Result<(), StorageError>>;
+
+/// [`run`], whatever `then` makes of the results.
+async fn drive(transaction: IdbTransaction, first: Vec<IdbRequest>, then: Then) -> Result<(), StorageError> {
+    let outcome: Rc<RefCell<Option<Result<(), StorageError>>>> = Rc::default();
     let work = {
         let (outcome, transaction) = (Rc::clone(&outcome), transaction.clone());
         move |requests: &[IdbRequest]| {
@@ -51,7 +67,7 @@ pub(super) async fn run<T: 'static>(
     let said = outcome.borrow_mut().take();
     match said {
         Some(Err(error)) => Err(error),
-        Some(Ok(value)) if completed => Ok(value),
+        Some(Ok(())) if completed => Ok(()),
         // The transaction's own end decides.
         _ => Err(of_abort(transaction.error())),
     }

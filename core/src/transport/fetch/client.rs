@@ -1,5 +1,6 @@
 //! [`FetchTransport`]: the protocol's requests.
 
+use std::fmt;
 use std::time::Duration;
 
 use web_sys::Url;
@@ -45,10 +46,15 @@ impl Default for FetchOptions {
 
 /// Reaches a server with the host's `fetch`. At most [`max_response_bytes`](FetchOptions::max_response_bytes) of an answer
 /// and one chunk of a feed are held in memory.
-#[derive(Debug)]
 pub struct FetchTransport {
     base: Address,
     options: FetchOptions,
+}
+
+impl fmt::Debug for FetchTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FetchTransport({:?})", self.base)
+    }
 }
 
 impl FetchTransport {

@@ -50,7 +50,7 @@ async fn superfluous(replica: &Replica) -> CallResult<Option<String>> {
                 return Ok(Some(format!("a row of {} without a scope", table.name())));
             };
             let scope_row = replica.scope(&scope).await?;
-            let building = scope_row.building.map(|building| building.generation);
+            let building = scope_row.building.as_ref().map(|building| building.generation);
             if generation != scope_row.generation && Some(generation) != building {
                 return Ok(Some(format!("a {} row of generation {generation} of {scope}", table.name())));
             }

@@ -52,8 +52,8 @@ pub async fn held(client: &Client) -> CallResult<Vec<Held>> {
             let key = keys::record_key_of(&stored.key, &prefix).filter(|_| record.doc.is_some());
             revisions.extend(key.map(|key| (key, record.revision)));
         }
-        let foreign = row.building.is_some_and(|building| building.shared_revision.is_some());
-        let history = row.epoch.filter(|_| !foreign).map(|epoch| (epoch, row.generation));
+        let foreign = row.building.as_ref().is_some_and(|building| building.shared_revision.is_some());
+        let history = row.epoch.clone().filter(|_| !foreign).map(|epoch| (epoch, row.generation));
         all.push((scope, history, revisions));
     }
     Ok(all)
