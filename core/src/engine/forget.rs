@@ -2,7 +2,8 @@
 //! all of it. Without it, a replica that is written to for years would grow with each write, not with its records.
 //!
 //! A settled event is kept because a restored server might lack it; an outcome, because the app might ask. Both go at the
-//! scope's backup revision: by default a week after the event.
+//! scope's backup revision: by default a week after the event. What left the queue unsent has no revision: it is dated at
+//! the next sync.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ use crate::storage::{RowKey, Scan, Table};
 /// Settled events that one commit forgets.
 const PRUNE: usize = 2_000;
 /// Outcomes that one sync looks at.
-const SWEEP: usize = 256;
+const SWEEP: usize = 1_000;
 
 /// The outcome that the last sweep came to; `None` before the newest. Sweeps go downwards: what took an event's content over
 /// is mostly newer, and goes first.
@@ -35,44 +36,47 @@ pub(super) async fn prune_settled(txn: &mut Txn, scope: &Scope, backup: Revision
 }
 
 impl Engine {
-    /// Looks at some more outcomes, and forgets those that have become old.
-    pub(super) async fn forget_outcomes(&self) -> Result<()> {
-        let from = self.swept.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// Looks at some more outcomes, and forgets those of `scope`, just synced, that have become old.
+    pub(super) async fn forget_outcomes(&self, scope: &Scope, swept: &Swept) -> Result<()> {
+        let row = self.reader().scope(scope).await?;
+        let from = swept.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut scan = Scan { reverse: true, ..Scan::prefix(Table::Outcome, b"") }.limit(SWEEP);
         if let Some(from) = from {
             scan = scan.after(&from);
         }
         let rows = self.reader().storage().scan(scan).await?;
         let next = rows.last().filter(|_| rows.len() == SWEEP).map(|row| row.key.clone());
-        let mut old = Vec::new();
-        for row in rows {
-            let outcome: OutcomeRow = decode(&row.value)?;
-            let backup = self.reader().scope(&outcome.scope).await?.backup_revision;
-            if outcome.is_forgettable(backup)
-                && let Some(id) = keys::outcome_id_of(&row.key)
+        let mut ripe = Vec::new();
+        for stored in rows {
+            let outcome: OutcomeRow = decode(&stored.value)?;
+            let ready = outcome.is_forgettable(row.backup_revision) || outcome.is_undated() && row.known_revision > 0;
+            if outcome.scope == *scope
+                && ready
+                && let Some(id) = keys::outcome_id_of(&stored.key)
             {
-                old.push(id);
+                ripe.push(id);
             }
         }
-        if !old.is_empty() {
+        if !ripe.is_empty() {
             self.writer()
                 .run(move |txn| {
-                    let old = old.clone();
-                    Box::pin(async move { forget(txn, &old).await })
+                    let ripe = ripe.clone();
+                    Box::pin(async move { forget_or_date(txn, &ripe).await })
                 })
                 .await?;
         }
-        *self.swept.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        *swept.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
 }
 
-/// Forgets what became of `old` events. Whatever waits for an event follows its content to where that went: the way there
-/// goes from its far end.
-async fn forget(txn: &mut Txn, old: &[EventId]) -> Result<()> {
-    for id in old {
-        let Some(row) = txn.outcome(id).await?.cloned() else { continue };
-        let backup = txn.scope(&row.scope).await?.backup_revision;
+/// Forgets what became of those of `events` that have become old. Whatever waits for an event follows its content to where that
+/// went: the way there goes from its far end.
+async fn forget_or_date(txn: &mut Txn, events: &[EventId]) -> Result<()> {
+    for id in events {
+        let Some(mut row) = txn.outcome(id).await?.cloned() else { continue };
+        let scope = txn.scope(&row.scope).await?;
+        let (backup, known) = (scope.backup_revision, scope.known_revision);
         let leads_on = match &row.state {
             Outcome::ReplacedBy { id: next } => txn
                 .outcome(next)
@@ -80,7 +84,10 @@ async fn forget(txn: &mut Txn, old: &[EventId]) -> Result<()> {
                 .is_some_and(|next| matches!(next.state, Outcome::ReplacedBy { .. }) || !next.is_forgettable(backup)),
             _ => false,
         };
-        if row.is_forgettable(backup) && !leads_on {
+        if row.is_undated() {
+            row.known = known;
+            txn.set_outcome(id, row);
+        } else if row.is_forgettable(backup) && !leads_on {
             txn.forget_outcome(id);
         }
     }

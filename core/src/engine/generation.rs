@@ -180,7 +180,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
                 key: key.clone(),
                 outcome: state.clone(),
             });
-            txn.set_outcome(&id, OutcomeRow { scope: scope.clone(), key, state, known: 0 });
+            txn.set_outcome(&id, OutcomeRow::new(scope, &key, state));
         }
     }
 }

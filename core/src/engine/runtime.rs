@@ -64,8 +64,6 @@ pub struct Engine {
     pub(super) no_network: AtomicBool,
     /// One sync at a time of each scope; none once the engine is stopped.
     pub(super) turns: Turns<Scope>,
-    /// Which outcomes were looked at for their age.
-    pub(super) swept: Swept,
 }
 
 /// What is remembered of a scope between syncs; nothing here is authoritative.
@@ -77,6 +75,8 @@ pub(super) struct ScopeRuntime {
     pub steps: AtomicU64,
     /// Whether a worker serves it.
     pub served: AtomicBool,
+    /// Which outcomes were looked at for their age.
+    pub swept: Swept,
     pub memory: Mutex<Memory>,
 }
 
@@ -140,7 +140,6 @@ impl Engine {
             paused: AtomicBool::new(false),
             no_network: AtomicBool::new(false),
             turns: Turns::default(),
-            swept: Swept::default(),
         }
     }
 

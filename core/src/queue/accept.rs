@@ -148,7 +148,7 @@ async fn accept_one(
     let outcome = match folded {
         Some((position, mut earlier, Fold::Into(merged))) => {
             let replaced = std::mem::replace(&mut earlier.event, *merged);
-            settle_outcome(txn, scope, &replaced.id, &key, Outcome::ReplacedBy { id: id.clone() }).await?;
+            settle_outcome(txn, scope, &replaced.id, &key, Outcome::ReplacedBy { id: id.clone() });
             earlier.before.extend(before);
             let length = encoded_len(&earlier.event);
             let replica = txn.replica_mut();
@@ -161,7 +161,7 @@ async fn accept_one(
         Some((position, earlier, Fold::Cancel)) => {
             txn.replica_mut().left_queue(&earlier);
             txn.set_entry(scope, position, None);
-            settle_outcome(txn, scope, &earlier.event.id, &key, Outcome::Cancelled).await?;
+            settle_outcome(txn, scope, &earlier.event.id, &key, Outcome::Cancelled);
             super::overlay::forget(txn, scope, generation, &key, position).await?;
             Outcome::Cancelled
         }
@@ -193,25 +193,14 @@ async fn accept_one(
     if replica.queued_events > limits.events || replica.queued_bytes > limits.bytes {
         return Err(Error::QueueFull { events: replica.queued_events, bytes: replica.queued_bytes });
     }
-    settle_outcome(txn, scope, &id, &key, outcome).await?;
+    settle_outcome(txn, scope, &id, &key, outcome);
     Ok((id, bytes))
 }
 
 /// Records an outcome and tells observers.
-pub(super) async fn settle_outcome(
-    txn: &mut Txn,
-    scope: &Scope,
-    id: &EventId,
-    key: &RecordKey,
-    outcome: Outcome,
-) -> Result<()> {
+pub(super) fn settle_outcome(txn: &mut Txn, scope: &Scope, id: &EventId, key: &RecordKey, outcome: Outcome) {
     txn.notify(|| Notice::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: outcome.clone() });
-    let known = match outcome {
-        Outcome::Pending { .. } | Outcome::Parked { .. } | Outcome::Applied { .. } => 0,
-        Outcome::Discarded | Outcome::ReplacedBy { .. } | Outcome::Cancelled => txn.scope(scope).await?.known_revision,
-    };
-    txn.set_outcome(id, OutcomeRow { scope: scope.clone(), key: key.clone(), state: outcome, known });
-    Ok(())
+    txn.set_outcome(id, OutcomeRow::new(scope, key, outcome));
 }
 
 pub(super) fn encoded_len(event: &SyncEvent) -> u64 {

@@ -49,7 +49,7 @@ pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
         let event = entry.event.clone();
         let replica = txn.replica_mut();
         replica.parked_events = replica.parked_events.saturating_sub(u64::from(was_parked));
-        settle_outcome(txn, &scope, &event.id, &event.key(), Outcome::Pending { position }).await?;
+        settle_outcome(txn, &scope, &event.id, &event.key(), Outcome::Pending { position });
     }
     Ok(scope)
 }
@@ -64,7 +64,7 @@ pub(super) async fn discard(txn: &mut Txn, id: &EventId) -> Result<Scope> {
         let key = entry.event.key();
         txn.set_entry(&scope, position, None);
         txn.replica_mut().left_queue(&entry);
-        settle_outcome(txn, &scope, &entry.event.id, &key, Outcome::Discarded).await?;
+        settle_outcome(txn, &scope, &entry.event.id, &key, Outcome::Discarded);
         txn.record_mut(&scope, generation, &key).await?.pending.retain(|at| *at != position);
         touched.push(key);
     }
@@ -110,10 +110,10 @@ pub(super) async fn replace(
             replica.queued_bytes = (replica.queued_bytes + bytes).saturating_sub(entry.bytes);
             entry.bytes = bytes;
             entry.event = event;
-            settle_outcome(txn, &scope, &old.id, &old.key(), Outcome::ReplacedBy { id: new_id.clone() }).await?;
+            settle_outcome(txn, &scope, &old.id, &old.key(), Outcome::ReplacedBy { id: new_id.clone() });
         }
         let now = entry.event.id.clone();
-        settle_outcome(txn, &scope, &now, &old.key(), Outcome::Pending { position }).await?;
+        settle_outcome(txn, &scope, &now, &old.key(), Outcome::Pending { position });
         txn.set_entry(&scope, position, Some(entry));
         overlay(txn, &scope, generation, &old.key()).await?;
     }

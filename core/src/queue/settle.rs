@@ -166,7 +166,7 @@ pub(super) async fn park(
             txn.replica_mut().parked_events += 1;
         }
     }
-    settle_outcome(txn, scope, &event.id, &event.key(), Outcome::Parked { position }).await?;
+    settle_outcome(txn, scope, &event.id, &event.key(), Outcome::Parked { position });
     Ok(())
 }
 
@@ -299,7 +299,7 @@ async fn finish(
     let kept = SettledRow::encode(position, &entry.event, &txn.replica().device, &entry.sent);
     txn.set_raw(keys::settled(scope, revision), Some(kept));
     txn.replica_mut().left_queue(entry);
-    settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) }).await?;
+    settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
     forget(txn, scope, generation, &key, position).await
 }
 

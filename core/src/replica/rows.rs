@@ -356,12 +356,25 @@ pub struct OutcomeRow {
     /// What became of it.
     #[serde(flatten)]
     pub state: Outcome,
-    /// Of an event that left the queue unsent: the newest revision that the replica knew then.
+    /// Of an event that left the queue unsent: the newest revision at a sync thereafter; 0 before that.
     #[serde(skip_serializing_if = "is_zero")]
     pub known: Revision,
 }
 
 impl OutcomeRow {
+    /// What has just become of an event.
+    #[must_use]
+    pub fn new(scope: &Scope, key: &RecordKey, state: Outcome) -> Self {
+        Self { scope: scope.clone(), key: key.clone(), state, known: 0 }
+    }
+
+    /// Whether the event left the queue unsent, and no sync was noted since.
+    #[must_use]
+    pub fn is_undated(&self) -> bool {
+        let unsent = matches!(self.state, Outcome::Discarded | Outcome::ReplacedBy { .. } | Outcome::Cancelled);
+        unsent && self.known == 0
+    }
+
     /// Whether it is older than what the server's backups, up to `backup`, are sure to hold.
     #[must_use]
     pub fn is_forgettable(&self, backup: Revision) -> bool {
@@ -369,7 +382,7 @@ impl OutcomeRow {
             Outcome::Pending { .. } | Outcome::Parked { .. } => false,
             Outcome::Applied { receipt } => receipt.revision.is_some_and(|revision| revision <= backup),
             // In a scope that nobody writes to, time does not show.
-            Outcome::Discarded | Outcome::ReplacedBy { .. } | Outcome::Cancelled => self.known < backup,
+            Outcome::Discarded | Outcome::ReplacedBy { .. } | Outcome::Cancelled => (1..backup).contains(&self.known),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::storage::{Row, Scan, Storage, Table};
 use crate::testing::sim::world::{Checked, World};
 
 /// Outcomes that two syncs are sure to have looked at.
-const SWEPT: usize = 256;
+const SWEPT: usize = 1_000;
 
 impl World<'_> {
     /// No replica keeps what nobody can need.
