@@ -52,10 +52,6 @@ impl Fields<'_> {
         if !present.is_empty() {
             self.list_elements(path, &present);
         }
-        if live && !meets_other {
-            // Even adding nothing makes the array.
-            self.clocks.elements.entry(path.clone()).or_default();
-        }
         let mut effective = false;
         for element in values {
             effective |= self.element(path, element, live, clock, base);
@@ -64,6 +60,7 @@ impl Fields<'_> {
             self.displace(path, clock.side(Some(told)))?;
             self.arrange(path, clock);
         } else if !meets_other && (live || path.find(&self.doc).is_some()) {
+            // Even adding nothing makes the array.
             self.arrange(path, clock);
             self.uncover(path);
         }
@@ -211,7 +208,8 @@ impl Fields<'_> {
     pub(super) fn arrange(&mut self, path: &Pointer, clock: &LeafClock) {
         let present = elements(path.find(&self.doc)).unwrap_or_default();
         let whole = self.clocks.at(&self.doc, path).map_or_else(|| clock.stamp.clone(), |clock| clock.stamp.clone());
-        let Some(listed) = self.clocks.elements.get(path) else { return };
+        let none = BTreeMap::new();
+        let listed = self.clocks.elements.get(path).unwrap_or(&none);
         let mut order: Vec<(Stamp, Option<u32>, String)> = Vec::new();
         for (index, element) in present.iter().enumerate() {
             let text = text_of(element);

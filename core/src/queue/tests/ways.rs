@@ -39,17 +39,33 @@ impl Bench {
     }
 
     fn settlement(&self, receipts: Vec<Receipt>) -> Settlement {
+        self.answered(None, receipts)
+    }
+
+    fn answered(&self, cursor: Option<&str>, receipts: Vec<Receipt>) -> Settlement {
+        let cursor = cursor.map(|cursor| Cursor(cursor.into()));
         let head = Cursor("head".into());
         let response = PushResponse {
             server_now: 0,
             server_id: "s".into(),
             epoch: "e1".into(),
-            cursor: None,
+            cursor,
             head,
             previous_push_seq: None,
             receipts,
         };
         self.environment.block_on(self.queue.settle(&Scope::User, response)).unwrap()
+    }
+
+    /// Where the feed stands, and whether a push that was given up may have been taken.
+    fn feed(&self) -> (Option<String>, bool) {
+        let row = self.environment.block_on(self.queue.writer().reader().scope(&Scope::User)).unwrap();
+        (row.cursor.as_ref().map(|cursor| cursor.0.clone()), row.in_doubt)
+    }
+
+    fn give_up(&self, code: Option<&str>, judges: Judges) {
+        let parking = code.map(|code| Parking { code: code.into(), message: String::new(), because: None });
+        self.environment.block_on(self.queue.recut(&Scope::User, parking, judges)).unwrap();
     }
 
     fn has_sendable(&self) -> bool {
@@ -91,6 +107,45 @@ fn a_push_that_is_refused_as_a_whole_is_cut_anew_or_parked() {
     let parked: Vec<_> = bench.parked().into_iter().map(|(id, why)| (id, why.code)).collect();
     let expected: Vec<_> = second.events.iter().map(|event| (event.id.clone(), "push_too_large".to_owned())).collect();
     assert_eq!(parked, expected);
+}
+
+#[test]
+fn what_the_server_may_hold_is_parked_as_uncertain_and_never_as_refused() {
+    let sent = || {
+        let bench = Bench::new();
+        bench.write(create("a", json!({})));
+        bench.push().unwrap();
+        bench
+    };
+    let parked = |bench: &Bench| bench.parked().into_iter().map(|(_, why)| why.code).collect::<Vec<_>>();
+    for (judges, code, in_doubt) in [
+        (Judges::ThePush, "too_large", false),
+        (Judges::ThisSending { resent: false }, "too_large", false),
+        (Judges::ThisSending { resent: true }, Parking::UNCERTAIN, true),
+    ] {
+        let bench = sent();
+        bench.give_up(Some("too_large"), judges);
+        assert_eq!((parked(&bench), bench.feed().1), (vec![code.to_owned()], in_doubt), "{judges:?}");
+    }
+    // The doubt about an earlier sending stays, whatever a later one hears.
+    let bench = sent();
+    bench.give_up(None, Judges::ThisSending { resent: true });
+    bench.push().unwrap();
+    bench.give_up(Some("too_large"), Judges::ThisSending { resent: false });
+    assert_eq!((parked(&bench), bench.feed().1), (vec![Parking::UNCERTAIN.to_owned()], true));
+}
+
+#[test]
+fn an_answer_moves_the_feed_only_if_its_receipts_tell_all() {
+    let bench = Bench::new();
+    let (first, second) = (bench.write(create("a", json!({}))), bench.write(create("b", json!({}))));
+    bench.push().unwrap();
+    bench.answered(Some("two"), vec![applied(&first, 0, 1), applied(&second, 0, 2)]);
+    assert_eq!(bench.feed().0.as_deref(), Some("two"));
+    let (gap, told) = (bench.write(update("a", json!({"n": 1}))), bench.write(update("b", json!({"n": 1}))));
+    bench.push().unwrap();
+    bench.answered(Some("five"), vec![applied(&gap, 3, 4), applied(&told, 2, 5)]);
+    assert_eq!(bench.feed().0.as_deref(), Some("two"), "revision 3 has to be pulled");
 }
 
 #[test]
