@@ -160,7 +160,8 @@ where
 ///
 /// A field that may be absent says what it is then: `ops = Vec::new()`. One with another name in JSON says which: `doc as
 /// "d"`. One that is not read as its type is says by which function: `bytes by counter`, of the form of [`field`]. Where the type's
-/// fields are not the object's, `=> expression` says how it is made of them.
+/// fields are not the object's, `=> expression` says how it is made of them. (serde's `default` on a field is for the
+/// TypeScript and OpenAPI declarations that are derived of the type.)
 macro_rules! fields {
     ($type:ty { $($field:ident $(as $name:literal)? $(by $how:path)? $(= $absent:expr)?),* $(,)? }) => {
         $crate::reading::fields!($type {
