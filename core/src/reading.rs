@@ -160,7 +160,8 @@ where
 ///
 /// A field that may be absent says what it is then: `ops = Vec::new()`. One with another name in JSON says which: `doc as
 /// "d"`. One that is not read as its type is says by which function: `bytes by counter`, of the form of [`field`]. Where the type's
-/// fields are not the object's, `=> expression` says how it is made of them.
+/// fields are not the object's, `=> expression` says how it is made of them. (serde's `default` on a field is for the
+/// TypeScript and OpenAPI declarations that are derived of the type.)
 macro_rules! fields {
     ($type:ty { $($field:ident $(as $name:literal)? $(by $how:path)? $(= $absent:expr)?),* $(,)? }) => {
         $crate::reading::fields!($type {
@@ -232,3 +233,120 @@ macro_rules! text {
 }
 
 pub(crate) use {fields, names, text};
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::model::{Mode, Op, OpKind, TextComponent, TextEdit};
+
+    #[derive(Debug, PartialEq)]
+    struct Sample {
+        name: String,
+        bpm: Option<u32>,
+        note: Option<Option<Value>>,
+        tags: Vec<String>,
+    }
+
+    fields!(Sample { name, bpm = None, note as "n" by crate::reading::present = None, tags = vec!["new".to_owned()] });
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Kind {
+        Kick,
+        Snare,
+        Other,
+    }
+
+    names!(Kind { Kick "kick", Snare "snare" } else Other);
+
+    /// Read from text, and from a tree.
+    fn read<T: serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(text: &str) -> Result<T, String> {
+        let read = serde_json::from_slice::<T>(text.as_bytes()).map_err(|error| error.to_string());
+        if let (Ok(read), Ok(tree)) = (&read, serde_json::from_str::<Value>(text)) {
+            assert_eq!(T::deserialize(tree).as_ref().ok(), Some(read), "{text}");
+        }
+        read
+    }
+
+    #[test]
+    fn fields_come_in_any_order_beside_unknown_ones_or_not_at_all() {
+        let full = Sample { name: "a".into(), bpm: Some(7), note: Some(Some(json!([1]))), tags: vec!["x".into()] };
+        let fields = [r#""name":"a""#, r#""bpm":7"#, r#""n":[1]"#, r#""tags":["x"]"#];
+        for first in 0..4 {
+            for second in (0..4).filter(|at| *at != first) {
+                let mut order = vec![fields[first], r#""later":{"n":[null,{"name":1}]}"#, fields[second]];
+                order.extend((0..4).filter(|at| ![first, second].contains(at)).map(|at| fields[at]));
+                assert_eq!(read::<Sample>(&format!("{{{}}}", order.join(","))).unwrap(), full, "{order:?}");
+            }
+        }
+        let bare = Sample { name: "a".into(), bpm: None, note: None, tags: vec!["new".into()] };
+        assert_eq!(read::<Sample>(r#"{"name":"a"}"#).unwrap(), bare);
+        assert_eq!(read::<Sample>(r#"{"bpm":null,"name":"a"}"#).unwrap(), bare);
+        // Of a field that is read by `present`, null is a value.
+        assert_eq!(read::<Sample>(r#"{"name":"a","n":null}"#).unwrap(), Sample { note: Some(None), ..bare });
+    }
+
+    #[test]
+    fn what_is_missing_double_or_of_another_form_is_an_error() {
+        for (text, why) in [
+            ("{}", "missing field `name`"),
+            (r#"{"bpm":1,"n":2}"#, "missing field `name`"),
+            (r#"{"name":"a","bpm":1,"bpm":1}"#, "duplicate field `bpm`"),
+            (r#"{"name":"a","n":null,"n":null}"#, "duplicate field `n`"),
+            (r#"{"name":null}"#, "invalid type: null"),
+            (r#"{"name":"a","bpm":-1}"#, "invalid value"),
+            (r#"["a",1,null,[]]"#, "expected an object"),
+            (r#""name""#, "expected an object"),
+            (r#"{"name":"a""#, "EOF"),
+        ] {
+            let error = read::<Sample>(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_themselves_and_unknown_ones_as_the_type_says() {
+        for (text, kind) in [("kick", Kind::Kick), ("snare", Kind::Snare), ("", Kind::Other), ("Kick", Kind::Other)] {
+            assert_eq!(read::<Kind>(&format!("\"{text}\"")), Ok(kind));
+        }
+        let error = read::<Mode>(r#""lenient""#).unwrap_err();
+        assert!(error.contains("unknown variant `lenient`, expected `merge` or `strict`"), "{error}");
+        for text in ["0", "null", r#"{"merge":null}"#, r#"["merge"]"#] {
+            assert!(read::<Mode>(text).is_err() && read::<Kind>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operation_needs_the_fields_of_its_kind_and_no_others() {
+        let set = |value: Value| OpKind::Set { value };
+        for (fields, kind) in [
+            (r#""op":"set","value":null"#, set(Value::Null)),
+            (r#""value":[{"op":"inc"}],"op":"set","by":1"#, set(json!([{"op": "inc"}]))),
+            (r#""op":"unset","value":3"#, OpKind::Unset),
+            (r#""by":-7,"op":"inc""#, OpKind::Inc { by: -7 }),
+            (r#""op":"add","values":[1]"#, OpKind::Add { values: vec![json!(1)] }),
+            (r#""op":"remove","values":[]"#, OpKind::Remove { values: vec![] }),
+        ] {
+            let text = format!(r#"{{{fields},"path":"/a","base":4}}"#);
+            let op = Op { path: "/a".parse().unwrap(), kind, base: Some(4), stamp: None };
+            assert_eq!(read::<Op>(&text).unwrap(), op, "{text}");
+        }
+        for fields in [
+            r#""op":"set""#,
+            r#""op":"inc""#,
+            r#""op":"inc","by":1.5"#,
+            r#""op":"add","value":1"#,
+            r#""op":"remove""#,
+            r#""op":"text""#,
+            r#""op":"twirl""#,
+            r#""value":1"#,
+        ] {
+            assert!(read::<Op>(&format!(r#"{{"path":"/a",{fields}}}"#)).is_err(), "{fields}");
+        }
+        let edit = vec![TextComponent::Skip(5), TextComponent::Insert("é".into()), TextComponent::Delete { d: 3 }];
+        assert_eq!(read::<TextEdit>(r#"[5,"é",{"d":3,"by":1}]"#), Ok(TextEdit(edit)));
+        for text in ["[-1]", "[1.5]", "[null]", "[[1]]", "[{}]", r#"[{"d":"3"}]"#] {
+            assert!(read::<TextEdit>(text).is_err(), "{text}");
+        }
+    }
+}

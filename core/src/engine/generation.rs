@@ -62,7 +62,9 @@ impl Engine {
                 .run(move |txn| {
                     let scope = scope.clone();
                     Box::pin(async move {
-                        if let Some(generation) = txn.scope_mut(&scope).await?.retired.pop_first() {
+                        let row = txn.scope_mut(&scope).await?;
+                        if !row.retired.is_empty() {
+                            let generation = row.retired.remove(0);
                             let prefix = keys::generation_prefix(&scope, generation);
                             for table in [Table::Record, Table::Index] {
                                 txn.clear_prefix(RowKey { table, key: prefix.clone() });
@@ -85,7 +87,7 @@ pub(crate) async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>
     let mut lowest_shared = shared;
     if let Some(abandoned) = row.building.take() {
         newest = newest.max(abandoned.generation);
-        row.retired.insert(abandoned.generation);
+        row.retire(abandoned.generation);
         lowest_shared = match (shared, abandoned.shared_revision) {
             (Some(new), Some(old)) => Some(new.min(old)),
             (new, old) => new.or(old),
@@ -190,7 +192,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
 pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<()> {
     let row = txn.scope_mut(scope).await?;
     let Some(building) = row.building.take() else { return Ok(()) };
-    row.retired.insert(row.generation);
+    row.retire(row.generation);
     row.generation = building.generation;
     row.cursor = building.cursor;
     let lineage = row.lineage.clone();

@@ -4,8 +4,6 @@
 //! index gives all records in its order. An entry is a key alone: the index's prefix, the encoded value of each indexed
 //! field, then the record's id; bytes sort by the first field, then the next, then the id.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::encoding::{component, encode_capped};
@@ -116,7 +114,8 @@ impl Entry {
 /// The indexes of a replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexSet {
-    by_collection: BTreeMap<CollectionName, Vec<IndexDefinition>>,
+    /// By collection and name.
+    indexes: Vec<IndexDefinition>,
 }
 
 /// The index rows that a change of one record makes and ends.
@@ -142,37 +141,36 @@ impl IndexSet {
     /// # Errors
     /// `invalid_config` if one is malformed or a name occurs twice in a collection.
     pub fn new(definitions: impl IntoIterator<Item = IndexDefinition>) -> Result<Self, Error> {
-        let mut by_collection: BTreeMap<CollectionName, Vec<IndexDefinition>> = BTreeMap::new();
+        let mut indexes: Vec<IndexDefinition> = Vec::new();
         for definition in definitions {
             definition.check()?;
-            let siblings = by_collection.entry(definition.collection.clone()).or_default();
-            match siblings.binary_search_by(|sibling| sibling.name.cmp(&definition.name)) {
+            let order = |other: &IndexDefinition| {
+                other.collection.cmp(&definition.collection).then_with(|| other.name.cmp(&definition.name))
+            };
+            match indexes.binary_search_by(order) {
                 Ok(_) => return Err(config(&definition.name, "the collection has another index of this name")),
-                Err(place) => siblings.insert(place, definition),
+                Err(place) => indexes.insert(place, definition),
             }
         }
-        Ok(Self { by_collection })
+        Ok(Self { indexes })
     }
 
     /// The indexes of `collection`, by name.
     #[must_use]
     pub fn of(&self, collection: &CollectionName) -> &[IndexDefinition] {
-        self.by_collection.get(collection).map_or(&[], Vec::as_slice)
+        let from = self.indexes.partition_point(|index| index.collection < *collection);
+        let rest = &self.indexes[from..];
+        &rest[..rest.partition_point(|index| index.collection == *collection)]
     }
 
     /// All indexes, by collection and name.
     pub fn iter(&self) -> impl Iterator<Item = &IndexDefinition> {
-        self.by_collection.values().flatten()
+        self.indexes.iter()
     }
 
     /// The set without `definitions`.
     pub(super) fn without(&self, definitions: &[IndexDefinition]) -> Self {
-        let mut rest = self.clone();
-        rest.by_collection.retain(|_, indexes| {
-            indexes.retain(|index| !definitions.contains(index));
-            !indexes.is_empty()
-        });
-        rest
+        Self { indexes: self.iter().filter(|index| !definitions.contains(index)).cloned().collect() }
     }
 
     /// The entries of a record with this view; none if there is no such record.

@@ -93,9 +93,9 @@ pub struct ScopeRow {
     /// A re-bootstrap under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub building: Option<Building>,
-    /// Generations whose rows are still to be cleared.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub retired: BTreeSet<Generation>,
+    /// Generations whose rows are still to be cleared, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<Generation>,
     /// The last push_seq used.
     pub push_seq: u64,
     /// Which pushes followed which.
@@ -125,10 +125,19 @@ pub struct ScopeRow {
 }
 
 reading::fields!(ScopeRow {
-    epoch = None, cursor = None, seen = None, generation = 0, building = None, retired = BTreeSet::new(),
+    epoch = None, cursor = None, seen = None, generation = 0, building = None, retired = Vec::new(),
     push_seq by counter = 0, lineage = Lineage::default(), in_flight = None, in_doubt = false, consistent = false,
     complete = false, known_revision = 0, lost = false, backup_revision = 0, repaired = BTreeMap::new(),
 });
+
+impl ScopeRow {
+    /// Takes note that a generation's rows are to be cleared.
+    pub fn retire(&mut self, generation: Generation) {
+        if let Err(place) = self.retired.binary_search(&generation) {
+            self.retired.insert(place, generation);
+        }
+    }
+}
 
 /// A generation that a re-bootstrap fills.
 #[derive(Clone, Debug, PartialEq, Serialize)]
