@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{App, Attempt, Feature, Place};
 use crate::model::{EventId, Value};
+use crate::replica::rows::Outcome;
 use crate::testing::SeededRandom;
 use crate::testing::sim::checks::{Ending, FinalScope, Violation};
 use crate::testing::sim::config::Config;
@@ -57,8 +58,9 @@ impl Feature for Dependencies {
             return Some(Attempt::refused(async move {
                 let mut strangers = vec![EventId::new("nobody")?];
                 for id in after {
-                    // What is forgotten is taken for settled, wherever it was.
-                    if client.outcome(&id).await?.is_some() {
+                    // What is forgotten is taken for settled, wherever it was; what waits is not forgotten meanwhile.
+                    let waits = |outcome: Outcome| matches!(outcome, Outcome::Pending { .. } | Outcome::Parked { .. });
+                    if client.outcome(&id).await?.is_some_and(waits) {
                         strangers.insert(0, id);
                     }
                 }
