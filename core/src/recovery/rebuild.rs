@@ -53,7 +53,7 @@ pub(super) async fn rebuild(
         entry.frozen |= !found.scopes.contains_key(scope);
         let position = *position;
         let state = if entry.parked.is_some() { Outcome::Parked { position } } else { Outcome::Pending { position } };
-        let outcome = OutcomeRow::new(&scope, &entry.event.key(), state);
+        let outcome = OutcomeRow::new(scope, &entry.event.key(), state);
         found.outcomes.insert(entry.event.id.clone(), outcome);
         saved.events += 1;
     }
