@@ -85,7 +85,7 @@ async fn forget_or_date(txn: &mut Txn, events: &[EventId]) -> Result<()> {
             _ => false,
         };
         if row.is_undated() {
-            row.known = known;
+            row.known = Some(known);
             txn.set_outcome(id, row);
         } else if row.is_forgettable(backup) && !leads_on {
             txn.forget_outcome(id);
