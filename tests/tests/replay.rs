@@ -7,7 +7,7 @@ use unisono::transport::{RequestContext, Transport};
 use unisono_tests::{Books, Device, World};
 
 fn device_id(world: &World, device: &Device) -> DeviceId {
-    world.run(device.client.replica().replica()).unwrap().device
+    world.run(device.client.replica().replica()).unwrap().device.clone()
 }
 
 /// A second device with a copy of `original`'s storage, as after a restored phone backup.
