@@ -26,6 +26,8 @@ pub(super) struct Fields<'a> {
     took_effect: bool,
     concurrent: bool,
     lost: usize,
+    /// Where something was taken away: what it had displaced may show again.
+    emptied: Vec<Pointer>,
 }
 
 /// What became of the fields.
@@ -77,10 +79,15 @@ impl<'a> Fields<'a> {
             took_effect: false,
             concurrent: false,
             lost: 0,
+            emptied: Vec::new(),
         }
     }
 
-    pub fn finish(self) -> FieldsOutcome {
+    pub fn finish(mut self) -> FieldsOutcome {
+        // Not before: a later operation of the event was made on what its writer saw then.
+        for path in std::mem::take(&mut self.emptied) {
+            self.uncover(&path);
+        }
         FieldsOutcome {
             doc: self.doc,
             clocks: self.clocks,
@@ -270,7 +277,7 @@ impl<'a> Fields<'a> {
             }
         }
         if value.is_none() {
-            self.uncover(path);
+            self.emptied.push(path.clone());
         }
         // Even where newer children outlive all of its value, it has hidden what was older.
         self.took_effect = true;

@@ -62,7 +62,7 @@ impl Fields<'_> {
         } else if !meets_other && (live || path.find(&self.doc).is_some()) {
             // Even adding nothing makes the array.
             self.arrange(path, clock);
-            self.uncover(path);
+            self.emptied.push(path.clone());
         }
         if effective || values.is_empty() {
             self.took_effect = true;

@@ -78,7 +78,8 @@ pub(super) fn migrate(connection: &Connection, found: &Found, steps: &[&str]) ->
         connection.pragma_update(None, "user_version", steps.len() as i64)?;
         transaction.commit()
     };
-    all().map_err(typed)
+    // A step that does not fit meets tables that are not those of the file's version.
+    all().map_err(of_structure)
 }
 
 /// Refuses a file whose tables are not those of its version.
