@@ -93,7 +93,7 @@ fn b38_b39_a_migration_that_fails_leaves_the_old_file() {
     folder.options.steps = BROKEN;
     for _ in 0..2 {
         let error = folder.try_open().unwrap_err();
-        assert!(matches!(error, StorageError::Io(_)), "{error:?}");
+        assert!(matches!(error, StorageError::Corrupt(_)), "{error:?}");
         assert_eq!(version(&folder), 2);
     }
     folder.options.steps = STEPS;
