@@ -5,9 +5,7 @@
 //! scope's backup revision: by default a week after the event. What left the queue unsent has no revision: it is dated at
 //! the next sync.
 
-use std::sync::{Mutex, PoisonError};
-
-use super::runtime::Engine;
+use super::runtime::{Engine, ScopeRuntime};
 use crate::error::Result;
 use crate::model::{EventId, Revision, Scope};
 use crate::replica::keys;
@@ -20,11 +18,6 @@ const PRUNE: usize = 2_000;
 /// Outcomes that one sync looks at.
 const SWEEP: usize = 1_000;
 
-/// The outcome that the last sweep came to; `None` before the newest. Sweeps go downwards: what took an event's content over
-/// is mostly newer, and goes first.
-#[derive(Debug, Default)]
-pub(super) struct Swept(Mutex<Option<Vec<u8>>>);
-
 /// Forgets settled events that the server's backups are sure to hold.
 pub(super) async fn prune_settled(txn: &mut Txn, scope: &Scope, backup: Revision) -> Result<()> {
     let mut scan = Scan::prefix(Table::Settled, &keys::settled_prefix(scope)).limit(PRUNE);
@@ -36,10 +29,11 @@ pub(super) async fn prune_settled(txn: &mut Txn, scope: &Scope, backup: Revision
 }
 
 impl Engine {
-    /// Looks at some more outcomes, and forgets those of `scope`, just synced, that have become old.
-    pub(super) async fn forget_outcomes(&self, scope: &Scope, swept: &Swept) -> Result<()> {
+    /// Looks at some more outcomes, and forgets those of `scope`, just synced, that have become old. It goes downwards: what
+    /// took an event's content over is mostly newer, and goes first.
+    pub(super) async fn forget_outcomes(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<()> {
         let row = self.reader().scope(scope).await?;
-        let from = swept.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let from = runtime.memory().swept.clone();
         let mut scan = Scan { reverse: true, ..Scan::prefix(Table::Outcome, b"") }.limit(SWEEP);
         if let Some(from) = from {
             scan = scan.after(&from);
@@ -65,7 +59,7 @@ impl Engine {
                 })
                 .await?;
         }
-        *swept.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        runtime.memory().swept = next;
         Ok(())
     }
 }
@@ -77,6 +71,11 @@ async fn forget_or_date(txn: &mut Txn, events: &[EventId]) -> Result<()> {
         let Some(mut row) = txn.outcome(id).await?.cloned() else { continue };
         let scope = txn.scope(&row.scope).await?;
         let (backup, known) = (scope.backup_revision, scope.known_revision);
+        if row.is_undated() {
+            row.known = Some(known);
+            txn.set_outcome(id, row);
+            continue;
+        }
         let leads_on = match &row.state {
             Outcome::ReplacedBy { id: next } => txn
                 .outcome(next)
@@ -84,10 +83,7 @@ async fn forget_or_date(txn: &mut Txn, events: &[EventId]) -> Result<()> {
                 .is_some_and(|next| matches!(next.state, Outcome::ReplacedBy { .. }) || !next.is_forgettable(backup)),
             _ => false,
         };
-        if row.is_undated() {
-            row.known = Some(known);
-            txn.set_outcome(id, row);
-        } else if row.is_forgettable(backup) && !leads_on {
+        if row.is_forgettable(backup) && !leads_on {
             txn.forget_outcome(id);
         }
     }

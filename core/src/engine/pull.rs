@@ -180,7 +180,8 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
                 row.seen = Some(trailer.cursor.clone());
                 // None was sent since: of a push that was given up, and of those that a lost history held, this history
                 // holds what it holds now. (One that is still on its way to it names that lost history.)
-                if building.is_some() || std::mem::take(&mut row.in_doubt) {
+                let was_in_doubt = std::mem::take(&mut row.in_doubt);
+                if building.is_some() || was_in_doubt {
                     row.lineage.follow(row.push_seq, trailer.included);
                 }
                 row.consistent = true;

@@ -9,7 +9,6 @@ use tokio::sync::broadcast;
 
 use super::backoff::Backoff;
 use super::credentials::Tokens;
-use super::forget::Swept;
 use super::status::{Progress, ScopeStatus, Status, SyncState};
 use crate::concurrency::{Bell, Turns};
 use crate::environment::SharedEnvironment;
@@ -75,8 +74,6 @@ pub(super) struct ScopeRuntime {
     pub steps: AtomicU64,
     /// Whether a worker serves it.
     pub served: AtomicBool,
-    /// Which outcomes were looked at for their age.
-    pub swept: Swept,
     pub memory: Mutex<Memory>,
 }
 
@@ -90,6 +87,8 @@ pub(super) struct Memory {
     pub consistent: bool,
     /// After a failure: when the next try is due, on the monotonic clock.
     pub not_before: Option<Duration>,
+    /// The outcome down to which the last look for old ones came; the next begins at the newest if absent.
+    pub swept: Option<Vec<u8>>,
 }
 
 impl Default for Memory {
@@ -102,6 +101,7 @@ impl Default for Memory {
             complete: false,
             consistent: false,
             not_before: None,
+            swept: None,
         }
     }
 }

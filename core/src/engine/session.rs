@@ -130,7 +130,7 @@ impl Engine {
             if building || self.queue.has_sendable(scope).await? {
                 continue;
             }
-            return self.forget_outcomes(scope, &runtime.swept).await;
+            return self.forget_outcomes(scope, runtime).await;
         }
     }
 

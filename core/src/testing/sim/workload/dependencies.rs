@@ -56,16 +56,15 @@ impl Feature for Dependencies {
             }
             let (client, steps) = (app.client.clone(), step.place.collection(&app.client, COLLECTION));
             return Some(Attempt::refused(async move {
-                let mut strangers = vec![EventId::new("nobody")?];
+                let mut stranger = EventId::new("nobody")?;
                 for id in after {
                     // What is forgotten is taken for settled, wherever it was; what waits is not forgotten meanwhile.
                     let waits = |outcome: Outcome| matches!(outcome, Outcome::Pending { .. } | Outcome::Parked { .. });
                     if client.outcome(&id).await?.is_some_and(waits) {
-                        strangers.insert(0, id);
+                        stranger = id;
                     }
                 }
-                strangers.truncate(1);
-                steps.after(strangers).create(&id, json!({})).await.map(drop)
+                steps.after([stranger]).create(&id, json!({})).await.map(drop)
             }));
         }
         let writes = vec![step.place.planned(COLLECTION, &id, json!({"after": names}))];
