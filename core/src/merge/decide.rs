@@ -9,8 +9,8 @@ use super::fields::Fields;
 use super::notes::{Decision, Rule, Side};
 use super::record::StoredRecord;
 use crate::model::{
-    Author, Mode, Op, OpKind, Pointer, Policy, ReceiptStatus, Revision, SyncAction, SyncEvent, TextEdit, Value,
-    leaves_of,
+    Author, DeviceId, Mode, Op, OpKind, Pointer, Policy, ReceiptStatus, Revision, SyncAction, SyncEvent, TextEdit,
+    Value, leaves_of,
 };
 
 /// An event on its way into a record: admitted, lifted, with its writer.
@@ -26,6 +26,8 @@ pub struct Write<'a> {
     pub position: u32,
     /// The revision that it will have if it takes effect.
     pub revision: Revision,
+    /// The newest revision of a tombstone that the scope has dropped; 0 if it has dropped none.
+    pub horizon: Revision,
 }
 
 /// An event that took effect, as the log keeps it: enough for an exact replay.
@@ -82,9 +84,9 @@ pub enum Refusal {
 
 /// Merges a write into a record.
 ///
-/// `unseen` is the log of this record's writes by other devices with revisions above the lowest base in the event, by
-/// ascending revision; the merge picks from it what each leaf needs. Pure and total: the same arguments give the same
-/// result, and no argument panics.
+/// `unseen` is the log of this record's writes with revisions above the lowest base in the event, by ascending revision, as
+/// far as they are [`relevant`]; the merge picks from it what each leaf needs. Pure and total: the same arguments give the
+/// same result, and no argument panics.
 ///
 /// # Errors
 /// A [`Refusal`], with nothing changed.
@@ -93,7 +95,8 @@ pub fn merge(record: Option<&StoredRecord>, unseen: &[LoggedWrite], write: &Writ
     if write.event.mode == Mode::Strict && strict_conflict(record, &foreign, write) {
         return Err(Refusal::Conflict);
     }
-    let meeting = Meeting { foreign: &foreign, write };
+    let made_here = unseen.iter().rfind(|logged| logged.makes_with(&write.author.device)).map(|made| made.revision);
+    let meeting = Meeting { foreign: &foreign, made_here, write };
     let mut merged = match write.event.action {
         SyncAction::Create => meeting.create(record)?,
         SyncAction::Update => meeting.update(record)?,
@@ -103,6 +106,20 @@ pub fn merge(record: Option<&StoredRecord>, unseen: &[LoggedWrite], write: &Writ
         merged.decisions.clear();
     }
     Ok(merged)
+}
+
+/// Whether a merge of a write of `device` has use for an earlier one: another device's, or with which `device` itself made
+/// the record.
+#[must_use]
+pub fn relevant(logged: &LoggedWrite, device: &DeviceId) -> bool {
+    logged.by.device != *device || logged.makes_with(device)
+}
+
+impl LoggedWrite {
+    /// Whether `device` made the record with this.
+    fn makes_with(&self, device: &DeviceId) -> bool {
+        self.event.action == SyncAction::Create && self.by.device == *device
+    }
 }
 
 impl Write<'_> {
@@ -159,9 +176,12 @@ fn strict_conflict(record: Option<&StoredRecord>, foreign: &[&LoggedWrite], writ
     gone || foreign.iter().any(|logged| touches(logged))
 }
 
-/// A write and what its writer had not seen: others' writes above the lowest base in the event.
+/// A write and what came after the lowest base in the event.
 struct Meeting<'a> {
+    /// What its writer had not seen: others' writes.
     foreign: &'a [&'a LoggedWrite],
+    /// The last one with which its own device made the record.
+    made_here: Option<Revision>,
     write: &'a Write<'a>,
 }
 
@@ -175,6 +195,12 @@ impl Meeting<'_> {
     /// The record's last delete, if the writer had not seen it.
     fn unseen_delete<'r>(&self, record: &'r StoredRecord) -> Option<&'r LeafClock> {
         record.floor_clock.as_ref().filter(|delete| !self.write.has_seen(delete, self.base()))
+    }
+
+    /// Whether the write is of an earlier life of the record, whose end nobody remembers: its writer had neither seen the
+    /// present life, which began above the floor, nor made the record in it.
+    fn of_forgotten_life(&self, record: &StoredRecord) -> bool {
+        record.floor_clock.is_none() && self.base() < record.floor && self.made_here.is_none_or(|at| at <= record.floor)
     }
 
     fn create(&self, record: Option<&StoredRecord>) -> Result<Merged, Refusal> {
@@ -198,13 +224,15 @@ impl Meeting<'_> {
     }
 
     fn fresh(&self, doc: Value, former: Option<&StoredRecord>) -> Result<Merged, Refusal> {
+        // Where no delete is remembered, any up to the horizon may be forgotten.
+        let deleted = former.filter(|record| record.floor_clock.is_some());
         let record = StoredRecord {
             doc,
             alive: true,
             revision: self.write.revision,
-            floor: former.map_or(0, |record| record.floor),
-            floor_clock: former.and_then(|record| record.floor_clock.clone()),
-            floor_yields: former.is_some_and(|record| record.floor_yields),
+            floor: deleted.map_or(self.write.horizon, |record| record.floor),
+            floor_clock: deleted.and_then(|record| record.floor_clock.clone()),
+            floor_yields: deleted.is_some_and(|record| record.floor_yields),
             clocks: LeafClocks { common: Some(self.write.clock(None)), ..LeafClocks::default() },
             stamp: self.write.event.stamp.clone(),
             by: self.write.author.clone(),
@@ -216,24 +244,25 @@ impl Meeting<'_> {
     }
 
     fn update(&self, record: Option<&StoredRecord>) -> Result<Merged, Refusal> {
-        let Some(record) = record else {
-            // Deleted so long ago that nothing is known of it, or never there.
-            let nobody = Author { user: String::new(), ..self.write.author.clone() };
-            return Ok(self.met_delete(None, Side { by: nobody, revision: 0, ..self.write.side(None) }));
-        };
-        let delete = self.unseen_delete(record);
-        let meets_delete = delete.is_some() || !record.alive;
+        let Some(record) = record else { return Ok(self.met_delete(None, self.forgotten_delete())) };
+        let meets_delete = !record.alive || self.unseen_delete(record).is_some() || self.of_forgotten_life(record);
+        let delete = || record.floor_clock.as_ref().map_or_else(|| self.forgotten_delete(), |delete| delete.side(None));
         if meets_delete && !self.survives(record) {
-            let winner = record.floor_clock.as_ref().map_or_else(|| record_side(record), |delete| delete.side(None));
-            return Ok(self.met_delete(Some(record), winner));
+            return Ok(self.met_delete(Some(record), delete()));
         }
         let mut fields = Fields::new(record, self.foreign, self.write, Rule::Stamp);
         if meets_delete {
             let winner = self.write.side(Some(record.doc.clone()));
-            let loser = delete.map_or_else(|| record_side(record), |delete| delete.side(None));
+            let loser = delete();
             fields.note(Decision { path: None, winner, loser, rule: Rule::Delete, base: None });
         }
         self.finish(record, fields)
+    }
+
+    /// A delete so long ago that nothing is known of it, or none: the record was never there.
+    fn forgotten_delete(&self) -> Side {
+        let nobody = Author { user: String::new(), ..self.write.author.clone() };
+        Side { by: nobody, revision: 0, ..self.write.side(None) }
     }
 
     /// Whether the record outlives the delete that this write had not seen: `update_wins` on either side.
@@ -391,10 +420,6 @@ impl Meeting<'_> {
         }
         Merged { status, record: next, decisions, rebase: BTreeMap::new(), applied_edits: BTreeMap::new() }
     }
-}
-
-fn record_side(record: &StoredRecord) -> Side {
-    Side { value: None, stamp: record.stamp.clone(), by: record.by.clone(), revision: record.revision }
 }
 
 /// What an operation would have written, for the inbox.

@@ -16,7 +16,7 @@ mod tests;
 
 pub use apply::{Skipped, apply, apply_event};
 pub use clocks::{ElementClock, LeafClock, LeafClocks};
-pub use decide::{LoggedWrite, Merged, Refusal, Write, merge};
+pub use decide::{LoggedWrite, Merged, Refusal, Write, merge, relevant};
 pub use lift::{Lift, lift, newest_stamp};
 pub use notes::{Decision, Rule, Side, fold_note, note_id};
 pub use record::StoredRecord;

@@ -15,9 +15,11 @@ pub struct StoredRecord {
     pub alive: bool,
     /// The revision of the last event that took effect on it.
     pub revision: Revision,
-    /// The revision of its last delete; 0 if there was none.
+    /// The revision of its last delete; where none is remembered, the newest one that was forgotten when the record was made
+    /// (the scope's horizon), or 0.
     pub floor: Revision,
-    /// Who made the last delete, when; decides whether a later event of the same device had seen it.
+    /// Who made the last delete, when; decides whether a later event of the same device had seen it. `None` if no delete is
+    /// remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor_clock: Option<super::LeafClock>,
     /// The last delete yields to updates that its writer had not seen (`update_wins`).

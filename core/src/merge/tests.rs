@@ -17,6 +17,7 @@ struct Server {
     record: Option<StoredRecord>,
     log: Vec<LoggedWrite>,
     revision: Revision,
+    horizon: Revision,
     push_seq: u64,
     decisions: Vec<Decision>,
 }
@@ -120,10 +121,11 @@ impl Server {
         let unseen: Vec<_> = self
             .log
             .iter()
-            .filter(|logged| logged.revision > draft.base && logged.by.device != author.device)
+            .filter(|logged| logged.revision > draft.base && relevant(logged, &author.device))
             .cloned()
             .collect();
-        let write = Write { event: &event, author: &author, push_seq: self.push_seq, position: 0, revision };
+        let (push_seq, horizon) = (self.push_seq, self.horizon);
+        let write = Write { event: &event, author: &author, push_seq, position: 0, revision, horizon };
         let merged = merge(self.record.as_ref(), &unseen, &write)?;
         assert_eq!(merge(self.record.as_ref(), &unseen, &write), Ok(merged.clone()), "deterministic");
         assert_eq!(merged.record.revision, revision);
@@ -141,6 +143,13 @@ impl Server {
         self.decisions.extend(merged.decisions);
         self.record = Some(merged.record);
         Ok(merged.status)
+    }
+
+    /// Drops the record's tombstone, as the server does after the horizon.
+    fn forget(&mut self) {
+        let tombstone = self.record.take_if(|record| !record.alive).expect("a tombstone");
+        self.horizon = tombstone.revision;
+        self.log.clear();
     }
 
     fn doc(&self) -> Option<Value> {
@@ -357,7 +366,7 @@ fn events_about_reserved_collections_make_no_notes() {
     event.collection = crate::model::CollectionName::new("$settings").unwrap();
     let server = Server::with(&[create("a", 1, 0, json!({"n": 1})), op("a", 5, 1, "/n", set(json!(2)))]);
     let author = Author { user: "u".into(), device: DeviceId::new("b").unwrap() };
-    let write = Write { event: &event, author: &author, push_seq: 1, position: 0, revision: 9 };
+    let write = Write { event: &event, author: &author, push_seq: 1, position: 0, revision: 9, horizon: 0 };
     assert_eq!(merge(server.record.as_ref(), &server.log, &write).unwrap().decisions, []);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use unisono::clock::Stamp;
-use unisono::merge::{LoggedWrite, StoredRecord};
+use unisono::merge::{LoggedWrite, StoredRecord, relevant};
 use unisono::model::{DeviceId, DigestSum, EventId, RecordKey, Revision, bucket_of};
 
 use super::inbox::is_open_note;
@@ -36,13 +36,13 @@ impl Slot {
     }
 }
 
-/// Writes of others to one record, as far as they were read: events of one push mostly share their base.
+/// Relevant writes to one record, as far as they were read: events of one push mostly share their base.
 struct History {
     /// Writes above this revision are held …
     from: Revision,
     /// … up to this one.
     up_to: Revision,
-    foreign: Vec<LoggedWrite>,
+    writes: Vec<LoggedWrite>,
 }
 
 /// A place to come back to.
@@ -77,6 +77,11 @@ impl<'t> Draft<'t> {
         self.scope.revision
     }
 
+    /// The newest revision of a tombstone that was dropped.
+    pub(super) fn horizon(&self) -> Revision {
+        self.scope.horizon
+    }
+
     /// The scope's highest stamp as it will be.
     pub(super) fn highest(&self) -> Option<&Stamp> {
         self.scope.highest.as_ref()
@@ -105,7 +110,7 @@ impl<'t> Draft<'t> {
         Ok(self.records.get(key).and_then(Slot::now))
     }
 
-    /// Writes of other devices than `device` to the record after `base`, ascending.
+    /// Writes to the record after `base` that matter to one of `device`, ascending.
     pub(super) fn unseen(
         &mut self,
         key: &RecordKey,
@@ -117,20 +122,20 @@ impl<'t> Draft<'t> {
             return Ok(Vec::new());
         }
         let known = self.histories.remove(key).filter(|history| history.from <= base);
-        let mut history = known.unwrap_or(History { from: base, up_to: base, foreign: Vec::new() });
+        let mut history = known.unwrap_or(History { from: base, up_to: base, writes: Vec::new() });
         let mut fresh = Vec::new();
         let mut at = newest;
         while at > history.up_to {
             let Some(write) = self.logged(at)? else { break };
             at = write.previous;
-            if write.by.device != *device {
+            if relevant(&write, device) {
                 fresh.push(write);
             }
         }
-        history.foreign.extend(fresh.into_iter().rev());
+        history.writes.extend(fresh.into_iter().rev());
         history.up_to = newest;
-        let begin = history.foreign.partition_point(|write| write.revision <= base);
-        let unseen = history.foreign[begin..].to_vec();
+        let begin = history.writes.partition_point(|write| write.revision <= base);
+        let unseen = history.writes[begin..].to_vec();
         self.histories.insert(key.clone(), history);
         Ok(unseen)
     }

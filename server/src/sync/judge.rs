@@ -189,13 +189,15 @@ impl<'j, 't> Judge<'j, 't> {
         let restamped = self.lift(&mut event)?;
         let key = event.key();
         let unseen = self.draft.unseen(&key, lowest_base(&event), &self.author.device)?;
+        let foreign = unseen.iter().any(|other| other.by.device != self.author.device);
         let before = self.draft.record(&key)?;
         let previous = before.map_or(0, |record| record.revision);
         // Replicas keep no tombstones: they cannot tell which revision this write follows.
         let revived = before.is_some_and(|record| !record.alive);
         let expected = apply_event(before.filter(|record| record.alive).map(|record| record.doc.clone()), &event);
         let revision = self.draft.head() + 1;
-        let write = Write { event: &event, author: &self.author, push_seq: self.push_seq, position, revision };
+        let (push_seq, horizon) = (self.push_seq, self.draft.horizon());
+        let write = Write { event: &event, author: &self.author, push_seq, position, revision, horizon };
         let merged = match effect(self.draft.record(&key)?, &unseen, &write) {
             Ok(merged) => merged,
             Err(Refusal::Conflict) => {
@@ -209,7 +211,7 @@ impl<'j, 't> Judge<'j, 't> {
             return Ok(Receipt::rejected(event.id, fault.code, fault.message));
         }
         let as_expected = expected.as_ref() == Some(&record.doc).filter(|_| record.alive);
-        let told = revived || !unseen.is_empty() || status != ReceiptStatus::Applied || !as_expected;
+        let told = revived || foreign || status != ReceiptStatus::Applied || !as_expected;
         let receipt = Receipt {
             revision: Some(revision),
             previous: Some(previous),
@@ -257,10 +259,11 @@ impl<'j, 't> Judge<'j, 't> {
             let highest = self.draft.highest().map_or((0, 0), Stamp::instant);
             let stamp = Stamp::above(highest.0, highest.1, author.device.clone());
             let revision = self.draft.head() + 1;
+            let horizon = self.draft.horizon();
             let present = self.draft.record(&note_key)?;
             let doc = fold(present, key, floor, &decisions);
             let event = note_event(EventId::generate(self.environment), &note_key, present, doc, stamp);
-            let write = Write { event: &event, author: &author, push_seq: 0, position: 0, revision };
+            let write = Write { event: &event, author: &author, push_seq: 0, position: 0, revision, horizon };
             let record = note_record(present, &write);
             let (hash, previous) = (event.payload_hash(), event.base);
             let receipt = Receipt {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use unisono::merge::{LoggedWrite, StoredRecord, Write};
-use unisono::model::RecordKey;
+use unisono::merge::{LoggedWrite, StoredRecord, Write, relevant};
+use unisono::model::{RecordKey, Revision};
 
 use super::effect::{effect, lowest_base};
 use crate::store::{ScopeReads, StoreError};
@@ -20,16 +20,17 @@ pub fn replay(reads: &mut dyn ScopeReads) -> Result<BTreeMap<RecordKey, StoredRe
     let mut records: BTreeMap<RecordKey, StoredRecord> = BTreeMap::new();
     let mut histories: BTreeMap<RecordKey, Vec<LoggedWrite>> = BTreeMap::new();
     let mut purges = reads.purges()?.into_iter().peekable();
-    let mut at = 0;
+    let (mut at, mut horizon) = (0, 0);
     loop {
         let writes = reads.log_after(at, STEP)?;
         let ended = writes.is_empty();
         for write in writes {
             while let Some(purge) = purges.next_if(|purge| purge.revision < write.revision) {
                 drop_tombstones(&mut records, &mut histories, purge.up_to);
+                horizon = purge.up_to.max(horizon);
             }
             at = write.revision;
-            redo(&mut records, &mut histories, write)?;
+            redo(&mut records, &mut histories, write, horizon)?;
         }
         if ended {
             for purge in purges {
@@ -44,18 +45,20 @@ fn redo(
     records: &mut BTreeMap<RecordKey, StoredRecord>,
     histories: &mut BTreeMap<RecordKey, Vec<LoggedWrite>>,
     logged: LoggedWrite,
+    horizon: Revision,
 ) -> Result<(), StoreError> {
     let key = logged.event.key();
     let history = histories.entry(key.clone()).or_default();
     let base = lowest_base(&logged.event);
     let unseen: Vec<_> =
-        history.iter().filter(|other| other.revision > base && other.by.device != logged.by.device).cloned().collect();
+        history.iter().filter(|other| other.revision > base && relevant(other, &logged.by.device)).cloned().collect();
     let write = Write {
         event: &logged.event,
         author: &logged.by,
         push_seq: logged.push_seq,
         position: logged.position,
         revision: logged.revision,
+        horizon,
     };
     let merged = effect(records.get(&key), &unseen, &write).map_err(|refusal| {
         StoreError::Corrupt(format!("the log's revision {} is refused now: {refusal:?}", logged.revision))

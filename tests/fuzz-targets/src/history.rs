@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use unisono::clock::Stamp;
-use unisono::merge::{Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, lift, merge, newest_stamp};
+use unisono::merge::{Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, lift, merge, newest_stamp, relevant};
 use unisono::model::{
     Author, CollectionName, DeviceId, EventId, Mode, Op, OpKind, Pointer, Policy, RecordId, Revision, SyncAction,
     SyncEvent, Value,
@@ -24,7 +24,6 @@ pub struct OneRecord {
 #[derive(Debug)]
 pub struct Taken {
     pub before: Option<StoredRecord>,
-    pub unseen: Vec<LoggedWrite>,
     pub merged: Merged,
     /// The event, with effective stamps.
     pub event: SyncEvent,
@@ -62,9 +61,9 @@ impl OneRecord {
 
         let base = event.ops.iter().map(|op| event.base_of(op)).fold(event.base, Revision::min);
         let unseen: Vec<_> =
-            self.log.iter().filter(|logged| logged.revision > base && logged.by.device != *device).cloned().collect();
+            self.log.iter().filter(|logged| logged.revision > base && relevant(logged, device)).cloned().collect();
         let revision = self.head() + 1;
-        let write = Write { event: &event, author: &author, push_seq, position: 0, revision };
+        let write = Write { event: &event, author: &author, push_seq, position: 0, revision, horizon: 0 };
         let result = merge(self.record.as_ref(), &unseen, &write);
         assert_eq!(merge(self.record.as_ref(), &unseen, &write), result, "a merge is a function");
         let merged = match result {
@@ -84,7 +83,7 @@ impl OneRecord {
         let newest = newest_stamp(&event).clone();
         self.highest.push(self.highest.last().map_or(newest.clone(), |highest| highest.clone().max(newest)));
         let before = self.record.replace(merged.record.clone());
-        Ok(Taken { before, unseen, merged, event })
+        Ok(Taken { before, merged, event })
     }
 }
 

@@ -25,7 +25,7 @@ fn merged(server: &Server, event: &SyncEvent, device: &str) -> Result<Merged, Re
     let author = Author { user: "bob".into(), device: DeviceId::new(device).unwrap() };
     let base = event.ops.iter().map(|op| event.base_of(op)).fold(event.base, Revision::min);
     let unseen: Vec<_> = server.log.iter().filter(|logged| logged.revision > base).cloned().collect();
-    let write = Write { event, author: &author, push_seq: 99, position: 0, revision: server.revision + 1 };
+    let write = Write { event, author: &author, push_seq: 99, position: 0, revision: server.revision + 1, horizon: 0 };
     merge(server.record.as_ref(), &unseen, &write)
 }
 
@@ -336,6 +336,35 @@ fn deletes_meet_what_came_after_them_and_nothing_else() {
         assert_eq!(server.take(&write), Err(Refusal::Conflict), "of what is not there");
     }
     assert_eq!(server.take(&create("a", 1, 0, json!({})).strict()), Ok(Applied));
+}
+
+#[test]
+fn a_forgotten_delete_is_met_by_what_was_written_before_it() {
+    let patch = |device, base| op(device, 20, base, "/n", set(json!("before")));
+    let anew = |device, base| create(device, 10, base, json!({"n": "anew"}));
+    let deleted = [create("a", 1, 0, json!({"n": 1})), op("a", 2, 1, "/n", set(json!(2))), delete("b", 5, 2)];
+    #[rustfmt::skip]
+    let rows = [
+        ("by one who had seen the delete", vec![anew("b", 3)], patch("c", 1), Superseded, "anew"),
+        ("by one who had not", vec![anew("b", 1)], patch("c", 2), Superseded, "anew"),
+        ("where another one met it before", vec![patch("c", 1), anew("b", 3)], patch("d", 1), Superseded, "anew"),
+        ("though its writer made the record in its earlier life", vec![anew("b", 3)], patch("a", 1), Superseded, "anew"),
+        ("unless it outlives deletes", vec![anew("b", 3)], patch("c", 1).policy(Policy::UpdateWins), MergedStatus, "before"),
+        ("not by a writer who has seen the new life", vec![anew("b", 3)], patch("c", 4), Applied, "before"),
+        ("nor by the one who made it", vec![anew("b", 1)], patch("b", 1), Applied, "before"),
+        ("nor by one of two", vec![anew("b", 3), anew("c", 1)], patch("c", 1), Applied, "before"),
+    ];
+    for (shows, after, write, status, left) in rows {
+        let mut server = Server::with(&deleted);
+        server.forget();
+        for write in &after {
+            server.take(write).unwrap();
+        }
+        server.decisions.clear();
+        assert_eq!(server.take(&write), Ok(status), "{shows}");
+        assert_eq!(server.doc(), Some(json!({"n": left})), "{shows}");
+        assert_eq!(server.lost().contains(&json!("before")), status == Superseded, "{shows}");
+    }
 }
 
 #[test]
