@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use unisono::clock::Stamp;
 use unisono::merge::{LoggedWrite, Refusal, StoredRecord, apply, apply_event};
 use unisono::model::{
     DeviceId, Mode, OpKind, Policy, ReceiptStatus, Revision, SyncAction, SyncEvent, TextComponent, TextEdit, Value,
@@ -94,10 +95,22 @@ fn draft(bytes: &mut Bytes<'_>, writer: &DeviceId, number: usize, known: Revisio
                 }
                 event.ops.push(op);
             }
+            in_order(&mut event);
         }
     }
     event.admit().expect("drafts are admissible");
     event
+}
+
+/// Gives no operation a lower stamp than one before it: operations stand in the order in which they were made.
+fn in_order(event: &mut SyncEvent) {
+    let mut latest: Option<Stamp> = None;
+    for at in 0..event.ops.len() {
+        let own = event.stamp_of(&event.ops[at]).clone();
+        let stamp = latest.map_or(own.clone(), |latest| latest.max(own));
+        event.ops[at].stamp = Some(stamp.clone()).filter(|stamp| *stamp != event.stamp);
+        latest = Some(stamp);
+    }
 }
 
 fn document(bytes: &mut Bytes<'_>, number: usize) -> Value {
