@@ -89,13 +89,12 @@ impl Engine {
 
     /// Pulls one bucket anew and makes the replica equal to it.
     async fn repair(&self, scope: &Scope, bucket: u8, now: u64) -> Result<()> {
+        let row = self.reader().scope(scope).await?;
         let mut request = ChangesRequest {
-            scope: scope.clone(),
-            cursor: None,
-            seen: None,
-            limit: None,
-            device: None,
+            epoch: row.epoch.clone(),
+            seen: row.seen.clone(),
             bucket: Some(bucket),
+            ..ChangesRequest::from_start(scope.clone())
         };
         let mut changes = Vec::new();
         loop {

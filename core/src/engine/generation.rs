@@ -29,7 +29,6 @@ impl Engine {
                     begin(txn, &scope, Some(shared)).await?;
                     let row = txn.scope_mut(&scope).await?;
                     row.epoch = Some(epoch);
-                    row.seen = None;
                     row.known_revision = row.known_revision.min(shared);
                     Ok(())
                 })
@@ -37,8 +36,9 @@ impl Engine {
             .await
     }
 
-    /// Begins a fresh generation of the same history: the cursor has expired.
-    pub(super) async fn rebuild(&self, scope: &Scope) -> Result<()> {
+    /// Begins a fresh generation of the same history: the cursor has expired, or the server cannot read it. Then it cannot
+    /// read the replica's evidence either.
+    pub(super) async fn rebuild(&self, scope: &Scope, unreadable: bool) -> Result<()> {
         let scope = scope.clone();
         self.writer()
             .run(move |txn| {
@@ -46,8 +46,9 @@ impl Engine {
                 Box::pin(async move {
                     release_in_flight(txn, &scope).await?;
                     begin(txn, &scope, None).await?;
-                    // If the cursor could not be read, this evidence cannot either.
-                    txn.scope_mut(&scope).await?.seen = None;
+                    if unreadable {
+                        txn.scope_mut(&scope).await?.seen = None;
+                    }
                     Ok(())
                 })
             })

@@ -43,12 +43,12 @@ impl Engine {
             None => row.cursor.clone(),
         };
         let request = ChangesRequest {
-            scope: scope.clone(),
+            epoch: row.epoch.clone(),
             cursor,
             seen: row.seen.clone(),
             limit: Some(self.options.pull_limit),
             device: Some(self.reader().replica().await?.device.clone()),
-            bucket: None,
+            ..ChangesRequest::from_start(scope.clone())
         };
         let before = self.environment.now_ms();
         let mut feed = self

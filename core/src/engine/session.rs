@@ -215,7 +215,7 @@ impl Engine {
     async fn take_turn(&self, scope: &Scope, turn: Turn) -> Result<()> {
         match turn {
             Turn::Epoch { epoch, shared_revision } => self.adopt_epoch(scope, epoch, shared_revision).await,
-            Turn::Expired => self.rebuild(scope).await,
+            Turn::Expired { unreadable } => self.rebuild(scope, unreadable).await,
             Turn::Forked => self.become_new_device().await,
         }
     }
@@ -313,7 +313,7 @@ fn state_after(error: &Error, wait: impl FnOnce() -> std::time::Duration) -> Syn
 /// Verdicts on the replica as a whole, after which the sync goes on in another way.
 enum Turn {
     Epoch { epoch: String, shared_revision: u64 },
-    Expired,
+    Expired { unreadable: bool },
     Forked,
 }
 
@@ -325,7 +325,8 @@ impl Turn {
                 epoch: problem.epoch.clone()?,
                 shared_revision: problem.shared_revision.unwrap_or(0),
             }),
-            "cursor_expired" | "invalid_cursor" => Some(Self::Expired),
+            "cursor_expired" => Some(Self::Expired { unreadable: false }),
+            "invalid_cursor" => Some(Self::Expired { unreadable: true }),
             "device_forked" => Some(Self::Forked),
             _ => None,
         }

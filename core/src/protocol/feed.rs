@@ -25,6 +25,9 @@ impl fmt::Debug for Cursor {
 pub struct ChangesRequest {
     /// The scope.
     pub scope: Scope,
+    /// The server history that the replica follows; absent before the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
     /// Where to go on; absent for the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
@@ -40,6 +43,14 @@ pub struct ChangesRequest {
     /// Only records of this digest bucket, from the start: the repair of a replica. Tombstones are not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<u8>,
+}
+
+impl ChangesRequest {
+    /// All of a scope, by nobody in particular.
+    #[must_use]
+    pub fn from_start(scope: Scope) -> Self {
+        Self { scope, epoch: None, cursor: None, seen: None, limit: None, device: None, bucket: None }
+    }
 }
 
 /// A position between two changes; everything before it may be committed.

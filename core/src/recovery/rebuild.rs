@@ -184,9 +184,7 @@ async fn make_sound(txn: &mut Txn, lanes: Lanes) -> Result<()> {
             finish_settled(txn, &scope, generation, &key, 0).await?;
         }
         begin_generation(txn, &scope, None).await?;
-        let row = txn.scope_mut(&scope).await?;
-        row.seen = None;
-        row.retired.clear();
+        txn.scope_mut(&scope).await?.retired.clear();
     }
     Ok(())
 }

@@ -27,10 +27,11 @@ pub fn protocol_versions() -> String {
 /// Path and query of a feed request, below the base path.
 #[must_use]
 pub fn changes_path(request: &ChangesRequest) -> String {
-    let ChangesRequest { scope, cursor, seen, limit, device, bucket } = request;
+    let ChangesRequest { scope, epoch, cursor, seen, limit, device, bucket } = request;
     let mut path = format!("{CHANGES_PATH}?scope=");
     percent_encode(&scope.to_string(), &mut path);
     let optional = [
+        ("epoch", epoch.clone()),
         ("cursor", cursor.as_ref().map(|cursor| cursor.0.clone())),
         ("seen", seen.as_ref().map(|cursor| cursor.0.clone())),
         ("limit", limit.map(|limit| limit.to_string())),
@@ -142,11 +143,10 @@ mod tests {
 
     #[test]
     fn the_query_of_a_feed_request_escapes_what_ids_may_hold() {
-        let bare =
-            ChangesRequest { scope: Scope::User, cursor: None, seen: None, limit: None, device: None, bucket: None };
-        assert_eq!(changes_path(&bare), "/sync/changes?scope=user");
+        assert_eq!(changes_path(&ChangesRequest::from_start(Scope::User)), "/sync/changes?scope=user");
         let full = ChangesRequest {
             scope: Scope::workspace("a&b=c d/é").unwrap(),
+            epoch: Some("e=1".into()),
             cursor: Some(Cursor("x+y".into())),
             seen: Some(Cursor("%".into())),
             limit: Some(10),
@@ -155,7 +155,7 @@ mod tests {
         };
         assert_eq!(
             changes_path(&full),
-            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255"
+            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&epoch=e%3D1&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255"
         );
     }
 

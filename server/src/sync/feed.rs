@@ -68,7 +68,7 @@ impl Feed {
         let cursor = Token::decode_optional(request.cursor.as_ref(), &scope)?;
         let seen = Token::decode_optional(request.seen.as_ref(), &scope)?;
         let bootstrap = cursor.as_ref().map(|cursor| (cursor.at.revision, cursor.bootstrap));
-        let row = shared.admit(&scope, Claims { epoch: None, cursor, seen }).await?;
+        let row = shared.admit(&scope, Claims { epoch: request.epoch, cursor, seen }).await?;
         let (after, bootstrap) = bootstrap.unwrap_or((0, Some(row.revision)));
         let place = Place {
             scope,

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 use unisono::model::{ReceiptStatus, Scope};
+use unisono::protocol::ChangesRequest;
 
-use crate::world::{Device, World, changes, member, user};
+use crate::world::{Device, World, member, user};
 
 #[test]
 fn anothers_scope_looks_like_one_that_does_not_exist() {
@@ -18,7 +19,7 @@ fn anothers_scope_looks_like_one_that_does_not_exist() {
         let event = b.create(&world, "kick", json!({"bpm": 1}));
         let pushed = b.push(&world, &[event]).unwrap_err();
         let scope: Scope = scope.parse().unwrap();
-        let pulled = world.pull(&bert, changes(scope.clone())).unwrap_err();
+        let pulled = world.pull(&bert, ChangesRequest::from_start(scope.clone())).unwrap_err();
         let status = world.env.block_on(world.service.status(&bert, Some(scope.clone()))).unwrap_err();
         let digest = world.env.block_on(world.service.digest(&bert, scope.clone())).unwrap_err();
         let stats = world.env.block_on(world.service.stats(&bert, scope)).unwrap_err();

@@ -6,7 +6,7 @@ use serde_json::json;
 use unisono::model::{Change, ChangeKind, DeviceId, Scope, bucket_of};
 use unisono::protocol::ChangesRequest;
 
-use crate::world::{Device, World, changes, parse, user};
+use crate::world::{Device, World, parse, user};
 
 fn fill(world: &World, device: &mut Device, count: usize) {
     for start in (0..count).step_by(400) {
@@ -19,7 +19,7 @@ fn fill(world: &World, device: &mut Device, count: usize) {
 
 /// Reads everything in pages of `limit`.
 fn pages(world: &World, device: &Device, limit: u32) -> Vec<Vec<Change>> {
-    let mut request = ChangesRequest { limit: Some(limit), ..changes(Scope::User) };
+    let mut request = ChangesRequest { limit: Some(limit), ..ChangesRequest::from_start(Scope::User) };
     let mut pages = Vec::new();
     loop {
         let (chunks, trailer) = world.pull(&device.principal, request.clone()).unwrap();
@@ -59,12 +59,12 @@ fn a_cursor_comes_at_least_every_five_hundred_changes() {
     let world = World::new();
     let mut device = Device::new(&user("anna"), "a");
     fill(&world, &mut device, 1_234);
-    let (chunks, trailer) = world.pull(&device.principal, changes(Scope::User)).unwrap();
+    let (chunks, trailer) = world.pull(&device.principal, ChangesRequest::from_start(Scope::User)).unwrap();
     assert_eq!(chunks.iter().map(|chunk| chunk.changes.len()).collect::<Vec<_>>(), [500, 500, 234]);
     assert_eq!((trailer.total, trailer.revision, trailer.more), (Some(1_234), 1_234, false));
     assert!(trailer.hlc.is_some());
     // Every cursor line can be committed: the feed goes on from it.
-    let request = ChangesRequest { cursor: Some(chunks[0].cursor.clone()), ..changes(Scope::User) };
+    let request = ChangesRequest { cursor: Some(chunks[0].cursor.clone()), ..ChangesRequest::from_start(Scope::User) };
     let (rest, _) = world.pull(&device.principal, request).unwrap();
     let rest: Vec<_> = rest.into_iter().flat_map(|chunk| chunk.changes).collect();
     assert_eq!(rest.len(), 734);
@@ -79,7 +79,7 @@ fn large_documents_make_small_parts() {
         let event = device.create(&world, &format!("r{number}"), json!({"a": "x".repeat(700_000)}));
         device.write(&world, event);
     }
-    let (chunks, trailer) = world.pull(&device.principal, changes(Scope::User)).unwrap();
+    let (chunks, trailer) = world.pull(&device.principal, ChangesRequest::from_start(Scope::User)).unwrap();
     assert_eq!(chunks.iter().map(|chunk| chunk.changes.len()).collect::<Vec<_>>(), [2, 2]);
     assert!(!trailer.more);
 }
@@ -108,7 +108,8 @@ fn b13_commit_order_is_revision_order() {
                 requests.iter().map(|request| world.service.push(&anna, parse(request))),
             );
             let pull = async {
-                let request = ChangesRequest { cursor: puller.cursor.clone(), ..changes(Scope::User) };
+                let request =
+                    ChangesRequest { cursor: puller.cursor.clone(), ..ChangesRequest::from_start(Scope::User) };
                 let mut feed = world.service.changes(&anna, request).await.unwrap();
                 let mut chunks = Vec::new();
                 while let Some(chunk) = feed.next().await.unwrap() {
@@ -156,7 +157,8 @@ fn included_tells_the_asking_devices_last_push() {
     b.write(&world, event);
     for (device, included) in [(Some("a"), 3), (Some("b"), 1), (Some("stranger"), 0), (None, 0)] {
         let device = device.map(|id| DeviceId::new(id).unwrap());
-        let (chunks, trailer) = world.pull(&anna, ChangesRequest { device, ..changes(Scope::User) }).unwrap();
+        let (chunks, trailer) =
+            world.pull(&anna, ChangesRequest { device, ..ChangesRequest::from_start(Scope::User) }).unwrap();
         assert_eq!((chunks[0].included, trailer.included), (included, included));
     }
 }
@@ -170,14 +172,14 @@ fn tombstones_of_before_a_first_sync_are_omitted_and_later_ones_are_sent() {
     let event = device.delete(&world, "r00000", 6);
     device.write(&world, event);
 
-    let request = ChangesRequest { limit: Some(2), ..changes(Scope::User) };
+    let request = ChangesRequest { limit: Some(2), ..ChangesRequest::from_start(Scope::User) };
     let (first, trailer) = world.pull(&anna, request).unwrap();
     assert!(trailer.more);
     // A record that was sent already is deleted while the first sync goes on.
     let sent = first[0].changes[0].record.clone();
     let event = device.delete(&world, sent.as_str(), 7);
     device.write(&world, event);
-    let request = ChangesRequest { cursor: Some(trailer.cursor), ..changes(Scope::User) };
+    let request = ChangesRequest { cursor: Some(trailer.cursor), ..ChangesRequest::from_start(Scope::User) };
     let (rest, _) = world.pull(&anna, request).unwrap();
     let deleted: Vec<_> = rest
         .iter()
@@ -218,7 +220,7 @@ fn a_bucket_is_read_alone() {
     let all = world.records(&anna, Scope::User);
     let digest = world.env.block_on(world.service.digest(&anna, Scope::User)).unwrap();
     for bucket in [0, 7, 255] {
-        let request = ChangesRequest { bucket: Some(bucket), ..changes(Scope::User) };
+        let request = ChangesRequest { bucket: Some(bucket), ..ChangesRequest::from_start(Scope::User) };
         let (chunks, _) = world.pull(&anna, request).unwrap();
         let read: Vec<_> = chunks.into_iter().flat_map(|chunk| chunk.changes).collect();
         let expected: Vec<_> = all.iter().filter(|change| bucket_of(&change.key()) == bucket).cloned().collect();
@@ -237,7 +239,7 @@ fn an_empty_scope_has_a_feed_a_digest_and_no_status_epoch() {
     let anna = user("anna");
     let status = world.env.block_on(world.service.status(&anna, None)).unwrap();
     assert_eq!((status.epoch, status.revision, status.account.as_str()), (None, 0, "anna"));
-    let (chunks, trailer) = world.pull(&anna, changes(Scope::User)).unwrap();
+    let (chunks, trailer) = world.pull(&anna, ChangesRequest::from_start(Scope::User)).unwrap();
     assert!(chunks[0].changes.is_empty() && !trailer.more);
     let digest = world.env.block_on(world.service.digest(&anna, Scope::User)).unwrap();
     assert_eq!((digest.revision, digest.total.as_str()), (0, "0".repeat(32).as_str()));
@@ -250,12 +252,15 @@ fn an_empty_scope_has_a_feed_a_digest_and_no_status_epoch() {
 fn a_limit_of_zero_and_a_foreign_cursor_are_refused() {
     let world = World::new();
     let anna = user("anna");
-    let problem = world.pull(&anna, ChangesRequest { limit: Some(0), ..changes(Scope::User) }).unwrap_err();
+    let problem =
+        world.pull(&anna, ChangesRequest { limit: Some(0), ..ChangesRequest::from_start(Scope::User) }).unwrap_err();
     assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_request"));
-    let (_, trailer) = world.pull(&user("bert"), changes(Scope::User)).unwrap();
+    let (_, trailer) = world.pull(&user("bert"), ChangesRequest::from_start(Scope::User)).unwrap();
     for cursor in [trailer.cursor.0.as_str(), "", "x", "AAAA"] {
-        let request =
-            ChangesRequest { cursor: Some(unisono::protocol::Cursor(cursor.to_owned())), ..changes(Scope::User) };
+        let request = ChangesRequest {
+            cursor: Some(unisono::protocol::Cursor(cursor.to_owned())),
+            ..ChangesRequest::from_start(Scope::User)
+        };
         let problem = world.pull(&anna, request).unwrap_err();
         assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_cursor"));
     }

@@ -7,7 +7,7 @@ use unisono::model::{ReceiptStatus, Scope};
 use unisono::protocol::ChangesRequest;
 use unisono_server::{GarbageReport, ServiceOptions};
 
-use crate::world::{Device, World, changes, user};
+use crate::world::{Device, World, user};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -69,13 +69,13 @@ fn a_first_sync_that_was_cut_off_goes_on_after_a_collection() {
     let mut late = Device::new(&a.principal, "late");
     let event = late.create(&world, "hat", json!({}));
     late.write(&world, event);
-    let request = ChangesRequest { limit: Some(1), ..changes(Scope::User) };
+    let request = ChangesRequest { limit: Some(1), ..ChangesRequest::from_start(Scope::User) };
     let (_, trailer) = world.pull(&a.principal, request).unwrap();
     assert!(trailer.more);
     world.env.advance(91 * DAY);
     assert_eq!(collect(&world).tombstones, 1);
     // Its place is older than the dropped delete, but a first sync needs no delete of before its start.
-    let request = ChangesRequest { cursor: Some(trailer.cursor), ..changes(Scope::User) };
+    let request = ChangesRequest { cursor: Some(trailer.cursor), ..ChangesRequest::from_start(Scope::User) };
     let (chunks, _) = world.pull(&a.principal, request).unwrap();
     assert_eq!(chunks[0].changes[0].record.as_str(), "hat");
 }
@@ -84,7 +84,7 @@ fn a_first_sync_that_was_cut_off_goes_on_after_a_collection() {
 fn a_feed_that_is_overtaken_by_a_collection_ends_with_410() {
     let world = World::new();
     let (a, away) = deleted(&world);
-    let request = ChangesRequest { cursor: away.cursor.clone(), ..changes(Scope::User) };
+    let request = ChangesRequest { cursor: away.cursor.clone(), ..ChangesRequest::from_start(Scope::User) };
     let mut feed = world.env.block_on(world.service.changes(&a.principal, request)).unwrap();
     world.env.advance(91 * DAY);
     assert_eq!(collect(&world).tombstones, 1);
@@ -130,7 +130,9 @@ fn the_backup_revision_is_the_head_of_seven_days_ago() {
     let world = World::new();
     let anna = user("anna");
     let mut device = Device::new(&anna, "a");
-    let backup = |device: &Device| world.pull(&device.principal, changes(Scope::User)).unwrap().1.backup_revision;
+    let backup = |device: &Device| {
+        world.pull(&device.principal, ChangesRequest::from_start(Scope::User)).unwrap().1.backup_revision
+    };
     for day in 0..10 {
         let event = device.create(&world, &format!("r{day}"), json!({}));
         device.write(&world, event);

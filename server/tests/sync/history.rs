@@ -7,7 +7,7 @@ use serde_json::json;
 use unisono::model::Scope;
 use unisono::protocol::{ChangesRequest, Problem};
 
-use crate::world::{Device, World, changes, user};
+use crate::world::{Device, World, user};
 
 fn write_some(world: &World, device: &mut Device, count: usize) {
     for number in 0..count {
@@ -87,7 +87,11 @@ fn b17_only_what_a_receipt_proved_gives_the_restore_away() {
     let Restore { directory: _directory, world, device, before } = restored(5, 4);
     // Its pull stands where the copy was taken, but its receipts are newer.
     let mut device = Device { seen: device.seen, push_seq: device.push_seq, ..before };
-    let request = ChangesRequest { cursor: device.cursor.clone(), seen: device.seen.clone(), ..changes(Scope::User) };
+    let request = ChangesRequest {
+        cursor: device.cursor.clone(),
+        seen: device.seen.clone(),
+        ..ChangesRequest::from_start(Scope::User)
+    };
     let without = ChangesRequest { seen: None, ..request.clone() };
     world.pull(&device.principal, without).expect("the cursor alone proves nothing");
     let event = device.create(&world, "late", json!({}));
@@ -102,7 +106,7 @@ fn b17_what_a_replica_saw_last_names_its_history_where_it_has_no_cursor() {
     // Another device finds the restore out.
     let problem = device.pull(&world).unwrap_err();
     // The receipt of this one's push is all that it has: what it pulled after it was lost with the power.
-    let request = ChangesRequest { seen: device.seen.clone(), ..changes(Scope::User) };
+    let request = ChangesRequest { seen: device.seen.clone(), ..ChangesRequest::from_start(Scope::User) };
     let told = world.pull(&device.principal, request).unwrap_err();
     assert_eq!((shared(&told), told.epoch), (shared(&problem), problem.epoch));
 }

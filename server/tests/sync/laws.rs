@@ -10,7 +10,7 @@ use unisono::model::{
 };
 use unisono::protocol::ChangesRequest;
 
-use crate::world::{Device, World, changes, user};
+use crate::world::{Device, World, user};
 
 const DEVICES: [&str; 3] = ["a", "b", "c"];
 const RECORDS: [&str; 4] = ["kick", "snare", "hat", "clap"];
@@ -99,7 +99,7 @@ impl Replica {
                 cursor: device.cursor.clone(),
                 limit: Some(limit),
                 device: Some(DeviceId::new(device.id).unwrap()),
-                ..changes(Scope::User)
+                ..ChangesRequest::from_start(Scope::User)
             };
             let (chunks, trailer) = world.pull(&device.principal, request).unwrap();
             chunks.into_iter().flat_map(|chunk| chunk.changes).for_each(|change| self.take(change));
@@ -225,7 +225,7 @@ fn the_same_world_makes_the_same_history() {
         let mut device = Device::new(&anna, "a");
         let event = device.create(&world, "kick", json!({"bpm": 120}));
         let response = device.push(&world, &[event]).unwrap();
-        (response, world.pull(&anna, changes(Scope::User)).unwrap())
+        (response, world.pull(&anna, ChangesRequest::from_start(Scope::User)).unwrap())
     };
     assert_eq!(history(), history());
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 use unisono::environment::timeout;
 use unisono::model::Scope;
-use unisono::protocol::{DigestResponse, Problem, PushRequest, StatsResponse, StatusResponse, SyncSwitch};
+use unisono::protocol::{
+    ChangesRequest, DigestResponse, Problem, PushRequest, StatsResponse, StatusResponse, SyncSwitch,
+};
 use unisono::transport::{Method, RequestContext, Transport, TransportError};
 use unisono_server::LoopbackTransport;
 
-use crate::world::{Device, World, changes, member, user};
+use crate::world::{Device, World, member, user};
 
 fn request(world: &World, device: &mut Device, name: &str) -> PushRequest {
     let event = device.create(world, name, json!({"gain": -0.5, "big": 18_446_744_073_709_551_615u64}));
@@ -26,7 +28,7 @@ fn a_push_and_a_pull_go_through() {
     world.env.block_on(async {
         let response = transport.push(&context, &request).await.unwrap();
         assert_eq!(response.receipts[0].revision, Some(1));
-        let mut reader = transport.changes(&context, &changes(Scope::User)).await.unwrap();
+        let mut reader = transport.changes(&context, &ChangesRequest::from_start(Scope::User)).await.unwrap();
         let chunk = reader.next().await.unwrap().unwrap();
         assert_eq!(chunk.changes[0].doc, Some(json!({"gain": -0.5, "big": 18_446_744_073_709_551_615u64})));
         assert!(chunk.trailer.is_some());

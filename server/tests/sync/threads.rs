@@ -9,7 +9,7 @@ use unisono::model::Scope;
 use unisono::protocol::ChangesRequest;
 use unisono_server::{ServiceOptions, SqliteOptions, SqliteStore, SyncService};
 
-use crate::world::{changes, parse, user};
+use crate::world::{parse, user};
 
 const WRITERS: usize = 8;
 const PUSHES: usize = 25;
@@ -50,7 +50,7 @@ async fn b13_a_puller_beside_eight_writers_misses_nothing() {
     });
     let puller = async {
         let mut seen = BTreeMap::new();
-        let mut request = changes(Scope::User);
+        let mut request = ChangesRequest::from_start(Scope::User);
         let mut newest = 0;
         while seen.len() < WRITERS * PUSHES * 2 {
             let chunks = pull(&service, request.clone()).await;
@@ -65,7 +65,7 @@ async fn b13_a_puller_beside_eight_writers_misses_nothing() {
         seen
     };
     let (_, seen) = futures_util::future::join(futures_util::future::join_all(writers), puller).await;
-    let all: BTreeMap<_, _> = pull(&service, changes(Scope::User))
+    let all: BTreeMap<_, _> = pull(&service, ChangesRequest::from_start(Scope::User))
         .await
         .into_iter()
         .flat_map(|chunk| chunk.changes)

@@ -59,7 +59,7 @@ impl World {
 
     /// All records of a scope, read from the start.
     pub fn records(&self, principal: &Principal, scope: Scope) -> Vec<Change> {
-        let mut request = changes(scope);
+        let mut request = ChangesRequest::from_start(scope);
         let mut all = Vec::new();
         loop {
             let (chunks, trailer) = self.pull(principal, request.clone()).unwrap();
@@ -98,10 +98,6 @@ pub fn user(name: &str) -> Principal {
 
 pub fn member(name: &str, workspace: &str) -> Principal {
     Principal { subject: name.to_owned(), workspaces: vec![workspace.to_owned()] }
-}
-
-pub fn changes(scope: Scope) -> ChangesRequest {
-    ChangesRequest { scope, cursor: None, seen: None, limit: None, device: None, bucket: None }
 }
 
 /// A device: counts its pushes, makes ids and stamps.
@@ -195,7 +191,7 @@ impl Device {
         let request = ChangesRequest {
             cursor: self.cursor.clone(),
             device: Some(DeviceId::new(self.id).unwrap()),
-            ..changes(self.scope.parse().unwrap())
+            ..ChangesRequest::from_start(self.scope.parse().unwrap())
         };
         let (chunks, trailer) = world.pull(&self.principal, request)?;
         self.epoch = Some(trailer.epoch);

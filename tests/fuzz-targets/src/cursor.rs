@@ -10,7 +10,7 @@ use unisono::model::Scope;
 use unisono::protocol::{ChangesRequest, Cursor};
 
 use crate::bytes::Bytes;
-use crate::server::{Server, from_start};
+use crate::server::Server;
 
 const ACCOUNT: &str = "alice";
 /// What a cursor of the account's own scope is bound to.
@@ -41,7 +41,7 @@ impl World {
             server.push(ACCOUNT, push).expect("it is taken");
             genuine.push(server.records(ACCOUNT, &Scope::User).1.cursor);
             // In the midst of a first sync.
-            let part = ChangesRequest { limit: Some(1), ..from_start(&Scope::User) };
+            let part = ChangesRequest { limit: Some(1), ..ChangesRequest::from_start(Scope::User) };
             genuine.extend(server.pull(ACCOUNT, part).expect("a part").into_iter().map(|chunk| chunk.cursor));
         }
         let records = json!(server.records(ACCOUNT, &Scope::User).0);
@@ -105,7 +105,7 @@ fn ask(world: &World, bytes: &mut Bytes<'_>) -> Answer {
             sealed(edited.split_at(edited.len().saturating_sub(4)).0)
         }
     };
-    let request = from_start(&Scope::User);
+    let request = ChangesRequest::from_start(Scope::User);
     let request = if as_evidence {
         ChangesRequest { seen: Some(cursor.clone()), ..request }
     } else {

@@ -50,7 +50,7 @@ impl Server {
     /// # Panics
     /// If the feed from the start does not come, or its digest is not that of its changes.
     pub fn records(&self, account: &str, scope: &Scope) -> (Vec<Change>, Trailer) {
-        let chunks = self.pull(account, from_start(scope)).expect("a feed from the start");
+        let chunks = self.pull(account, ChangesRequest::from_start(scope.clone())).expect("a feed from the start");
         let trailer = chunks.last().and_then(|chunk| chunk.trailer.clone()).expect("a feed has a trailer");
         let changes: Vec<_> = chunks.into_iter().flat_map(|chunk| chunk.changes).collect();
         let mut sum = DigestSum::default();
@@ -74,8 +74,4 @@ impl Drop for Server {
         // Tasks hold the service, and the service the environment that holds the tasks.
         self.env.abort_all_tasks();
     }
-}
-
-pub fn from_start(scope: &Scope) -> ChangesRequest {
-    ChangesRequest { scope: scope.clone(), cursor: None, seen: None, limit: None, device: None, bucket: None }
 }

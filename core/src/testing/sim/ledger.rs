@@ -168,10 +168,11 @@ impl Ledger {
         self.replacements.contains(id)
     }
 
-    /// The app dropped an event, and with it all of its call.
+    /// The app dropped an event, and with it all of its call that the replica answers for.
     pub fn discard(&mut self, id: &EventId) {
         let Some(unit) = self.entry(id).map(|entry| entry.unit) else { return };
-        for entry in self.entries.iter_mut().filter(|entry| entry.unit == unit && entry.next.is_none()) {
+        let stands = |entry: &&mut Entry| entry.standing == Standing::Held && entry.next.is_none();
+        for entry in self.entries.iter_mut().filter(|entry| entry.unit == unit).filter(stands) {
             entry.standing = Standing::Discarded;
         }
     }

@@ -101,7 +101,7 @@ fn push_request(push_seq: u64) -> PushRequest {
 }
 
 fn changes_request() -> ChangesRequest {
-    ChangesRequest { scope: Scope::User, cursor: None, seen: None, limit: None, device: None, bucket: None }
+    ChangesRequest::from_start(Scope::User)
 }
 
 fn setup() -> (TestEnvironment, ScriptedTransport<Willing>) {

@@ -99,7 +99,7 @@ fn context() -> RequestContext {
 }
 
 fn feed_request() -> ChangesRequest {
-    ChangesRequest { scope: Scope::User, cursor: None, seen: None, limit: None, device: None, bucket: None }
+    ChangesRequest::from_start(Scope::User)
 }
 
 fn push_request(events: usize) -> PushRequest {

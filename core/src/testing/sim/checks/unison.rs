@@ -210,14 +210,7 @@ async fn pull(
     limit: u32,
 ) -> Result<BTreeMap<RecordKey, Value>, String> {
     let context = RequestContext { token: Some(access.issue(account)), deadline: None };
-    let mut request = ChangesRequest {
-        scope: scope.clone(),
-        cursor: None,
-        seen: None,
-        limit: Some(limit),
-        device: None,
-        bucket: None,
-    };
+    let mut request = ChangesRequest { limit: Some(limit), ..ChangesRequest::from_start(scope.clone()) };
     let mut state = BTreeMap::new();
     loop {
         let mut feed = transport.changes(&context, &request).await.map_err(|error| error.to_string())?;

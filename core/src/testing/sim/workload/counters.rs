@@ -115,11 +115,16 @@ fn check_own(app: &App, ledger: &Ledger, place: Place, tally: &Value) -> Result<
         ledger.of(&app.replica).filter(counts).filter(|entry| !ledger.is_replacement(&entry.id))
     };
     let held: i64 = mine().filter(|entry| ledger.fate(&entry.id) == Standing::Held).map(by).sum();
-    let loose = |entry: &&Entry| {
-        let forgotten = matches!(ledger.fate(&entry.id), Standing::Lost | Standing::Discarded);
-        forgotten || !entry.former.is_empty()
+    // Once for each event that may have carried it to the server, but for the one that must show.
+    let loosely = |entry: &Entry| {
+        let mut carriers = entry.former.clone();
+        let fate = ledger.fate(&entry.id);
+        if fate != Standing::Unsent {
+            carriers.insert(ledger.carrier(&entry.id).clone());
+        }
+        carriers.len() - usize::from(fate == Standing::Held)
     };
-    let loose: i64 = mine().filter(loose).map(by).sum();
+    let loose: i64 = mine().map(|entry| by(entry) * i64::try_from(loosely(entry)).unwrap_or(i64::MAX)).sum();
     let loose = loose + untold(ledger, &scope);
     let seen = tally.get(own(&app.replica)).and_then(Value::as_i64).unwrap_or(0);
     if (held..=held + loose).contains(&seen) {
