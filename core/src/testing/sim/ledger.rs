@@ -155,6 +155,24 @@ impl Ledger {
         id
     }
 
+    /// The events that may have brought an entry's content to the server, each once: the one that carries it in the end,
+    /// and those that had carried it, or what it was folded into, when the replica was set back.
+    #[must_use]
+    pub fn carriers<'a>(&'a self, id: &'a EventId) -> BTreeSet<&'a EventId> {
+        let mut found = BTreeSet::new();
+        let mut met = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            let Some(entry) = self.entry(id).filter(|entry| met.insert(&entry.id)) else { continue };
+            if entry.next.is_none() && entry.standing != Standing::Unsent {
+                found.insert(&entry.id);
+            }
+            found.extend(&entry.former);
+            open.extend(entry.former.iter().chain(&entry.next));
+        }
+        found
+    }
+
     /// Whether a replica still answers for an entry's content, wherever it has gone.
     #[must_use]
     pub fn fate(&self, id: &EventId) -> Standing {

@@ -117,12 +117,8 @@ fn check_own(app: &App, ledger: &Ledger, place: Place, tally: &Value) -> Result<
     let held: i64 = mine().filter(|entry| ledger.fate(&entry.id) == Standing::Held).map(by).sum();
     // Once for each event that may have carried it to the server, but for the one that must show.
     let loosely = |entry: &Entry| {
-        let mut carriers = entry.former.clone();
-        let fate = ledger.fate(&entry.id);
-        if fate != Standing::Unsent {
-            carriers.insert(ledger.carrier(&entry.id).clone());
-        }
-        carriers.len() - usize::from(fate == Standing::Held)
+        let held = ledger.fate(&entry.id) == Standing::Held;
+        ledger.carriers(&entry.id).len() - usize::from(held)
     };
     let loose: i64 = mine().map(|entry| by(entry) * i64::try_from(loosely(entry)).unwrap_or(i64::MAX)).sum();
     let loose = loose + untold(ledger, &scope);
@@ -163,7 +159,7 @@ fn check_log(end: &Ending<'_>, scope: &FinalScope) -> Result<(), Violation> {
         let promised: i64 = end.entries("counters", scope).filter(carried).map(by).sum();
         let loose: i64 = end
             .entries("counters", scope)
-            .filter(|entry| entry.former.iter().any(|former| former == id || ledger.carrier(former) == id))
+            .filter(|entry| !carried(entry) && ledger.carriers(&entry.id).contains(id))
             .map(by)
             .sum::<i64>()
             + untold(ledger, &scope.scope);
