@@ -3,14 +3,16 @@
 //! The measure is what the test's own thread holds of Rust's heap; client, loopback and server all run on it. What SQLite
 //! holds is its own, and bounded by its caches.
 
-use allocation_counter::{AllocationInfo, measure};
+use allocation_counter::measure;
 use serde_json::json;
 use unisono::storage::SqliteOptions;
 use unisono_tests::sim::simulation;
 use unisono_tests::{Device, World};
 
-/// A device on the real storage, with a queue for `events`, and straight to the server: the scripted network keeps a list of
-/// what it has met.
+/// Records that a replica takes in one commit.
+const PAGE: usize = 4_000;
+
+/// A device on the real storage and straight to the server: the scripted network keeps a list of what it has met.
 fn device(world: &World) -> Device {
     let link = world.server.link();
     world.device_with("anna", move |builder| {
@@ -26,9 +28,9 @@ fn create(world: &World, device: &Device, number: usize) {
     world.run(device.samples().create(format!("sample-{number:05}"), doc)).unwrap();
 }
 
-/// What `work` had allocated at its peak, and what it left.
-fn measured(work: impl FnOnce()) -> AllocationInfo {
-    measure(work)
+/// Most of Rust's heap that a call held at once.
+fn peak(call: impl FnOnce()) -> u64 {
+    measure(call).bytes_max
 }
 
 #[test]
@@ -38,34 +40,42 @@ fn i13_a_simulated_run_gives_back_all_its_memory() {
     // What is made once for the thread.
     run(0);
     for seed in 0..12 {
-        let left = measured(|| run(seed)).bytes_current;
-        assert_eq!(left, 0, "seed {seed}");
+        assert_eq!(measure(|| run(seed)).bytes_current, 0, "seed {seed}");
     }
 }
 
 #[test]
-fn i13_a_first_sync_holds_pages_and_not_the_scope() {
-    let peak = |records: usize| {
+fn i13_a_first_sync_holds_a_page_and_not_the_scope() {
+    let first_sync = |records: usize| {
         let world = World::new(1);
         let writer = device(&world);
         (0..records).for_each(|number| create(&world, &writer, number));
         writer.synced(&world);
         let reader = device(&world);
-        measured(|| _ = reader.synced(&world)).bytes_max
+        peak(|| {
+            reader.synced(&world);
+        })
     };
-    println!("{:?}", [1_000, 2_000, 4_000, 8_000].map(peak));
+    let (one, three) = (first_sync(PAGE), first_sync(3 * PAGE));
+    assert!(three < one + one / 10, "{PAGE} records: {one} bytes; three times as many: {three}");
 }
 
 #[test]
-fn i13_a_long_queue_is_sent_in_parts() {
-    let peaks = |events: usize| {
+fn i13_a_long_queue_is_sent_in_parts_and_not_held() {
+    let queue = |events: usize| {
         let world = World::new(1);
         let writer = device(&world);
-        let written = measured(|| (0..events).for_each(|number| create(&world, &writer, number)));
-        let sent = measured(|| _ = writer.synced(&world));
-        (written.bytes_max, written.bytes_current, sent.bytes_max, sent.bytes_current)
+        let written = measure(|| (0..events).for_each(|number| create(&world, &writer, number)));
+        (
+            written.bytes_current,
+            peak(|| {
+                writer.synced(&world);
+            }),
+        )
     };
-    println!("{:?}", [1_000, 2_000, 4_000, 8_000].map(peaks));
+    let ((few_kept, few), (many_kept, many)) = (queue(1_000), queue(4_000));
+    assert_eq!(few_kept, many_kept, "what waits is on the disk");
+    assert!(many < few + few / 10, "1,000 events: {few} bytes; 4,000: {many}");
 }
 
 #[test]
@@ -74,24 +84,14 @@ fn i13_a_long_life_holds_no_more_than_a_short_one() {
     let device = device(&world);
     create(&world, &device, 0);
     let live = |rounds: usize| {
-        measured(|| {
+        measure(|| {
             for round in 0..rounds {
                 world.run(device.samples().update("sample-00000", json!({"bpm": round}))).unwrap();
                 device.synced(&world);
             }
         })
     };
-    let mut seen = Vec::new();
-    for _ in 0..120 {
-        let i = live(1);
-        seen.push((i.bytes_current, i.bytes_max));
-    }
-    println!("{seen:?}");
-    println!(
-        "{:?}",
-        [100, 100, 200, 400].map(|rounds| {
-            let i = live(rounds);
-            (i.bytes_max, i.bytes_current)
-        })
-    );
+    live(50);
+    let left = live(500).bytes_current;
+    assert!(left < 500, "500 writes and syncs left {left} bytes");
 }

@@ -112,6 +112,18 @@ fn b17_what_a_replica_saw_last_names_its_history_where_it_has_no_cursor() {
 }
 
 #[test]
+fn b17_a_history_that_was_lost_before_anybody_fetched_it_leaves_the_evidence_of_the_one_before() {
+    let Restore { directory: _directory, world, device, .. } = restored(5, 4);
+    // Of another restore, which had begun a history of which this copy knows nothing, the replica was told its name.
+    let named = ChangesRequest { epoch: Some("gone".to_owned()), ..ChangesRequest::from_start(Scope::User) };
+    let told = world.pull(&device.principal, named.clone()).unwrap_err();
+    assert_eq!((shared(&told), told.epoch), (0, device.epoch.clone()), "nothing is proven");
+    let proving = ChangesRequest { seen: device.seen.clone(), ..named };
+    let told = world.pull(&device.principal, proving).unwrap_err();
+    assert_eq!((shared(&told), told.epoch), (5, device.epoch));
+}
+
+#[test]
 fn b17_a_restored_server_that_went_on_is_found_out_by_its_nonces() {
     let Restore { directory: _directory, world, mut device, before } = restored(20, 3);
     // Another client, which stands at the copy, writes first: the head passes the lost revisions.
