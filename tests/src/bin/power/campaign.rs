@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use unisono::storage::Durability;
 use unisono_tests::power::Operation;
 use unisono_tests::power::child::Recorded;
@@ -27,6 +27,15 @@ pub struct Campaign {
     /// Violations after which a workload is given up
     #[arg(long, default_value_t = 5)]
     failures: usize,
+    /// The only side whose workloads lose power
+    #[arg(long, value_enum)]
+    only: Option<Side>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Side {
+    Client,
+    Server,
 }
 
 type Losses = fn(&[Operation], Durability, Range, usize) -> Tally;
@@ -40,10 +49,14 @@ pub fn run(campaign: &Campaign) -> Result<ExitCode, String> {
     let mut violations = Vec::new();
     println!("| workload | durability | moments | images | violations | seconds |\n|---|---|---|---|---|---|");
     for (durability, level) in [(Durability::Full, "full"), (Durability::Normal, "normal")] {
-        let client = sound(Child::sound(durability).run(&program)?)?;
-        violations.extend(campaign.lose("client", (durability, level), &client, client_run::losses));
-        let server = sound(Server::sound(durability).run(&program)?)?;
-        violations.extend(campaign.lose("server", (durability, level), &server, server_run::losses));
+        if campaign.only != Some(Side::Server) {
+            let client = sound(Child::sound(durability).run(&program)?)?;
+            violations.extend(campaign.lose("client", (durability, level), &client, client_run::losses));
+        }
+        if campaign.only != Some(Side::Client) {
+            let server = sound(Server::sound(durability).run(&program)?)?;
+            violations.extend(campaign.lose("server", (durability, level), &server, server_run::losses));
+        }
     }
     for violation in &violations {
         println!("{violation}");
