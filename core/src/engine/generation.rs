@@ -106,8 +106,7 @@ async fn release_in_flight(txn: &mut Txn, scope: &Scope) -> Result<()> {
     let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
     for position in in_flight.positions {
         if let Some(entry) = txn.entry_mut(scope, position).await? {
-            entry.frozen = true;
-            entry.sent.add(in_flight.push_seq);
+            entry.goes_unanswered(in_flight.push_seq);
         }
     }
     Ok(())

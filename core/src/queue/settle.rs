@@ -74,11 +74,10 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
             park(txn, scope, position, &event, parking_of(receipt)).await?;
         }
     }
-    // A missing receipt means unknown: the content may have been seen, so it stays as it is.
+    // A missing receipt means unknown.
     for position in by_id.into_values() {
         if let Some(entry) = txn.entry_mut(scope, position).await? {
-            entry.frozen = true;
-            entry.sent.add(in_flight.push_seq);
+            entry.goes_unanswered(in_flight.push_seq);
         }
     }
     // What a receipt could not tell is pulled: the feed must not be left beyond it.
@@ -115,7 +114,7 @@ pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking
         entry.frozen = true;
         if judges == (Judges::ThisSending { resent: true }) {
             entry.uncertain = true;
-            entry.sent.add(in_flight.push_seq);
+            entry.goes_unanswered(in_flight.push_seq);
         }
         let doubt = judges != Judges::ThePush && entry.may_be_held(&lineage);
         let event = entry.event.clone();

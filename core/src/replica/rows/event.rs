@@ -51,6 +51,13 @@ impl QueueEntry {
         self.uncertain || self.absorbed || self.sent.are_held_now(lineage)
     }
 
+    /// Push `push_seq` carried it, and what became of that is not known: the server may have seen its content, which so stays as
+    /// it is.
+    pub fn goes_unanswered(&mut self, push_seq: u64) {
+        self.frozen = true;
+        self.sent.add(push_seq);
+    }
+
     /// Whether the view holds the event's operations on top of the confirmed state.
     #[must_use]
     pub fn is_overlaid(&self) -> bool {
