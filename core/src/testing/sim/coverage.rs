@@ -54,7 +54,7 @@ impl fmt::Display for Coverage {
 /// Every kind of fault, and every error, refusal and verdict but the [`UNREACHABLE`] ones.
 #[must_use]
 pub fn required() -> Vec<String> {
-    const FAULTS: [&str; 46] = [
+    const FAULTS: [&str; 51] = [
         "network/drop_request",
         "network/drop_response",
         "network/duplicate",
@@ -66,8 +66,13 @@ pub fn required() -> Vec<String> {
         "network/hang",
         "network/status_500",
         "network/status_503",
+        "network/status_400",
         "network/status_401",
+        "network/status_403",
+        "network/status_404",
+        "network/status_409",
         "network/status_413",
+        "network/status_422",
         "network/status_after_acting",
         "network/too_many_requests",
         "network/kill_server",

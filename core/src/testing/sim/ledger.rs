@@ -61,6 +61,8 @@ pub struct Entry {
     pub last: Option<Outcome>,
     /// The replica need not remember it any more, and does not.
     pub forgotten: bool,
+    /// The server has recorded it in some history, which a restore may bring back.
+    pub recorded: bool,
 }
 
 /// Whether a replica answers for an entry.
@@ -113,6 +115,7 @@ impl Ledger {
                 former: BTreeSet::new(),
                 last: None,
                 forgotten: false,
+                recorded: false,
             });
         }
     }
@@ -195,14 +198,18 @@ impl Ledger {
         }
     }
 
-    /// The app gave an event's content a new id.
+    /// The app gave an event's content a new id. What a lost history holds under the old one counts beside it, should it come
+    /// back.
     pub fn replace(&mut self, id: &EventId, new: EventId) {
         let Some(old) = self.entry(id).cloned() else { return };
         self.by_id.insert(new.clone(), self.entries.len());
         self.replacements.insert(new.clone());
-        self.entries.push(Entry { id: new.clone(), last: None, former: BTreeSet::new(), ..old });
-        let at = self.by_id[id];
-        self.entries[at].next = Some(new);
+        self.entries.push(Entry { id: new.clone(), last: None, former: BTreeSet::new(), recorded: false, ..old });
+        let entry = &mut self.entries[self.by_id[id]];
+        entry.next = Some(new);
+        if entry.recorded {
+            entry.former.insert(id.clone());
+        }
     }
 
     /// A replica's process is up again: what it knows of that nobody was told must be the call that never returned, and all
@@ -336,6 +343,7 @@ impl Ledger {
         if let Outcome::ReplacedBy { id: next } = &outcome {
             entry.next = Some(next.clone());
         }
+        entry.recorded |= matches!(outcome, Outcome::Applied { .. });
         entry.last = Some(outcome);
         Ok(())
     }

@@ -6,6 +6,8 @@ use super::workload::Feature;
 use crate::testing::SeededRandom;
 
 const YEAR_MS: i64 = 365 * 86_400_000;
+/// Answers of something that is not our server.
+const STATUSES: [u16; 9] = [500, 503, 401, 413, 400, 403, 404, 409, 422];
 
 /// The actions that `config` stands for.
 #[must_use]
@@ -76,7 +78,7 @@ fn network_fault(random: &mut SeededRandom, device: usize) -> Action {
         8 if feed => NetworkFault::Truncate(index(random, 2)),
         7 | 8 => NetworkFault::DropResponse,
         9 => NetworkFault::Hang,
-        10 => NetworkFault::Status([500, 503, 401, 413][index(random, 4)]),
+        10 => NetworkFault::Status(STATUSES[index(random, STATUSES.len())]),
         11 => NetworkFault::StatusAfterActing([500, 502, 504][index(random, 3)]),
         12 => NetworkFault::TooManyRequests(random.below(20)),
         13 => NetworkFault::Status(413),
