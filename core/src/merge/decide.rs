@@ -116,6 +116,12 @@ pub fn relevant(logged: &LoggedWrite, device: &DeviceId) -> bool {
 }
 
 impl LoggedWrite {
+    /// Whether what it wrote at `path`, or with `None` its document, had no effect: it lost when it was merged.
+    pub(super) fn lost(&self, path: Option<&Pointer>) -> bool {
+        let here = |decision: &&Decision| decision.path.as_ref() == path;
+        self.decisions.iter().filter(here).any(|decision| decision.loser.revision == self.revision)
+    }
+
     /// Whether `device` made the record with this.
     fn makes_with(&self, device: &DeviceId) -> bool {
         self.event.action == SyncAction::Create && self.by.device == *device

@@ -19,6 +19,8 @@ use crate::model::{OpKind, Pointer, Policy, Revision, TextEdit, Value, leaves_of
 pub(super) struct Fields<'a> {
     doc: Value,
     clocks: LeafClocks,
+    /// What was written up to here is of an earlier life of the record.
+    floor: Revision,
     foreign: &'a [&'a LoggedWrite],
     write: &'a Write<'a>,
     rule: Rule,
@@ -72,6 +74,7 @@ impl<'a> Fields<'a> {
         Self {
             doc: record.doc.clone(),
             clocks: record.clocks.clone(),
+            floor: record.floor,
             foreign,
             write,
             rule,
@@ -326,13 +329,20 @@ impl<'a> Fields<'a> {
         found.into_iter().map(|(place, (clock, value))| (place, clock, value)).collect()
     }
 
+    /// Others' writes of this life of the record that a writer with `base` had not seen.
+    fn unseen(&self, base: Revision) -> impl Iterator<Item = &'a LoggedWrite> + use<'a> {
+        let after = base.max(self.floor);
+        self.foreign.iter().copied().filter(move |logged| logged.revision > after)
+    }
+
     /// Increments that the assigning writer had not seen count on top of its value, or of nothing.
     fn with_increments(&mut self, path: &Pointer, value: Option<&Value>, base: Revision) -> Option<Value> {
         let mut sum = value.cloned();
-        for logged in self.foreign.iter().filter(|logged| logged.revision > base) {
+        for logged in self.unseen(base) {
             for op in &logged.event.ops {
                 if let OpKind::Inc { by } = op.kind
                     && op.path == *path
+                    && !logged.lost(Some(path))
                     && let Ok(next) = increment(sum.as_ref(), by)
                 {
                     sum = Some(next);
@@ -358,9 +368,9 @@ impl<'a> Fields<'a> {
 
     /// Notes that the leaf was written by others after `base`.
     fn met_foreign(&mut self, path: &Pointer, base: Revision) -> bool {
-        let met = self.foreign.iter().any(|logged| {
-            logged.revision > base
-                && (logged.event.ops.iter().any(|op| op.path.overlaps(path)) || logged.event.doc.is_some())
+        let met = self.unseen(base).any(|logged| {
+            let wrote = logged.event.ops.iter().any(|op| op.path.overlaps(path) && !logged.lost(Some(&op.path)));
+            wrote || (logged.event.doc.is_some() && !logged.lost(None))
         });
         self.concurrent |= met;
         met

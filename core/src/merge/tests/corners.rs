@@ -339,6 +339,23 @@ fn deletes_meet_what_came_after_them_and_nothing_else() {
 }
 
 #[test]
+fn an_increment_that_lost_to_a_delete_counts_in_no_later_life() {
+    let inc = |device, base| op(device, 9, base, "/n", OpKind::Inc { by: 7 });
+    let first = create("a", 1, 0, json!({"n": 0}));
+    let rows = [
+        // It came after the delete, and one who had not heard of it assigns.
+        vec![first.clone(), delete("b", 2, 1), create("b", 3, 2, json!({"n": 0})), inc("c", 1)],
+        // The delete took it along.
+        vec![first, inc("c", 1), delete("w", 2, 1), create("w", 3, 1, json!({"n": 0}))],
+    ];
+    for history in rows {
+        let mut server = Server::with(&history);
+        server.take(&op("w", 10, if history.len() == 4 { 3 } else { 1 }, "/n", set(json!(5)))).unwrap();
+        assert_eq!(server.doc(), Some(json!({"n": 5})), "{history:?}");
+    }
+}
+
+#[test]
 fn a_forgotten_delete_is_met_by_what_was_written_before_it() {
     let patch = |device, base| op(device, 20, base, "/n", set(json!("before")));
     let anew = |device, base| create(device, 10, base, json!({"n": "anew"}));
