@@ -299,3 +299,61 @@ fn i6_a_history_that_comes_back_shows_once_what_it_held() {
     books.check(&world, &[&a, &b]);
     settle(&world, &books, &[&a, &b]);
 }
+
+/// Writes of `device` that move the head, a push each.
+fn write_on(world: &World, device: &Device, name: &str, count: usize) {
+    for number in 0..count {
+        world.run(device.samples().create(format!("{name}-{number}"), json!({}))).unwrap();
+        device.synced(world);
+    }
+}
+
+const WEEK_AND_MORE: u64 = 8 * 86_400;
+
+#[test]
+fn b17_an_event_goes_out_again_with_the_dependencies_that_it_had_though_they_are_forgotten() {
+    let mut world = World::on_disk(31);
+    let a = world.device("anna");
+    let first = world.run(a.samples().create("first", json!({}))).unwrap();
+    a.synced(&world);
+    world.pass(WEEK_AND_MORE);
+    let second = world.run(a.samples().after([first.clone()]).create("second", json!({}))).unwrap();
+    a.synced(&world);
+    write_on(&world, &a, "before", 1);
+    assert_eq!(world.run(a.client.outcome(&first)).unwrap(), None, "forgotten");
+    let backup = world.server.backup();
+    // Far enough that the server can prove nothing of before the second event.
+    write_on(&world, &a, "after", 60);
+    world.server.restore(&backup);
+    for _ in 0..3 {
+        a.synced(&world);
+    }
+    assert!(matches!(world.run(a.client.outcome(&second)).unwrap(), Some(Outcome::Applied { .. })), "not `id_reused`");
+    assert_eq!(a.parked(&world), []);
+    world.assert_converged(&[&a]);
+}
+
+#[test]
+fn b17_what_the_backups_are_sure_to_hold_is_common_though_the_server_cannot_prove_it() {
+    let mut world = World::on_disk(32);
+    let (a, b) = (world.device("anna"), world.device("anna"));
+    world.run(b.samples().create("text", json!({"note": "by b"}))).unwrap();
+    b.synced(&world);
+    a.synced(&world);
+    world.pass(WEEK_AND_MORE);
+    write_on(&world, &b, "before", 1);
+    a.synced(&world);
+    let backup = world.server.backup();
+    write_on(&world, &b, "after", 60);
+    a.synced(&world);
+    // Made in sight of a value that every backup holds: nobody else's write is overwritten by it.
+    let strict = a.samples().strict();
+    let edit = world.run(strict.update("text", json!({"note": "by a"}))).unwrap();
+    world.server.restore(&backup);
+    for device in [&b, &a, &b, &a] {
+        device.synced(&world);
+    }
+    assert!(matches!(world.run(a.client.outcome(&edit)).unwrap(), Some(Outcome::Applied { .. })), "no conflict");
+    assert_eq!(b.get(&world, "text"), Some(json!({"note": "by a"})));
+    world.assert_converged(&[&a, &b]);
+}

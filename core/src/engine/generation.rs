@@ -24,6 +24,8 @@ impl Engine {
                 let (scope, epoch) = (scope.clone(), epoch.clone());
                 Box::pin(async move {
                     release_in_flight(txn, &scope).await?;
+                    // What the server can prove may be far below what its backups are sure to hold.
+                    let shared = shared.max(txn.scope(&scope).await?.backup_revision);
                     lower_bases(txn, &scope, shared).await?;
                     offer_again(txn, &scope, shared).await?;
                     begin(txn, &scope, Some(shared)).await?;
@@ -188,8 +190,8 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
 }
 
 /// Puts the finished generation in the place of the one that is read: all unsettled events are laid over it anew, but for
-/// those of which its history, up to push `included`, holds the effect.
-pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<()> {
+/// those of which its history, up to push `included`, holds the effect. No base can be above its newest revision, `head`.
+pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64, head: Revision) -> Result<()> {
     let row = txn.scope_mut(scope).await?;
     let Some(building) = row.building.take() else { return Ok(()) };
     row.retire(row.generation);
@@ -208,6 +210,7 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64) -> Result<
             let absorbed = entry.settled.is_some() || entry.sent.are_held(&lineage, included);
             if let Some(entry) = txn.entry_mut(scope, position).await? {
                 entry.absorbed = absorbed;
+                lower(&mut entry.event, head);
             }
         }
     }

@@ -188,7 +188,7 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
                 row.complete = true;
                 row.known_revision = trailer.revision;
                 if building.is_some() {
-                    swap(txn, scope, trailer.included).await?;
+                    swap(txn, scope, trailer.included, trailer.revision).await?;
                 }
             }
             if let Some(stamp) = &trailer.hlc {

@@ -105,6 +105,7 @@ async fn accept_one(
     }
     let row = txn.record(scope, generation, &draft.key).await?;
     let (view, doc, revision) = (row.view().cloned(), row.doc.clone(), row.revision);
+    let of_ghost = doc.is_none() && row.ghost.is_some();
     let pending = row.pending.clone();
     let (action, ops, new_doc) = plan(&draft.key, &draft.mutation, view.as_ref())?;
 
@@ -126,7 +127,7 @@ async fn accept_one(
     };
     event.admit()?;
     let after = check_effect(view, &event)?;
-    inherit_bases(txn, scope, &pending, &mut event).await?;
+    inherit_bases(txn, scope, &pending, of_ghost, &mut event).await?;
 
     let id = event.id.clone();
     let bytes = encoded_len(&event);
@@ -138,7 +139,7 @@ async fn accept_one(
                 let earlier = earlier.clone();
                 let in_flight = txn.scope(scope).await?.in_flight.as_ref();
                 let sent = in_flight.is_some_and(|push| push.positions.contains(&last));
-                let fold = if sent { Fold::Keep } else { fold(&earlier, &event, bytes) };
+                let fold = if sent { Fold::Keep } else { fold(&earlier, &event, bytes, doc.is_some()) };
                 Some((last, earlier, fold))
             }
             None => None,
@@ -252,8 +253,15 @@ fn check_effect(view: Option<Value>, event: &SyncEvent) -> Result<Option<Value>>
 }
 
 /// Where an unsettled event has touched a path, the user saw its pending value, not what arrived beneath it: the path keeps
-/// that event's base.
-async fn inherit_bases(txn: &mut Txn, scope: &Scope, pending: &[u64], event: &mut SyncEvent) -> Result<()> {
+/// that event's base. Of a deleted record that shows for its unsettled events' sake alone (`of_ghost`) that is so everywhere:
+/// the user has not seen the delete.
+async fn inherit_bases(
+    txn: &mut Txn,
+    scope: &Scope,
+    pending: &[u64],
+    of_ghost: bool,
+    event: &mut SyncEvent,
+) -> Result<()> {
     if pending.is_empty() {
         return Ok(());
     }
@@ -277,7 +285,7 @@ async fn inherit_bases(txn: &mut Txn, scope: &Scope, pending: &[u64], event: &mu
     };
     if event.action == SyncAction::Update {
         for op in &mut event.ops {
-            let base = lowest(&|path| path.overlaps(&op.path));
+            let base = lowest(&|path| of_ghost || path.overlaps(&op.path));
             op.base = (base != own).then_some(base);
         }
     } else {

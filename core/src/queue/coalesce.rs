@@ -22,8 +22,8 @@ pub(super) enum Fold {
     Cancel,
 }
 
-/// Decides whether `later` folds into `earlier`, the last event of its lane.
-pub(super) fn fold(earlier: &QueueEntry, later: &SyncEvent, later_bytes: u64) -> Fold {
+/// Decides whether `later` folds into `earlier`, the last event of its lane; `confirmed` tells whether the server has the record.
+pub(super) fn fold(earlier: &QueueEntry, later: &SyncEvent, later_bytes: u64, confirmed: bool) -> Fold {
     let queued = &earlier.event;
     let unsent = !earlier.frozen && !earlier.absorbed && earlier.parked.is_none() && earlier.settled.is_none();
     let plain = |event: &SyncEvent| event.group.is_none() && event.mode == Mode::Merge && event.needs.is_empty();
@@ -31,7 +31,8 @@ pub(super) fn fold(earlier: &QueueEntry, later: &SyncEvent, later_bytes: u64) ->
         return Fold::Keep;
     }
     match (queued.action, later.action) {
-        (SyncAction::Create, SyncAction::Delete) => Fold::Cancel,
+        // Another writer may have made the record meanwhile: then there is something to delete.
+        (SyncAction::Create, SyncAction::Delete) if !confirmed => Fold::Cancel,
         (SyncAction::Create | SyncAction::Update, SyncAction::Update)
             if queued.policy == later.policy
                 && queued.schema == later.schema

@@ -183,6 +183,8 @@ impl Choice {
                 Some(Outcome::Pending { .. } | Outcome::Parked { .. }) if !self.chosen_ids.contains(&id) => {
                     return Ok(Dependencies::Waiting);
                 }
+                // Forgotten because it was settled long ago. What may have been sent stays as it was: the server knows its hash.
+                None if entry.frozen => met.push(id),
                 Some(Outcome::Discarded | Outcome::Cancelled) | None => {}
                 Some(_) => met.push(id),
             }

@@ -104,7 +104,8 @@ pub(super) async fn replace(
             (event.id, event.collection, event.record) = (new_id.clone(), old.collection.clone(), old.record.clone());
             (event.stamp, event.base, event.group) = (old.stamp.clone(), old.base, old.group.clone());
             event.admit()?;
-            entry.frozen = false;
+            // No push has carried the new one.
+            (entry.frozen, entry.sent) = (false, Default::default());
             let bytes = encoded_len(&event);
             let replica = txn.replica_mut();
             replica.queued_bytes = (replica.queued_bytes + bytes).saturating_sub(entry.bytes);

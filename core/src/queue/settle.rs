@@ -190,7 +190,9 @@ async fn settle_one(
     let key = entry.event.key();
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
-    let advance = if entry.absorbed {
+    let row = txn.scope(scope).await?;
+    let pulled = row.building.is_none() && receipt.revision.is_some_and(|revision| revision <= row.known_revision);
+    let advance = if entry.absorbed || pulled {
         // The feed has told of it, or of something newer; of a delete it may have left no revision to compare with.
         Advance::Hold
     } else {

@@ -489,3 +489,21 @@ fn a_receipt_that_skips_revisions_keeps_the_value_visible_until_the_pull() {
     assert_eq!(bench.view("a"), Some(json!({"n": 1})), "read your writes");
     assert_eq!(bench.push(), None, "and not sent again");
 }
+
+#[test]
+fn a_receipt_of_what_was_pulled_already_waits_for_nothing() {
+    let bench = Bench::new();
+    let id = bench.write(create("a", json!({"n": 1})));
+    bench.push().unwrap();
+    // The replica has the whole scope as of revision 8, in which the record is deleted again; of that it keeps no row.
+    let known = bench.queue.writer().run(|txn| {
+        Box::pin(async move {
+            txn.scope_mut(&Scope::User).await?.known_revision = 8;
+            Ok(())
+        })
+    });
+    bench.environment.block_on(known).unwrap();
+    bench.settle(vec![applied(&id, 5, 6)]);
+    assert!(matches!(bench.outcome(&id), Outcome::Applied { .. }));
+    assert_eq!((bench.view("a"), bench.pending()), (None, 0));
+}

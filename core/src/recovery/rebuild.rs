@@ -184,7 +184,10 @@ async fn make_sound(txn: &mut Txn, lanes: Lanes) -> Result<()> {
             finish_settled(txn, &scope, generation, &key, 0).await?;
         }
         begin_generation(txn, &scope, None).await?;
-        txn.scope_mut(&scope).await?.retired.clear();
+        let row = txn.scope_mut(&scope).await?;
+        row.retired.clear();
+        // Rows may be missing: of a record that is not there it is not known any more that it was not alive.
+        row.known_revision = 0;
     }
     Ok(())
 }
