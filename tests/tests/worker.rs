@@ -273,6 +273,26 @@ fn b10_after_any_outage_the_queue_drains_within_thirty_seconds() {
 }
 
 #[test]
+fn b10_what_failed_is_tried_again_soon_whatever_it_was_and_whoever_had_asked() {
+    let (world, a, b, mut books) = running(20);
+    // The app's own sync fails, while the worker rests until its interval ends.
+    a.network.script(CallKind::Changes, [Fault::drop_request()]);
+    a.sync(&world).unwrap_err();
+    assert!(matches!(a.client.status().state, SyncState::Offline { next_try: Some(_) }));
+    millis(&world, 300);
+    assert_eq!(a.client.status().state, SyncState::Idle, "as its status had said");
+    // An answer that nobody can read: not a matter of waiting, and tried again all the same.
+    a.push_faults([Fault::garble()]);
+    books.count(&world, &a, 1);
+    millis(&world, 21);
+    assert!(matches!(a.client.status().state, SyncState::Stalled { .. }), "{:?}", a.client.status());
+    millis(&world, 1_000);
+    assert_eq!((a.client.status().state, a.client.status().pending), (SyncState::Idle, 0));
+    b.synced(&world);
+    books.check_settled(&world, &[&a, &b]);
+}
+
+#[test]
 fn b10_a_transport_that_hangs_is_given_up() {
     for (seed, kind) in [(21, CallKind::Push), (22, CallKind::Changes)] {
         let (world, a, b, mut books) = running(seed);
@@ -300,9 +320,9 @@ fn b10_a_sync_without_any_progress_is_started_again() {
     world.env.run_until_idle();
     a.push_faults([Fault::hang()]);
     books.count(&world, &a, 1);
-    world.pass(121);
+    millis(&world, 120_021);
     assert!(a.findings(&world).contains(&"stalled"), "it says so");
-    world.pass(61);
+    world.pass(1);
     assert_eq!((a.client.status().state, a.client.status().pending), (SyncState::Idle, 0));
     books.check_settled(&world, &[&a]);
 }
@@ -334,7 +354,7 @@ fn the_doctor_names_the_reason_of_each_stuck_state() {
     let (world, a, b, mut books) = running(25);
     assert!(a.findings(&world).is_empty(), "all is well");
     assert!(b.findings(&world).contains(&"not_started"));
-    a.push_faults([Fault::drop_response(), Fault::garble(), Fault::garble()]);
+    a.push_faults(std::iter::once(Fault::drop_response()).chain(std::iter::repeat_n(Fault::garble(), 99)));
     books.count(&world, &a, 1);
     millis(&world, 100);
     let findings = a.findings(&world);
@@ -342,6 +362,7 @@ fn the_doctor_names_the_reason_of_each_stuck_state() {
     world.pass(16);
     assert!(matches!(a.client.status().state, SyncState::Stalled { .. }));
     assert!(a.findings(&world).contains(&"stalled"));
+    a.network.heal();
     world.server.access().refuse("anna");
     world.pass(180);
     assert_eq!(a.findings(&world)[0], "auth_required");

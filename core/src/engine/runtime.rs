@@ -85,6 +85,8 @@ pub(super) struct Memory {
     pub last_error: Option<String>,
     pub complete: bool,
     pub consistent: bool,
+    /// After a failure: how long to wait before the next try; `None` where only the app can help.
+    pub wait: Option<Duration>,
     /// After a failure: when the next try is due, on the monotonic clock.
     pub not_before: Option<Duration>,
     /// The outcome down to which the last look for old ones came; the next begins at the newest if absent.
@@ -100,6 +102,7 @@ impl Default for Memory {
             last_error: None,
             complete: false,
             consistent: false,
+            wait: None,
             not_before: None,
             swept: None,
         }

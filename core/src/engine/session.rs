@@ -1,6 +1,7 @@
 //! One sync of one scope: pushes first, then a pull, then again, until neither side has anything left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use secrecy::SecretString;
@@ -232,13 +233,19 @@ impl Engine {
             let mut memory = runtime.memory();
             (memory.complete, memory.consistent) = (row.complete, row.consistent);
             memory.last_error = result.as_ref().err().map(|error| format!("{}: {error}", error.code()));
-            match result {
+            let (state, wait) = match result {
                 Ok(_) => {
                     memory.backoff.reset();
-                    SyncState::Idle
+                    (SyncState::Idle, None)
                 }
-                Err(error) => state_after(error, || memory.backoff.next(error, &*self.environment)),
-            }
+                Err(error) => {
+                    let wait = || memory.backoff.next(error, &*self.environment);
+                    state_after(error, self.options.interval, wait)
+                }
+            };
+            memory.wait = wait;
+            memory.not_before = wait.map(|wait| self.environment.monotonic() + wait);
+            state
         };
         self.set_state(scope, state);
     }
@@ -295,18 +302,20 @@ fn is_scope_lost(error: &Error) -> bool {
     matches!(error, Error::Transport(TransportError::Problem(problem)) if problem.code == "scope_not_found")
 }
 
-fn state_after(error: &Error, wait: impl FnOnce() -> std::time::Duration) -> SyncState {
+/// The state after a failure, and how long to wait before the next try, at most `interval` where it may help.
+fn state_after(error: &Error, interval: Duration, wait: impl FnOnce() -> Duration) -> (SyncState, Option<Duration>) {
     match error {
-        Error::Disabled => SyncState::Disabled,
-        Error::Auth(_) => SyncState::AuthRequired,
-        Error::ScopeLost(_) => SyncState::ScopeLost,
-        error if is_scope_lost(error) => SyncState::ScopeLost,
-        Error::Transport(transport) if transport.retryable() => SyncState::Offline { next_try: Some(wait()) },
-        // Tried again too, but the app should know: waiting alone has not helped others in this place.
-        error => {
-            let _ = wait();
-            SyncState::Stalled { reason: format!("{}: {error}", error.code()) }
+        Error::Disabled => (SyncState::Disabled, None),
+        // The next token may be a better one.
+        Error::Auth(_) => (SyncState::AuthRequired, Some(interval)),
+        Error::ScopeLost(_) => (SyncState::ScopeLost, None),
+        error if is_scope_lost(error) => (SyncState::ScopeLost, None),
+        Error::Transport(transport) if transport.retryable() => {
+            let wait = wait();
+            (SyncState::Offline { next_try: Some(wait) }, Some(wait))
         }
+        // Tried again too, but the app should know: waiting alone has not helped others in this place.
+        error => (SyncState::Stalled { reason: format!("{}: {error}", error.code()) }, Some(wait().min(interval))),
     }
 }
 

@@ -110,19 +110,12 @@ impl Engine {
             }
         }
         let result = self.sync_scope(scope).await;
-        let mut memory = runtime.memory();
-        let wait = match (&result, &memory.state) {
-            (Ok(_), _) => Some(self.options.interval),
-            (_, SyncState::Offline { next_try: Some(wait) }) => Some(*wait),
+        match &result {
+            Ok(_) => Some(self.options.interval),
             // Only the app can change these.
-            (Err(Error::Closed | Error::Disabled | Error::Sealed), _) | (_, SyncState::ScopeLost) => None,
-            _ => Some(self.options.interval),
-        };
-        memory.not_before = match &result {
-            Ok(_) => None,
-            Err(_) => wait.map(|wait| self.environment.monotonic() + wait),
-        };
-        wait
+            Err(Error::Closed | Error::Disabled | Error::Sealed) => None,
+            Err(_) => runtime.memory().wait,
+        }
     }
 
     /// Syncs every scope now and waits, for at most `deadline`.
@@ -136,10 +129,14 @@ impl Engine {
             let results = join_all(scopes.iter().map(|scope| self.sync_scope(scope))).await;
             let mut total = SyncReport::default();
             let mut failed = None;
-            for result in results {
+            for (scope, result) in scopes.iter().zip(results) {
                 match result {
                     Ok(report) => total.add(report),
-                    Err(error) => failed = failed.or(Some(error)),
+                    Err(error) => {
+                        // Its worker may sleep for as long as after its own last sync: it learns when to try again.
+                        self.wake(scope, Cause::Write);
+                        failed = failed.or(Some(error));
+                    }
                 }
             }
             failed.map_or(Ok(total), Err)
