@@ -38,6 +38,14 @@ impl Coverage {
         &self.counts
     }
 
+    /// A refusal or a verdict that no sound replica and server meet.
+    #[must_use]
+    pub fn unexpected(&self) -> Option<&str> {
+        let expected = required();
+        let of_servers = |name: &&String| name.starts_with("parked/") || name.starts_with("answer/");
+        self.counts.keys().filter(of_servers).find(|name| !expected.contains(name)).map(String::as_str)
+    }
+
     /// What has to be met, and was not.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
@@ -116,13 +124,13 @@ pub fn required() -> Vec<String> {
 }
 
 /// Why events are parked.
-const PARKED: [&str; 4] = ["conflict", "type_mismatch", "http_413", "uncertain"];
+const PARKED: [&str; 5] = ["conflict", "type_mismatch", "http_413", "uncertain", "skipped"];
 
 /// What the server says of a request as a whole.
 const ANSWERS: [&str; 5] = ["unauthorized", "epoch_changed", "cursor_expired", "device_forked", "scope_not_found"];
 
-/// What no run meets, and why.
-pub const UNREACHABLE: [(&str, &str); 15] = [
+/// What no run meets, and why. A run that meets such a refusal or verdict fails.
+pub const UNREACHABLE: [(&str, &str); 14] = [
     ("error/internal", "a defect: it fails the run"),
     ("error/storage_stale", "the core reads again and retries; it never reaches an app"),
     ("error/invalid_event", "of the wire: no call of an app makes such an event"),
@@ -132,7 +140,6 @@ pub const UNREACHABLE: [(&str, &str); 15] = [
     ("parked/invalid_event", "as error/invalid_event"),
     ("parked/reserved_name", "the call is refused before"),
     ("parked/unsupported", "the core writes nothing that its own server does not take"),
-    ("parked/skipped", "its cause is parked on the same replica, which names that"),
     ("answer/identity_mismatch", "a client compares whose its token is before it sends anything"),
     ("answer/push_too_large", "pushes are cut below the server's limit; the network's 413 stands for a proxy's"),
     ("answer/malformed_event", "of the wire"),

@@ -70,6 +70,8 @@ pub struct Device {
     pub client: Option<Client>,
     /// The system has suspended the app.
     pub suspended: bool,
+    /// The app has told the client that there is no network.
+    pub told_offline: bool,
     /// Calls so far: each writes values of its own.
     pub calls: u64,
     /// The state in which it was last checked: whose disk, after which of its changes, and what the client said of itself.
@@ -95,6 +97,7 @@ impl Device {
             account,
             client: None,
             suspended: false,
+            told_offline: false,
             calls: 0,
             checked: None,
             disks: BTreeMap::new(),

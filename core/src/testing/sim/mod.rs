@@ -29,6 +29,7 @@ mod host;
 mod ledger;
 mod minimise;
 mod network;
+mod panics;
 mod perform;
 mod plan;
 mod run;

@@ -276,6 +276,7 @@ impl World<'_> {
             }
             DeviceMishap::TellNetwork(online) => {
                 client.set_online(*online);
+                self.devices[number].told_offline = !online;
                 Some(Ok(()))
             }
             DeviceMishap::SetEnabled(true) => self.guarded(number, client.enable()),

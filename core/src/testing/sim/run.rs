@@ -12,10 +12,12 @@ use super::coverage::Coverage;
 use super::device::{Sound, Variant};
 use super::eavesdrop::Eavesdropper;
 use super::host::Hosting;
+use super::panics;
 use super::plan::plan;
 use super::workload::{Feature, built_in};
 use super::world::{Checked, World};
 use crate::Client;
+use crate::engine::SyncState;
 use crate::environment::Environment;
 use crate::model::{EventId, Scope};
 use crate::replica::rows::{Outcome, QueueEntry};
@@ -23,6 +25,10 @@ use crate::testing::SeededRandom;
 
 /// After the network has healed, so long may it take until nothing is left that can be sent (I10).
 const LIVENESS: Duration = Duration::from_secs(30);
+/// Longest wait after a refusal that waiting may not mend: the worker's own interval.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// The codes of failures that are no answer of anybody.
+const OWN_CODES: [&str; 3] = ["unreachable", "malformed_answer", "protocol"];
 /// Rounds of deciding on parked events after which a run counts as going in circles.
 const MOST_ROUNDS: usize = 40;
 
@@ -121,8 +127,11 @@ impl Simulation {
     pub fn run(&self, config: &Config, actions: &[Action]) -> Result<Report, Box<Failure>> {
         let mut trace = Vec::new();
         let run = AssertUnwindSafe(|| self.run_in(config, actions, &mut trace));
+        let before = panics::count();
         let (outcome, leaked) = Eavesdropper::listen(|| catch_unwind(run));
         let outcome = outcome.unwrap_or_else(|panic| Err(Violation::new("I16", words(&*panic))));
+        let swallowed = || Violation::new("I16", "a panic: somebody caught it, and went on".to_owned());
+        let outcome = outcome.and_then(|report| if panics::count() == before { Ok(report) } else { Err(swallowed()) });
         let leaked = leaked.map(|text| Violation::new("I15", format!("a token is traced: {text}")));
         let outcome = outcome.and_then(|report| leaked.map_or(Ok(report), Err));
         outcome.map_err(|violation| {
@@ -141,6 +150,9 @@ impl Simulation {
         }
         let (hash, mut coverage) = (world.trace.hash(), world.coverage.clone());
         world.station.refusals().keys().for_each(|code| coverage.hit(format!("answer/{code}")));
+        if let Some(name) = coverage.unexpected() {
+            return Err(Violation::new("I12", format!("{name} is said of a sound replica")));
+        }
         Ok(Report { config: config.clone(), hash, trace: trace.clone(), coverage })
     }
 }
@@ -224,9 +236,24 @@ fn heal(world: &mut World<'_>) -> Checked {
                 disk.heal();
             }
         }
-        wake(world, number)?;
+        if !goes_on(world, number) {
+            wake(world, number)?;
+        }
     }
     Ok(())
+}
+
+/// Whether a device's workers will try again without being told that anything is better now.
+fn goes_on(world: &World<'_>, number: usize) -> bool {
+    let device = &world.devices[number];
+    let runs = device.config.worker && !device.suspended && !device.told_offline;
+    let Some(client) = device.client.as_ref().filter(|_| runs) else { return false };
+    let waits = |state: &SyncState| match state {
+        SyncState::Idle | SyncState::Syncing | SyncState::Stalled { .. } => true,
+        SyncState::Offline { next_try } => next_try.is_some(),
+        SyncState::Disabled | SyncState::AuthRequired | SyncState::ScopeLost => false,
+    };
+    client.status().scopes.values().all(|scope| waits(&scope.state))
 }
 
 /// A device that is in order again: its app runs, is not suspended, has a token and has sync switched on.
@@ -244,6 +271,7 @@ fn wake(world: &mut World<'_>, number: usize) -> Checked {
         client.start().await
     });
     world.devices[number].suspended = false;
+    world.devices[number].told_offline = false;
     match woken {
         Some(Ok(())) => Ok(()),
         other => Err(Violation::new("run", format!("d{number} does not go on in peace: {other:?}"))),
@@ -253,6 +281,9 @@ fn wake(world: &mut World<'_>, number: usize) -> Checked {
 /// The workers alone have to bring everything home, of everybody who was ever signed in.
 fn settle(world: &mut World<'_>) -> Checked {
     drain(world)?;
+    // Who had nothing to send hears only now of a server that was restored, and may have to offer something again.
+    sync_all(world)?;
+    drain(world)?;
     for number in 0..world.devices.len() {
         let former = world.devices[number].account.clone();
         if world.devices[number].accounts().len() > 1 {
@@ -261,7 +292,12 @@ fn settle(world: &mut World<'_>) -> Checked {
             wake(world, number)?;
             drain(world)?;
             sync_in_peace(world, number)?;
+            drain(world)?;
+            sync_in_peace(world, number)?;
             check_all(world)?;
+            let scopes = world.final_scopes()?;
+            world.check_equal(number, &scopes)?;
+            world.check_growth()?;
             if world.devices[number].account != former {
                 world.switch_account(number)?;
                 wake(world, number)?;
@@ -296,9 +332,10 @@ fn drain(world: &mut World<'_>) -> Checked {
 fn asked_to_wait(world: &World<'_>) -> Duration {
     let clients = world.devices.iter().filter_map(|device| device.client.as_ref());
     let waits = clients.flat_map(|client| client.status().scopes.into_values()).filter_map(|scope| {
-        let refused = scope.last_error.is_some_and(|error| !error.starts_with("unreachable"));
+        let refused = scope.last_error.is_some_and(|error| !OWN_CODES.iter().any(|code| error.starts_with(code)));
         match scope.state {
-            crate::engine::SyncState::Offline { next_try } if refused => next_try,
+            SyncState::Offline { next_try } if refused => next_try,
+            SyncState::Stalled { .. } if refused => Some(INTERVAL),
             _ => None,
         }
     });
@@ -387,18 +424,22 @@ fn pick(random: &mut SeededRandom) -> usize {
     usize::try_from(random.below(4)).unwrap_or(3)
 }
 
+fn sync_all(world: &mut World<'_>) -> Checked {
+    for number in 0..world.devices.len() {
+        match sync_in_peace(world, number) {
+            // The others' scopes are synced all the same.
+            Err(_) if world.expelled.contains(&world.devices[number].account) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
 /// Nothing is left to do: everybody must be in unison.
 fn end(world: &mut World<'_>) -> Checked {
     world.trace.line("end");
-    for _ in 0..2 {
-        for number in 0..world.devices.len() {
-            match sync_in_peace(world, number) {
-                // The others' scopes are synced all the same.
-                Err(_) if world.expelled.contains(&world.devices[number].account) => {}
-                done => done?,
-            }
-        }
-    }
+    sync_all(world)?;
+    sync_all(world)?;
     check_all(world)?;
     let scopes = world.final_scopes()?;
     for number in 0..world.devices.len() {

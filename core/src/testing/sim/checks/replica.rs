@@ -1,5 +1,5 @@
 //! What must hold on a device at any moment: every acknowledged write has one fate (I1, I2), what was refused says why (I12),
-//! the queue keeps to its limit (I13), and nothing has panicked (I16).
+//! the totals of the queue are right, no record had to be repaired (I4), and nothing has panicked (I16).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,8 @@ struct Account {
     outcomes: Vec<(EventId, Option<Outcome>)>,
     /// Up to which revision the server's backups hold everything, by scope.
     backups: BTreeMap<Scope, Revision>,
+    /// A digest bucket that had come to differ from the server's, and was mended.
+    repaired: Option<(Scope, u8)>,
 }
 
 impl World<'_> {
@@ -61,6 +63,10 @@ impl World<'_> {
         let Some(account) = self.guarded(number, take_account(client, &ids)) else { return Ok(()) };
         let account = account.map_err(|error| Violation::new("run", format!("d{number} cannot be read: {error}")))?;
         self.reads.take(&replica, account.held)?;
+        if let Some((scope, bucket)) = account.repaired {
+            let what = format!("bucket {bucket} of {scope} on {replica} was not the server's, and had to be repaired");
+            return Err(Violation::new("I4", what));
+        }
         for why in account.queue.values().filter_map(|entry| entry.parked.as_ref()) {
             self.coverage.hit(format!("parked/{}", why.code));
         }
@@ -121,15 +127,16 @@ fn waiting(outcome: Option<&Outcome>) -> Option<(u64, bool)> {
 
 async fn take_account(client: &Client, ids: &[EventId]) -> CallResult<Account> {
     let reader = client.replica();
-    let (mut queue, mut backups) = (BTreeMap::new(), BTreeMap::new());
+    let (mut queue, mut backups, mut repaired) = (BTreeMap::new(), BTreeMap::new(), None);
     for scope in reader.scopes().await? {
         queue.extend(reader.entries(&scope, 0, usize::MAX).await?);
-        let backup = reader.scope(&scope).await?.backup_revision;
-        backups.insert(scope, backup);
+        let row = reader.scope(&scope).await?;
+        repaired = repaired.or(row.repaired.keys().next().map(|bucket| (scope.clone(), *bucket)));
+        backups.insert(scope, row.backup_revision);
     }
     let mut outcomes = Vec::with_capacity(ids.len());
     for id in ids {
         outcomes.push((id.clone(), client.outcome(id).await?));
     }
-    Ok(Account { held: held(client).await?, queue, outcomes, backups })
+    Ok(Account { held: held(client).await?, queue, outcomes, backups, repaired })
 }

@@ -27,6 +27,9 @@ struct Step {
     by: i64,
     /// Other records that the transaction makes besides.
     more: u64,
+    /// The second half is to be refused if another writer was there before: then so is the first.
+    #[serde(default)]
+    strict: bool,
 }
 
 fn own(app: &App) -> String {
@@ -41,7 +44,7 @@ impl Feature for Groups {
     fn draw(&self, random: &mut SeededRandom, _: &Config) -> Value {
         let by = i64::try_from(random.below(9)).unwrap_or(0) + 1;
         let more = if random.chance(30) { random.below(4) } else { 0 };
-        json!(Step { place: Place::draw(random), by, more })
+        json!(Step { place: Place::draw(random), by, more, strict: random.chance(25) })
     }
 
     fn prepare(&self, app: &App) -> Vec<Attempt> {
@@ -60,11 +63,11 @@ impl Feature for Groups {
     }
 
     fn attempt(&self, app: &App, step: &Value) -> Option<Attempt> {
-        let Step { place, by, more } = serde_json::from_value(step.clone()).ok()?;
+        let Step { place, by, more, strict } = serde_json::from_value(step.clone()).ok()?;
         let pairs = place.collection(&app.client, COLLECTION);
         let mut group = app.client.transaction();
         let mut writes = Vec::new();
-        for id in PAIR {
+        for (id, pairs) in PAIR.into_iter().zip([pairs.clone(), if strict { pairs.strict() } else { pairs.clone() }]) {
             let field = format!("/{}", own(app));
             group = group.edit(&pairs, id, |edit| edit.increment("/n", by).increment(field, by));
             writes.push(place.planned(COLLECTION, id, json!({"by": by})));
@@ -86,14 +89,13 @@ impl Feature for Groups {
                 let status = app.client.status();
                 let consistent = status.scopes.get(&place.scope()).is_some_and(|scope| scope.consistent);
                 let pairs = place.collection(&app.client, COLLECTION);
-                let (Ok(Some(left)), Ok(Some(right))) = (pairs.get(PAIR[0]).await, pairs.get(PAIR[1]).await) else {
-                    continue;
-                };
+                let (Ok(left), Ok(right)) = (pairs.get(PAIR[0]).await, pairs.get(PAIR[1]).await) else { continue };
                 let field = own(app);
+                let own = |half: &Option<Value>| half.as_ref().and_then(|half| half.get(&field).cloned());
                 let whole = left == right || !consistent;
-                let own_whole = left.get(&field) == right.get(&field) || (forgot && !consistent);
+                let own_whole = own(&left) == own(&right) || (forgot && !consistent);
                 if !whole || !own_whole {
-                    let what = format!("a group shows by halves on {}: {left} and {right}", app.replica);
+                    let what = format!("a group shows by halves on {}: {left:?} and {right:?}", app.replica);
                     return Err(Violation::new("I8", what));
                 }
             }
