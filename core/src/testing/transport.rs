@@ -80,6 +80,12 @@ impl<T: Transport> ScriptedTransport<T> {
         self.lock().scripts.values().map(VecDeque::len).sum()
     }
 
+    /// Of these, the ones that wait for a call of this kind.
+    #[must_use]
+    pub fn unmet_faults_of(&self, kind: CallKind) -> usize {
+        self.lock().scripts.get(&kind).map_or(0, VecDeque::len)
+    }
+
     /// Forgets the faults that no call has met yet: from now on every call goes through.
     pub fn heal(&self) {
         self.lock().scripts.clear();

@@ -44,21 +44,20 @@ impl Push {
         tx: &mut dyn ScopeTx,
         environment: &dyn Environment,
     ) -> Result<(Verdict, Pushed), StoreError> {
+        let hash = push_hash(&self.events);
+        let device = tx.device(&self.author.device)?;
+        let order = device.as_ref().map_or(Order::Next, |device| self.compare(device, &hash));
+        // Before its history: numbers that mean other pushes here than there would tell it wrongly what the history holds.
+        if order == Order::Forked {
+            return Ok((Verdict::Discard, Pushed::refused(forked())));
+        }
         let scope = match enter(tx, environment, &self.claims)? {
             Entry::Open(scope) => scope,
             Entry::Changed(problem) => return Ok((Verdict::Commit, Pushed::refused(problem))),
         };
-        let hash = push_hash(&self.events);
-        let device = tx.device(&self.author.device)?;
-        if let Some(device) = &device {
-            match self.compare(device, &hash) {
-                Order::Next => {}
-                Order::Repeated => {
-                    let answer = repeat(tx, device, environment.now_ms())?;
-                    return Ok((Verdict::Discard, Pushed { answer: Ok(answer), news: false }));
-                }
-                Order::Forked => return Ok((Verdict::Discard, Pushed::refused(forked()))),
-            }
+        if let Some(device) = device.as_ref().filter(|_| order == Order::Repeated) {
+            let answer = repeat(tx, device, environment.now_ms())?;
+            return Ok((Verdict::Discard, Pushed { answer: Ok(answer), news: false }));
         }
         let pushed = self.settle(tx, environment, scope, device, hash)?;
         Ok((Verdict::Commit, pushed))
@@ -138,6 +137,7 @@ impl Push {
 }
 
 /// Where a push stands against the device's last one.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Next,
     Repeated,

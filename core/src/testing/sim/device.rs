@@ -1,10 +1,11 @@
 //! A simulated device: what outlives its processes, and the process that runs now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use super::access::{Access, Wallet};
+use super::action::NetworkFault;
 use super::config::{Config, DeviceConfig, WORKSPACE};
 use super::disk::{DiskCopy, SimDisk};
 use super::host::Host;
@@ -20,7 +21,7 @@ use crate::queue::QueueLimits;
 use crate::replica::keys;
 use crate::replica::rows::OutcomeRow;
 use crate::storage::{Durability, Scan, Storage, Table};
-use crate::testing::{ScriptedTransport, TestEnvironment};
+use crate::testing::{CallKind, ScriptedTransport, TestEnvironment};
 use crate::transport::Transport;
 
 /// What stands between a client and its doubles: a test puts a deliberately broken storage or transport here, to see that the
@@ -68,6 +69,10 @@ pub struct Device {
     pub account: String,
     /// The client, while a process runs.
     pub client: Option<Client>,
+    /// The faults of its network that no call has met yet, in the order in which calls of their kind meet them.
+    pub scripted: BTreeMap<CallKind, VecDeque<NetworkFault>>,
+    /// The calls on which the server is to die.
+    pub killers: BTreeSet<CallKind>,
     /// The system has suspended the app.
     pub suspended: bool,
     /// The app has told the client that there is no network.
@@ -96,6 +101,8 @@ impl Device {
             config,
             account,
             client: None,
+            scripted: BTreeMap::new(),
+            killers: BTreeSet::new(),
             suspended: false,
             told_offline: false,
             calls: 0,

@@ -89,6 +89,12 @@ impl Wire {
         self.armed(kind).store(true, Ordering::Relaxed);
     }
 
+    /// Whether the server is still to die so.
+    #[must_use]
+    pub fn will_kill_server(&self, kind: CallKind) -> bool {
+        self.armed(kind).load(Ordering::Relaxed)
+    }
+
     /// No call is to kill the server any more.
     pub fn heal(&self) {
         self.armed.push.store(false, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use super::world::{Checked, World};
 use crate::Client;
 use crate::environment::timeout;
 use crate::error::Error;
+use crate::testing::CallKind;
 
 impl World<'_> {
     /// Carries out one action.
@@ -27,11 +28,17 @@ impl World<'_> {
                 Ok(())
             }
             Action::Network { device, call, fault } => {
-                self.coverage.hit(fault.name());
-                let network = &self.devices[*device].network;
-                match (fault, fault.script()) {
-                    (NetworkFault::KillServer, _) => network.inner().kill_server_after((*call).into()),
-                    (_, fault) => network.script((*call).into(), fault),
+                let device = &mut self.devices[*device];
+                let kind = CallKind::from(*call);
+                match fault.script() {
+                    None => {
+                        device.network.inner().kill_server_after(kind);
+                        device.killers.insert(kind);
+                    }
+                    script => {
+                        device.network.script(kind, script);
+                        device.scripted.entry(kind).or_default().push_back(*fault);
+                    }
                 }
                 Ok(())
             }
@@ -42,6 +49,22 @@ impl World<'_> {
             Action::Server { mishap } => {
                 self.coverage.hit(mishap.name());
                 self.befall_server(*mishap)
+            }
+        }
+    }
+
+    /// Counts the faults that calls have met since the last time.
+    pub fn count_met_faults(&mut self) {
+        for device in &mut self.devices {
+            let (killers, wire) = (device.killers.len(), device.network.inner());
+            device.killers.retain(|kind| wire.will_kill_server(*kind));
+            if device.killers.len() < killers {
+                self.coverage.hit(NetworkFault::KillServer.name());
+            }
+            for (kind, scripted) in &mut device.scripted {
+                while scripted.len() > device.network.unmet_faults_of(*kind) {
+                    self.coverage.hit(scripted.pop_front().map_or_else(String::new, |fault| fault.name()));
+                }
             }
         }
     }
@@ -449,7 +472,10 @@ impl World<'_> {
     /// What may go wrong in a call on a device at the moment, through no fault of the client.
     pub fn excuses(&self, number: usize) -> Excuses {
         let device = &self.devices[number];
+        let status = device.client.as_ref().map(crate::Client::status);
+        let queued = status.map_or(0, |status| status.pending + status.parked);
         Excuses {
+            full: queued + LARGEST_CALL > self.config.queue_events,
             disk: device.present_disk().is_some_and(super::SimDisk::is_failing),
             suspended: device.suspended,
             expelled: self.expelled.contains(&device.account),
@@ -466,9 +492,13 @@ pub(super) fn feature_check(world: &mut World<'_>, number: usize, check: impl Fu
     checked.unwrap_or(Ok(()))
 }
 
+/// Most events of one call.
+const LARGEST_CALL: u64 = 6;
+
 /// See [`World::excuses`].
 #[derive(Clone, Copy, Debug)]
 pub struct Excuses {
+    full: bool,
     disk: bool,
     suspended: bool,
     expelled: bool,
@@ -478,7 +508,7 @@ impl Excuses {
     /// Whether a local call may fail so.
     fn excuse(self, error: &Error) -> bool {
         match error {
-            Error::QueueFull { .. } => true,
+            Error::QueueFull { .. } => self.full,
             Error::Storage(crate::storage::StorageError::Suspended) => self.suspended,
             Error::Storage(_) => self.disk,
             Error::ScopeLost(_) => self.expelled,

@@ -214,6 +214,7 @@ fn sync_in_peace(world: &mut World<'_>, number: usize) -> Checked {
 }
 
 fn check_all(world: &mut World<'_>) -> Checked {
+    world.count_met_faults();
     world.check_server()?;
     for number in 0..world.devices.len() {
         world.check_device(number)?;
@@ -227,6 +228,7 @@ fn heal(world: &mut World<'_>) -> Checked {
     for number in 0..world.devices.len() {
         let device = &mut world.devices[number];
         device.network.heal();
+        (device.scripted, device.killers) = Default::default();
         device.network.inner().heal();
         device.network.set_online(true);
         device.env.freeze_wall(false);

@@ -67,6 +67,10 @@ impl Feature for Counters {
         places.into_iter().map(create).collect()
     }
 
+    fn may_fail(&self, code: &str) -> bool {
+        code == "not_found"
+    }
+
     fn attempt(&self, app: &App, step: &Value) -> Option<Attempt> {
         let Step { place, by } = serde_json::from_value(step.clone()).ok()?;
         let edit = place.collection(&app.client, COLLECTION).edit(TALLY);

@@ -1,6 +1,8 @@
 //! Fields: records that are made, changed leaf by leaf and deleted by everybody, also under names that two devices choose at
 //! once, strictly, and under every policy. Every value is written once only, so that whoever sees one can tell whose it is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -12,6 +14,7 @@ use crate::platform::BoxFuture;
 use crate::testing::SeededRandom;
 use crate::testing::sim::checks::{Ending, FinalScope, Violation};
 use crate::testing::sim::config::Config;
+use crate::testing::sim::ledger::{Entry, Standing};
 
 const COLLECTION: &str = "samples";
 const LEAVES: [&str; 3] = ["/name", "/note", "/meta/key"];
@@ -91,7 +94,7 @@ impl Feature for Fields {
         let options = WriteOptions { mode, policy: step.policy, ..WriteOptions::default() };
         let samples = step.place.collection(&app.client, COLLECTION).with(options);
         let (id, mark) = (step.record(), app.mark.clone());
-        let writes = vec![step.place.planned(COLLECTION, &id, json!({"mark": mark}))];
+        let writes = vec![step.place.planned(COLLECTION, &id, json!({"mark": mark, "what": step.what}))];
         let call = async move {
             let written = match step.what {
                 What::Create => samples.create(&id, json!({"name": mark, "meta": {"by": mark}})).await,
@@ -131,8 +134,59 @@ impl Feature for Fields {
     }
 
     fn check_end(&self, end: &Ending<'_>) -> Result<(), Violation> {
-        end.scopes.iter().try_for_each(check_provenance)
+        end.scopes.iter().try_for_each(|scope| {
+            check_arrival(end, scope)?;
+            check_provenance(scope)
+        })
     }
+}
+
+impl What {
+    /// The leaves that it gives its mark.
+    fn marked(&self) -> Vec<&'static str> {
+        match self {
+            Self::Create => vec!["/name", "/meta/by"],
+            Self::Set { leaf } => vec![Step::leaf(*leaf)],
+            Self::Patch => vec!["/note", "/meta/key"],
+            Self::Flatten => vec!["/meta"],
+            Self::Unset { .. } | Self::Delete => Vec::new(),
+        }
+    }
+
+    /// Whether it writes at, above or below `leaf`.
+    fn touches(&self, leaf: &str) -> bool {
+        let overlaps = |place: &str| leaf.starts_with(place) || place.starts_with(leaf);
+        match self {
+            Self::Create | Self::Delete => true,
+            Self::Unset { leaf } => overlaps(Step::leaf(*leaf)),
+            Self::Patch => self.marked().into_iter().chain(["/name"]).any(overlaps),
+            Self::Set { .. } | Self::Flatten => self.marked().into_iter().any(overlaps),
+        }
+    }
+}
+
+/// What was written is in the event that carries it in the end, but for what later writes of the same event took the place of (I1).
+fn check_arrival(end: &Ending<'_>, scope: &FinalScope) -> Result<(), Violation> {
+    let ledger = end.ledger;
+    let logged: BTreeMap<_, _> = scope.log.iter().map(|write| (&write.event.id, &write.event)).collect();
+    let what = |entry: &Entry| serde_json::from_value::<What>(entry.planned.effect["what"].clone()).ok();
+    let entries: Vec<_> = end.entries("fields", scope).collect();
+    for (at, entry) in entries.iter().enumerate() {
+        let firm = ledger.fate(&entry.id) == Standing::Held && entry.former.is_empty();
+        let carrier = ledger.carrier(&entry.id);
+        let (Some(event), Some(wrote)) = (logged.get(carrier), what(entry)) else { continue };
+        let mark = entry.planned.effect["mark"].as_str().unwrap_or_default();
+        let replaced = |leaf: &str| {
+            let later = entries[at + 1..].iter().filter(|later| ledger.carrier(&later.id) == carrier);
+            later.filter_map(|later| what(later)).any(|later| later.touches(leaf))
+        };
+        let left = wrote.marked().into_iter().find(|leaf| !replaced(leaf));
+        if let Some(leaf) = left.filter(|_| firm && !writes(event, mark)) {
+            let what = format!("{mark} was written at {leaf} of {}, and is not in {event:?}", entry.planned.key);
+            return Err(Violation::new("I1", what));
+        }
+    }
+    Ok(())
 }
 
 /// Every value that is visible was written there, and not before a delete that its writer had not seen (I5).

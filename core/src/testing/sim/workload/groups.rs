@@ -62,6 +62,10 @@ impl Feature for Groups {
         places.map(create).collect()
     }
 
+    fn may_fail(&self, code: &str) -> bool {
+        code == "not_found"
+    }
+
     fn attempt(&self, app: &App, step: &Value) -> Option<Attempt> {
         let Step { place, by, more, strict } = serde_json::from_value(step.clone()).ok()?;
         let pairs = place.collection(&app.client, COLLECTION);

@@ -45,6 +45,10 @@ impl Feature for Limits {
         places.map(create).collect()
     }
 
+    fn may_fail(&self, code: &str) -> bool {
+        matches!(code, "not_found" | "type_mismatch")
+    }
+
     fn attempt(&self, app: &App, step: &Value) -> Option<Attempt> {
         let Step { place, fill } = serde_json::from_value(step.clone()).ok()?;
         let by = if fill { LARGE } else { -LARGE };

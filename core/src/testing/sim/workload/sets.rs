@@ -96,6 +96,10 @@ impl Feature for Sets {
         places.map(create).collect()
     }
 
+    fn may_fail(&self, code: &str) -> bool {
+        code == "not_found"
+    }
+
     fn attempt(&self, app: &App, step: &Value) -> Option<Attempt> {
         let step: Step = serde_json::from_value(step.clone()).ok()?;
         let (tag, add) = step.change(app)?;
