@@ -32,6 +32,7 @@ impl Engine {
                     let row = txn.scope_mut(&scope).await?;
                     row.epoch = Some(epoch);
                     row.known_revision = row.known_revision.min(shared);
+                    row.pulled = row.pulled.min(shared);
                     Ok(())
                 })
             })
@@ -197,6 +198,7 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64, head: Revi
     row.retire(row.generation);
     row.generation = building.generation;
     row.cursor = building.cursor;
+    row.pulled = head;
     let lineage = row.lineage.clone();
 
     let mut lanes: BTreeMap<RecordKey, Vec<u64>> = BTreeMap::new();

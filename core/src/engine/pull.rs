@@ -164,10 +164,12 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
                 txn.record_mut(scope, generation, key).await?.revision = 0;
             }
         }
+        let newest = chunk.changes.iter().map(|change| change.revision).max().unwrap_or(0);
         let row = txn.scope_mut(scope).await?;
         match &mut row.building {
             Some(building) => building.cursor = Some(chunk.cursor.clone()),
             None => {
+                row.pulled = row.pulled.max(newest);
                 row.cursor = Some(chunk.cursor.clone());
                 row.consistent = false;
             }

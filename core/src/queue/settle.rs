@@ -191,9 +191,11 @@ async fn settle_one(
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
     let row = txn.scope(scope).await?;
-    let pulled = row.building.is_none() && receipt.revision.is_some_and(|revision| revision <= row.known_revision);
-    let advance = if entry.absorbed || pulled {
-        // The feed has told of it, or of something newer; of a delete it may have left no revision to compare with.
+    let newest = row.known_revision.max(row.pulled);
+    let told = row.building.is_none() && receipt.revision.is_some_and(|revision| revision <= newest);
+    let advance = if told {
+        // The feed has told of it, or of something newer; of a delete it may have left no revision to compare with. That an
+        // event is taken to be absorbed says less: of a push that the records contain it may have been refused.
         Advance::Hold
     } else {
         Advance::of(txn.record(scope, generation, &key).await?, &entry.event, receipt, author)

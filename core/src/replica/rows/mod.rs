@@ -74,7 +74,7 @@ mod tests {
             "epoch": "e1", "cursor": "c", "seen": "s", "generation": 2,
             "building": {"generation": 3, "cursor": "b", "shared_revision": 5}, "retired": [1], "push_seq": 8, "lineage": [[3, 1], [7, 4]],
             "in_flight": {"push_seq": 8, "positions": [4, 5]}, "in_doubt": true, "consistent": true, "complete": true,
-            "known_revision": 44, "lost": false, "backup_revision": 40, "repaired": {"17": 1000},
+            "known_revision": 44, "pulled": 43, "lost": false, "backup_revision": 40, "repaired": {"17": 1000},
         }));
         form::<RecordRow>(json!({
             "r": 4, "d": {"bpm": 1}, "b": ["019a3f2c11d0-0003-dev-a", {"user": "alice", "device": "dev-a"}],

@@ -50,6 +50,9 @@ pub struct ScopeRow {
     /// The replica holds the scope's whole state as of this revision or a later one: a record that it does not know was not
     /// alive then. The base of writes to unknown records.
     pub known_revision: Revision,
+    /// The newest revision that a pull has brought to the generation that is read. The feed goes upwards: what the server made of
+    /// any event up to here, these records hold.
+    pub pulled: Revision,
     /// Membership ended; the queue is sealed.
     pub lost: bool,
     /// Settled events up to here need not be kept.
@@ -62,7 +65,7 @@ pub struct ScopeRow {
 reading::fields!(ScopeRow {
     epoch = None, cursor = None, seen = None, generation = 0, building = None, retired = Vec::new(),
     push_seq by counter = 0, lineage = Lineage::default(), in_flight = None, in_doubt = false, consistent = false,
-    complete = false, known_revision = 0, lost = false, backup_revision = 0, repaired = BTreeMap::new(),
+    complete = false, known_revision = 0, pulled = 0, lost = false, backup_revision = 0, repaired = BTreeMap::new(),
 });
 
 impl ScopeRow {

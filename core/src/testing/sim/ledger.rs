@@ -96,6 +96,8 @@ pub struct Ledger {
     untold: Vec<Planned>,
     units: u64,
     replacements: BTreeSet<EventId>,
+    late: bool,
+    set_back: BTreeSet<ReplicaId>,
 }
 
 impl Ledger {
@@ -118,6 +120,24 @@ impl Ledger {
                 recorded: false,
             });
         }
+    }
+
+    /// Whether a replica has ever lost its last writes with the power, or was an older copy.
+    #[must_use]
+    pub fn was_set_back(&self, replica: &ReplicaId) -> bool {
+        self.set_back.contains(replica)
+    }
+
+    /// A push arrived late, and then the server was restored: of the answer to the next push, which would have told, nobody may
+    /// have heard (ADR 16).
+    pub fn lose_late_pushes(&mut self) {
+        self.late = true;
+    }
+
+    /// Whether the view may hold an unsettled event on top of what the server holds.
+    #[must_use]
+    pub fn may_show_twice(&self, entry: &Entry) -> bool {
+        self.late && matches!(entry.last, Some(Outcome::Pending { .. } | Outcome::Parked { .. }))
     }
 
     /// A call did not return.
@@ -263,6 +283,7 @@ impl Ledger {
         known: &[(EventId, OutcomeRow)],
         keeps_prefix: bool,
     ) -> Result<usize, Violation> {
+        self.set_back.insert(replica.clone());
         let known: BTreeMap<_, _> = known.iter().map(|(id, row)| (id, &row.state)).collect();
         let mut lost: Option<EventId> = None;
         let mut count = 0;

@@ -450,6 +450,9 @@ impl World<'_> {
                 self.env.block_on(host.backup()).map(|backup| self.backups.push((now_ms, backup)))
             }
             ServerMishap::Restore(back) => {
+                if self.coverage.counts().contains_key("network/late") {
+                    self.ledger.lose_late_pushes();
+                }
                 let oldest_ms = self.server_now().saturating_sub(self.config.backup_age_ms);
                 let recent: Vec<_> = self.backups.iter().filter(|(made_ms, _)| *made_ms >= oldest_ms).collect();
                 let Some(at) = recent.len().checked_sub(1).map(|newest| newest - back % recent.len()) else {

@@ -122,7 +122,10 @@ fn check_own(app: &App, ledger: &Ledger, place: Place, tally: &Value) -> Result<
     // Once for each event that may have carried it to the server, but for the one that must show.
     let loosely = |entry: &Entry| {
         let held = ledger.fate(&entry.id) == Standing::Held;
-        ledger.carriers(&entry.id).len() - usize::from(held)
+        let carriers = ledger.carriers(&entry.id);
+        // An older copy does not know that the event is on the server already, and shows it on top.
+        let sent_before = held && entry.former.contains(ledger.carrier(&entry.id)) || ledger.may_show_twice(entry);
+        carriers.len() - usize::from(held) + usize::from(sent_before)
     };
     let loose: i64 = mine().map(|entry| by(entry) * i64::try_from(loosely(entry)).unwrap_or(i64::MAX)).sum();
     let loose = loose + untold(ledger, &scope);
