@@ -137,7 +137,8 @@ impl Ledger {
     /// Whether the view may hold an unsettled event on top of what the server holds.
     #[must_use]
     pub fn may_show_twice(&self, entry: &Entry) -> bool {
-        self.late && matches!(entry.last, Some(Outcome::Pending { .. } | Outcome::Parked { .. }))
+        let settled = matches!(entry.last, Some(Outcome::Applied { .. } | Outcome::Discarded | Outcome::Cancelled));
+        self.late && !settled
     }
 
     /// A call did not return.
