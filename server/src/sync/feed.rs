@@ -10,7 +10,7 @@ use unisono::transport::Chunk;
 use super::history::{Claims, Entry, Standing, enter, epoch_changed, standing};
 use super::principal::Principal;
 use super::service::Shared;
-use super::token::{Evidence, Token, nonce_at, trail_before};
+use super::token::{Evidence, Token, trail_before};
 use crate::store::{self, ChangesQuery, DeviceRow, ScopeKey, ScopeReads, ScopeRow, StoreError, Verdict};
 
 /// Canonical bytes after which a part ends early: bounds what a feed of large documents holds in memory.
@@ -160,8 +160,9 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
     let last = !more || place.left == 0;
     let token = Token {
         epoch: scope.epoch.clone(),
-        at: Evidence { revision: place.after, nonce: nonce_at(reads, place.after)? },
+        at: Evidence::of(reads, place.after)?,
         bootstrap: place.bootstrap,
+        head: more.then(|| Evidence::of(reads, scope.revision)).transpose()?,
         trail: if last { trail_before(reads, place.after)? } else { Vec::new() },
     };
     let cursor = token.encode(&place.scope);

@@ -49,7 +49,11 @@ pub(super) fn standing(reads: &mut dyn ScopeReads, scope: &ScopeRow, claims: &Cl
     }
     // Beside a newer claim, evidence from an earlier history says nothing: its end was told already.
     for token in claims.cursor.iter().chain(&claims.seen).filter(|token| token.epoch == scope.epoch) {
-        if !is_known(reads, scope, token.at)? {
+        let mut known = true;
+        for evidence in token.head.iter().chain([&token.at]) {
+            known &= is_known(reads, scope, *evidence)?;
+        }
+        if !known {
             let shared_revision = proven(reads, scope, claims)?.unwrap_or(0);
             return Ok(Standing::Restored { shared_revision });
         }

@@ -101,6 +101,7 @@ impl Push {
             epoch: batch.scope.epoch.clone(),
             at: Evidence { revision: head, nonce: commit.map_or_else(|| nonce_at(tx, head), |made| Ok(made.nonce))? },
             bootstrap: None,
+            head: None,
             trail: trail_before(tx, head)?,
         };
         let head_cursor = token.encode(&self.scope);

@@ -21,7 +21,7 @@ use super::history::{Claims, Entry, enter};
 use super::intake::take_in;
 use super::principal::Principal;
 use super::push::{Push, Pushed, check_device};
-use super::token::{Evidence, Token, nonce_at, trail_before};
+use super::token::{Evidence, Token, trail_before};
 use super::verify::verify;
 use crate::store::{self, AuditRow, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
 
@@ -191,8 +191,9 @@ impl SyncService {
             let sums = reads.buckets(&(0..=u8::MAX).collect::<BTreeSet<_>>())?;
             let token = Token {
                 epoch: scope.epoch.clone(),
-                at: Evidence { revision: scope.revision, nonce: nonce_at(reads, scope.revision)? },
+                at: Evidence::of(reads, scope.revision)?,
                 bootstrap: None,
+                head: None,
                 trail: trail_before(reads, scope.revision)?,
             };
             Ok(DigestResponse {

@@ -13,7 +13,7 @@ use unisono::protocol::{Cursor, Problem};
 use crate::store::{ScopeKey, ScopeReads, StoreError};
 
 /// The form's version; another one is unreadable.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Bytes of the check sum, which also binds a token to its scope.
 const CHECK: usize = 4;
 /// Most entries of a trail; the last one is 4^11 revisions back.
@@ -29,6 +29,13 @@ pub(super) struct Evidence {
     pub(super) nonce: u64,
 }
 
+impl Evidence {
+    /// Of the commit that made `revision`.
+    pub(super) fn of(reads: &mut dyn ScopeReads, revision: Revision) -> Result<Self, StoreError> {
+        Ok(Self { revision, nonce: nonce_at(reads, revision)? })
+    }
+}
+
 /// A readable cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
@@ -36,6 +43,9 @@ pub(super) struct Token {
     pub(super) at: Evidence,
     /// During a first sync, the head at its start: tombstones up to there are omitted, and not needed.
     pub(super) bootstrap: Option<Revision>,
+    /// Between two pages, the newest commit when the last one was read: what was left out of the pages because it was newer is
+    /// still to come, and a history without this commit may not tell it.
+    pub(super) head: Option<Evidence>,
     /// Earlier commits, newest first.
     pub(super) trail: Vec<Evidence>,
 }
@@ -47,6 +57,9 @@ impl Token {
         put_bytes(&mut bytes, self.epoch.as_bytes());
         put_evidence(&mut bytes, self.at.revision, self.at.nonce);
         put_number(&mut bytes, self.bootstrap.map_or(0, |head| head.saturating_add(1)));
+        let head = self.head.filter(|head| head.revision > self.at.revision);
+        put_number(&mut bytes, head.map_or(0, |head| head.revision - self.at.revision));
+        bytes.extend(head.iter().flat_map(|head| head.nonce.to_be_bytes()));
         put_number(&mut bytes, self.trail.len() as u64);
         for entry in &self.trail {
             put_evidence(&mut bytes, self.at.revision.saturating_sub(entry.revision), entry.nonce);
@@ -111,13 +124,17 @@ fn decode(cursor: &Cursor, scope: &ScopeKey) -> Option<Token> {
     let epoch = String::from_utf8(take_bytes(&mut rest)?.to_vec()).ok()?;
     let at = take_evidence(&mut rest)?;
     let bootstrap = take_number(&mut rest)?.checked_sub(1);
+    let head = match take_number(&mut rest)? {
+        0 => None,
+        beyond => Some(Evidence { revision: at.revision.checked_add(beyond)?, nonce: take_nonce(&mut rest)? }),
+    };
     let count = usize::try_from(take_number(&mut rest)?).ok().filter(|count| *count <= MAX_TRAIL)?;
     let mut trail = Vec::with_capacity(count);
     for _ in 0..count {
         let Evidence { revision: distance, nonce } = take_evidence(&mut rest)?;
         trail.push(Evidence { revision: at.revision.checked_sub(distance)?, nonce });
     }
-    rest.is_empty().then_some(Token { epoch, at, bootstrap, trail })
+    rest.is_empty().then_some(Token { epoch, at, bootstrap, head, trail })
 }
 
 fn check_sum(scope: &ScopeKey, body: &[u8]) -> [u8; CHECK] {
@@ -161,8 +178,11 @@ fn take_bytes<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
 
 fn take_evidence(rest: &mut &[u8]) -> Option<Evidence> {
     let revision = take_number(rest)?;
-    let nonce = u64::from_be_bytes(take(rest, 8)?.try_into().ok()?);
-    Some(Evidence { revision, nonce })
+    Some(Evidence { revision, nonce: take_nonce(rest)? })
+}
+
+fn take_nonce(rest: &mut &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(take(rest, 8)?.try_into().ok()?))
 }
 
 fn take_number(rest: &mut &[u8]) -> Option<u64> {
@@ -192,11 +212,14 @@ mod tests {
 
     fn tokens() -> impl Strategy<Value = Token> {
         let trail = proptest::collection::vec((any::<u64>(), any::<u64>()), 0..=MAX_TRAIL);
-        ("[0-9a-f]{0,32}", any::<u64>(), any::<u64>(), proptest::option::of(0..u64::MAX), trail).prop_map(
-            |(epoch, revision, nonce, bootstrap, trail)| Token {
+        let head = proptest::option::of((1..=u64::MAX, any::<u64>()));
+        ("[0-9a-f]{0,32}", any::<u64>(), any::<u64>(), proptest::option::of(0..u64::MAX), head, trail).prop_map(
+            |(epoch, revision, nonce, bootstrap, head, trail)| Token {
                 epoch,
                 at: Evidence { revision, nonce },
                 bootstrap,
+                head: head
+                    .and_then(|(beyond, nonce)| Some(Evidence { revision: revision.checked_add(beyond)?, nonce })),
                 trail: trail
                     .into_iter()
                     .map(|(back, nonce)| Evidence { revision: revision.saturating_sub(back), nonce })
@@ -278,7 +301,8 @@ mod tests {
     fn no_longer_text_than_the_longest_is_looked_at() {
         let of_length = |epoch: usize| {
             let at = Evidence { revision: 1, nonce: 2 };
-            Token { epoch: "e".repeat(epoch), at, bootstrap: None, trail: Vec::new() }.encode(&scope("user:a"))
+            Token { epoch: "e".repeat(epoch), at, bootstrap: None, head: None, trail: Vec::new() }
+                .encode(&scope("user:a"))
         };
         let longest = (0..).map(of_length).find(|cursor| cursor.0.len() >= MAX_TOKEN_BYTES).unwrap();
         assert_eq!(longest.0.len(), MAX_TOKEN_BYTES);

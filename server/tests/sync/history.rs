@@ -124,6 +124,34 @@ fn b17_a_history_that_was_lost_before_anybody_fetched_it_leaves_the_evidence_of_
 }
 
 #[test]
+fn b17_a_page_gives_away_a_restore_to_between_its_end_and_what_it_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, backup) = (directory.path().join("server.db"), directory.path().join("backup.db"));
+    let world = World::in_file(&path);
+    let mut writer = Device::new(&user("anna"), "a");
+    for name in ["early", "second", "third"] {
+        let event = writer.create(&world, name, json!({}));
+        writer.write(&world, event);
+    }
+    let env = world.close();
+    std::fs::copy(&path, &backup).unwrap();
+    let world = World::in_file_again(&path, env);
+    writer.pull(&world).unwrap();
+    let event = writer.set(&world, "early", 1, "/n", 1);
+    writer.write(&world, event);
+    // A page of `second` and `third`: `early` is newer now, and still to come.
+    let request = ChangesRequest { limit: Some(2), ..ChangesRequest::from_start(Scope::User) };
+    let (_, trailer) = world.pull(&writer.principal, request).unwrap();
+    assert_eq!((trailer.more, trailer.revision), (true, 3));
+    let env = world.close();
+    replace(&path, &backup);
+    let world = World::in_file_again(&path, env);
+    // In the copy `early` is older than the page: a pull that went on would never hear of it.
+    let request = ChangesRequest { cursor: Some(trailer.cursor), ..ChangesRequest::from_start(Scope::User) };
+    assert_eq!(shared(&world.pull(&writer.principal, request).unwrap_err()), 3);
+}
+
+#[test]
 fn b17_a_restored_server_that_went_on_is_found_out_by_its_nonces() {
     let Restore { directory: _directory, world, mut device, before } = restored(20, 3);
     // Another client, which stands at the copy, writes first: the head passes the lost revisions.

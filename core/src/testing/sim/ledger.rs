@@ -97,7 +97,6 @@ pub struct Ledger {
     units: u64,
     replacements: BTreeSet<EventId>,
     late: bool,
-    set_back: BTreeSet<ReplicaId>,
 }
 
 impl Ledger {
@@ -120,12 +119,6 @@ impl Ledger {
                 recorded: false,
             });
         }
-    }
-
-    /// Whether a replica has ever lost its last writes with the power, or was an older copy.
-    #[must_use]
-    pub fn was_set_back(&self, replica: &ReplicaId) -> bool {
-        self.set_back.contains(replica)
     }
 
     /// A push arrived late, and then the server was restored: of the answer to the next push, which would have told, nobody may
@@ -284,7 +277,6 @@ impl Ledger {
         known: &[(EventId, OutcomeRow)],
         keeps_prefix: bool,
     ) -> Result<usize, Violation> {
-        self.set_back.insert(replica.clone());
         let known: BTreeMap<_, _> = known.iter().map(|(id, row)| (id, &row.state)).collect();
         let mut lost: Option<EventId> = None;
         let mut count = 0;

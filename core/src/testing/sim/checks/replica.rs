@@ -63,7 +63,7 @@ impl World<'_> {
         let Some(account) = self.guarded(number, take_account(client, &ids)) else { return Ok(()) };
         let account = account.map_err(|error| Violation::new("run", format!("d{number} cannot be read: {error}")))?;
         self.reads.take(&replica, account.held)?;
-        if let Some((scope, bucket)) = account.repaired.filter(|_| !self.ledger.was_set_back(&replica)) {
+        if let Some((scope, bucket)) = account.repaired {
             let what = format!("bucket {bucket} of {scope} on {replica} was not the server's, and had to be repaired");
             return Err(Violation::new("I4", what));
         }
