@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use unisono::model::{EventId, RecordKey, Scope};
+use unisono::model::{EventId, ReceiptStatus, RecordKey, Scope};
 use unisono::recovery::RecoveryReport;
 use unisono::replica::rows::Outcome;
 use unisono::storage::{SqliteStorage, StorageError};
@@ -203,6 +203,36 @@ fn b35_a_recovered_replica_sends_its_queue_once_and_equals_the_server() {
         assert_eq!(seen, Some(json!({"name": "Kick"})));
         original.world.run(replica.close()).unwrap();
     }
+}
+
+#[test]
+fn b35_a_record_whose_row_was_lost_is_not_taken_for_one_that_is_not_there() {
+    let mut met = 0;
+    for number in (2..60).step_by(4) {
+        let original = Original::new();
+        let (_folder, path) = laid_out(&damaged(&original.bytes, number));
+        let Ok(report) = recover(&original, &path) else { continue };
+        let replica = open_recovered(&original, &path, &report);
+        let samples = replica.collection("samples");
+        let lost = original
+            .confirmed
+            .keys()
+            .find(|key| original.world.run(samples.get(key.record.clone())).unwrap().is_none());
+        let Some(lost) = lost else { continue };
+        met += 1;
+        let id = original.world.run(samples.create(lost.record.clone(), json!({"name": "mine"}))).unwrap();
+        original.world.run(replica.sync_now()).unwrap();
+        let Some(Outcome::Applied { receipt }) = original.world.run(replica.outcome(&id)).unwrap() else {
+            panic!("file {number}: {lost} is not settled");
+        };
+        assert_eq!(
+            receipt.status,
+            ReceiptStatus::Merged,
+            "file {number}: what it had not seen is not overwritten unnoted"
+        );
+        original.world.run(replica.close()).unwrap();
+    }
+    assert!(met > 0, "some file has lost a record's row");
 }
 
 #[test]
