@@ -116,10 +116,13 @@ pub fn relevant(logged: &LoggedWrite, device: &DeviceId) -> bool {
 }
 
 impl LoggedWrite {
-    /// Whether what it wrote at `path`, or with `None` its document, had no effect: it lost when it was merged.
+    /// Whether nothing that it wrote at `path`, or with `None` its document, had an effect: it met a delete, or a newer parent. (An
+    /// assignment that lost to another one says nothing of an increment beside it.)
     pub(super) fn lost(&self, path: Option<&Pointer>) -> bool {
-        let here = |decision: &&Decision| decision.path.as_ref() == path;
-        self.decisions.iter().filter(here).any(|decision| decision.loser.revision == self.revision)
+        self.decisions.iter().any(|decision| {
+            let whole = matches!(decision.rule, Rule::Delete | Rule::Parent);
+            whole && decision.path.as_ref() == path && decision.loser.revision == self.revision
+        })
     }
 
     /// Whether `device` made the record with this.
