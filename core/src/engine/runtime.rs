@@ -85,9 +85,7 @@ pub(super) struct Memory {
     pub last_error: Option<String>,
     pub complete: bool,
     pub consistent: bool,
-    /// After a failure: how long to wait before the next try; `None` where only the app can help.
-    pub wait: Option<Duration>,
-    /// After a failure: when the next try is due, on the monotonic clock.
+    /// After a failure: when the next try is due, on the monotonic clock; `None` where only the app can help.
     pub not_before: Option<Duration>,
     /// The outcome down to which the last look for old ones came; the next begins at the newest if absent.
     pub swept: Option<Vec<u8>>,
@@ -102,7 +100,6 @@ impl Default for Memory {
             last_error: None,
             complete: false,
             consistent: false,
-            wait: None,
             not_before: None,
             swept: None,
         }

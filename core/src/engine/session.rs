@@ -243,7 +243,6 @@ impl Engine {
                     state_after(error, self.options.interval, wait)
                 }
             };
-            memory.wait = wait;
             memory.not_before = wait.map(|wait| self.environment.monotonic() + wait);
             state
         };

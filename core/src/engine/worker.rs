@@ -96,8 +96,7 @@ impl Engine {
         }
         if !runtime.bell.take_urgent() {
             // A write does not cut a backoff short.
-            let rest = runtime.memory().not_before.and_then(|due| due.checked_sub(self.environment.monotonic()));
-            if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+            if let Some(rest) = self.until_next_try(runtime).filter(|rest| !rest.is_zero()) {
                 return Some(rest);
             }
             // A burst of writes goes in one push. Whatever is urgent cuts the wait short: the next turn sees what it is.
@@ -114,8 +113,14 @@ impl Engine {
             Ok(_) => Some(self.options.interval),
             // Only the app can change these.
             Err(Error::Closed | Error::Disabled | Error::Sealed) => None,
-            Err(_) => runtime.memory().wait,
+            Err(_) => self.until_next_try(runtime),
         }
+    }
+
+    /// After a failure: how long it is until the next try is due.
+    fn until_next_try(&self, runtime: &ScopeRuntime) -> Option<Duration> {
+        let due = runtime.memory().not_before;
+        due.map(|due| due.saturating_sub(self.environment.monotonic()))
     }
 
     /// Syncs every scope now and waits, for at most `deadline`.
