@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::process::{Failure, Result, cargo, or_fail, run, shown};
+use crate::process::{Failure, Result, cargo, or_fail, program, run, shown, target_dir};
 
 /// Builds the server and the demo, then runs the demo.
 pub fn demo(release: bool, args: &[String]) -> Result {
@@ -35,12 +35,23 @@ pub fn power(args: &[String]) -> Result {
     hand_over(power.args(["--", "campaign"]).args(args))
 }
 
-/// The simulator as a test suite.
-#[expect(clippy::unnecessary_wraps, reason = "a suite's program may have to be made ready first")]
+/// A build of these targets with the features and the profile of the Rust suite, so that the other suites compile no
+/// dependency again.
+pub fn as_tested<const N: usize>(targets: [&str; N]) -> Command {
+    let mut build = cargo(["build", "--workspace", "--all-features", "--locked"]);
+    build.args(targets);
+    build
+}
+
+/// The simulator as a test suite: our own crates optimised, over the dependencies that the tests have compiled.
 pub fn sim_gate() -> Result<Command> {
-    let mut sim = cargo(["run", "--release", "--quiet", "--locked", "-p", "unisono-tests", "--bin", "sim", "--"]);
-    sim.args(["--seeds", "0..2000", "--coverage", "--tests", "--twice", "50"]);
-    Ok(sim)
+    let mut build = as_tested(["--bin", "sim"]);
+    for package in ["unisono", "unisono-server", "unisono-tests"] {
+        build.arg("--config").arg(format!("profile.dev.package.{package}.opt-level=2"));
+    }
+    run(&mut build)?;
+    let sim = target_dir().join("debug").join(format!("sim{}", std::env::consts::EXE_SUFFIX));
+    Ok(program(sim, ["--seeds", "0..2000", "--coverage", "--tests", "--twice", "50"]))
 }
 
 /// Runs a program for the user: its exit code becomes ours.

@@ -1,11 +1,11 @@
 //! The npm package: the core as a WebAssembly module, what JavaScript calls it by, and its declarations; and its tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{Result, cargo, fail, or_fail, output, program, root, run, target_dir};
 use crate::wasm::{TARGET, Toolchain};
-use crate::{host, npm, tools};
+use crate::{host, npm, programs};
 
 /// Most bytes of the package's code, module included, as a browser downloads it. It is to become `WANTED_BYTES`, and never
 /// more than it is: docs/adr/0015-the-javascript-seam.md.
@@ -33,7 +33,6 @@ const OPTIMISE: [&str; 13] = [
 /// Builds the package, prints its size, and fails if that is too much.
 pub fn build() -> Result {
     let toolchain = Toolchain::find()?;
-    let bindgen = bindgen("wasm-bindgen")?;
     let npm = npm::Tools::installed(&package())?;
 
     run(toolchain.apply(&mut cargo(["build", "--locked", "--profile", "web", "-p", "unisono-wasm"])))?;
@@ -46,8 +45,7 @@ pub fn build() -> Result {
             or_fail(std::fs::remove_dir_all(folder), format!("removing {}", folder.display()))?;
         }
     }
-    let options = ["--target", "web", "--out-name", "unisono", "--remove-name-section", "--remove-producers-section"];
-    run(program(&bindgen, options).arg("--out-dir").arg(&generated).arg(&module))?;
+    generate("package", &module, &generated)?;
     let module = generated.join("unisono_bg.wasm");
     run(npm.run("wasm-opt")?.args(OPTIMISE).arg(&module).arg("-o").arg(&module))?;
     run(npm.run("tsc")?.arg("-p").arg(package()))?;
@@ -86,15 +84,16 @@ fn weigh() -> Result {
 /// The storage suite, in a headless Chromium.
 pub fn storage_suite() -> Result<Command> {
     host::chromium()?;
+    host::node()?;
     let toolchain = Toolchain::find()?;
-    let runner = bindgen("wasm-bindgen-test-runner")?;
-    let mut command = cargo(["test", "--locked", "-p", "unisono-browser-tests", "--test", "storage"]);
-    toolchain.apply(&mut command);
-    command
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
-        .env("CHROMEDRIVER", host::chromedriver())
-        .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
-    Ok(command)
+    let mut build = cargo(["test", "--no-run", "--locked", "-p", "unisono-browser-tests", "--test", "storage"]);
+    let messages = output(toolchain.apply(build.args(["--message-format", "json-render-diagnostics"])))?;
+    // The last file that the compiler names is the test program.
+    let executable = messages.lines().rev().find_map(|line| line.split("\"executable\":\"").nth(1)?.split('"').next());
+    let Some(module) = executable else { return fail("cargo has built no storage suite") };
+    let folder = target_dir().join("browser-tests");
+    generate("tests", Path::new(module), &folder)?;
+    Ok(program("node", [root().join("tests").join("browser").join("run.mjs"), folder]))
 }
 
 /// The package's suites in Node.
@@ -114,9 +113,7 @@ pub fn browser_suite() -> Result<Command> {
 /// A script of the package's tests, with the programs that it starts.
 fn script(name: &str) -> Result<Command> {
     host::node()?;
-    // With the features of the suite before it, so that nothing is compiled twice.
-    let mut programs = cargo(["build", "--workspace", "--all-features", "--locked"]);
-    run(programs.args(["--bin", "unisono-server", "--bin", "native-device"]))?;
+    run(&mut programs::as_tested(["--bin", "unisono-server", "--bin", "native-device"]))?;
     let mut command = program("node", [package().join("test").join(name)]);
     command.env("UNISONO_PROGRAMS", target_dir().join("debug"));
     Ok(command)
@@ -126,18 +123,8 @@ fn package() -> PathBuf {
     root().join("bindings").join("js")
 }
 
-/// A program of wasm-bindgen's, of the very version that the crates use.
-fn bindgen(name: &str) -> Result<PathBuf> {
-    tools::program_of("wasm-bindgen-cli", &locked_version("wasm-bindgen")?, name)
-}
-
-/// The version of a crate in Cargo.lock.
-fn locked_version(name: &str) -> Result<String> {
-    let lock = or_fail(std::fs::read_to_string(root().join("Cargo.lock")), "reading Cargo.lock")?;
-    let entry = format!("name = \"{name}\"");
-    let version = lock.lines().skip_while(|line| *line != entry).nth(1);
-    match version.and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"')) {
-        Some(version) => Ok(version.to_owned()),
-        None => fail(format!("Cargo.lock does not name {name}")),
-    }
+/// Writes into `folder` what calls the module, and the module as it is called.
+fn generate(kind: &str, module: &Path, folder: &Path) -> Result {
+    let mut generator = cargo(["run", "--quiet", "--locked", "-p", "unisono-bindgen-web", "--", kind]);
+    run(generator.arg(module).arg(folder))
 }

@@ -8,7 +8,8 @@ pub mod swift;
 
 use std::path::{Path, PathBuf};
 
-use crate::process::{Result, cargo, fail, or_fail, program, root, run, target_dir};
+use crate::process::{Result, fail, or_fail, program, root, run, target_dir};
+use crate::programs;
 
 /// The folder of a language's package.
 fn package(language: &str) -> PathBuf {
@@ -24,8 +25,7 @@ fn workshop(language: &str) -> Result<PathBuf> {
 
 /// Builds the library, its generator, and the server that the tests run against.
 fn build() -> Result {
-    let packages = ["-p", "unisono-ffi", "-p", "unisono-bindgen", "-p", "unisono-server"];
-    run(cargo(["build", "--locked"]).args(packages))
+    run(&mut programs::as_tested(["--lib", "--bin", "unisono-bindgen", "--bin", "unisono-server"]))
 }
 
 /// A program that was built.
