@@ -84,3 +84,15 @@ fn whoever_reads_after_the_end_is_told_all_that_was_before_it() {
         assert_eq!(events.next().await, None);
     });
 }
+
+#[test]
+fn events_that_are_asked_for_after_the_end_have_ended() {
+    let world = World::new(4);
+    let a = world.device("anna");
+    world.run(async {
+        a.client.close().await.unwrap();
+        let mut events = a.client.events();
+        assert_eq!(events.next().await, None);
+        assert_eq!(events.next().await, None);
+    });
+}

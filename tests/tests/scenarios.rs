@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use unisono::client::{Edit, Watch};
+use serde_json::json;
+use unisono::client::{Conflict, Edit, Watch};
 use unisono::model::{OpKind, TextEdit, Value, parse_value, value};
 use unisono::query::Record;
 use unisono::storage::SqliteStorage;
@@ -118,7 +119,7 @@ impl Stage {
             }
             "sync" => {
                 let report = device.client.sync_now().await?;
-                Ok(Some(serde_json::json!({
+                Ok(Some(json!({
                     "pushed": report.pushed, "pulled": report.pulled,
                     "conflicts": report.conflicts, "parked": report.parked, "repaired": report.repaired,
                 })))
@@ -126,7 +127,7 @@ impl Stage {
             "status" => {
                 let status = device.client.status();
                 let (state, pending, parked) = (status.state.name(), status.pending, status.parked);
-                Ok(Some(serde_json::json!({"state": state, "pending": pending, "parked": parked})))
+                Ok(Some(json!({"state": state, "pending": pending, "parked": parked})))
             }
             "conflicts" => Ok(Some(notes(&device.client.conflicts().await?))),
             "resolve" => {
@@ -156,12 +157,9 @@ fn ids(records: &[Record]) -> Value {
     records.iter().map(|record| Value::from(record.id.as_str())).collect()
 }
 
-fn notes(records: &[Record]) -> Value {
-    let mut open: Vec<_> = records
-        .iter()
-        .map(|note| ["collection", "record", "path"].map(|field| (field, note.doc[field].clone())))
-        .map(|fields| fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect::<Value>())
-        .collect();
+fn notes(conflicts: &[Conflict]) -> Value {
+    let told = |note: &Conflict| json!({"collection": note.collection, "record": note.record, "path": note.path});
+    let mut open: Vec<_> = conflicts.iter().map(told).collect();
     open.sort_by_key(text);
     open.into()
 }
@@ -206,7 +204,7 @@ async fn play(file: &Path) {
                 }
             }
             (Err(error), Some(expected)) => {
-                let told = serde_json::json!({
+                let told = json!({
                     "code": error.code(), "kind": error.kind().as_str(), "retryable": error.retryable(),
                 });
                 assert_eq!(text(&told), text(expected), "{place}: {error}");

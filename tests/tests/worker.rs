@@ -135,6 +135,19 @@ fn a_paused_client_syncs_when_asked_only() {
 }
 
 #[test]
+fn a_client_that_is_synced_by_hand_is_idle_and_says_that_nothing_runs() {
+    let world = World::new(1);
+    let a = world.device("anna");
+    for _ in 0..2 {
+        let status = a.client.status();
+        assert_eq!((status.state, status.started), (SyncState::Idle, false));
+        a.synced(&world);
+    }
+    world.run(a.client.start()).unwrap();
+    assert!(a.client.status().started);
+}
+
+#[test]
 fn a_disabled_client_stays_so_over_a_restart() {
     let (world, mut a, _, mut books) = running(6);
     world.run(a.client.disable()).unwrap();

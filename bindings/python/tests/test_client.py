@@ -102,10 +102,32 @@ class Lifecycle(ClientCase):
         async with await unisono.Client.open(path) as client:
             self.assertEqual(await client.collection("samples").get("kick"), {"bpm": 120})
 
+    async def test_a_workspaces_conflict_tells_its_scope_and_is_resolved(self) -> None:
+        token = self.server.token("anna", "--workspace", "band")
+        desk, laptop = await self.open("desk", token=token), await self.open("laptop", token=token)
+        await laptop.workspace("band").subscribe()
+        await desk.workspace("band").collection("songs").create("song", {"title": "one"})
+        for client in (desk, laptop):
+            await client.sync_now()
+        for client, title in ((desk, "desk's"), (laptop, "laptop's")):
+            await client.workspace("band").collection("songs").update("song", {"title": title})
+        for client in (desk, laptop, desk):
+            await client.sync_now()
+        [note] = await desk.conflicts()
+        self.assertEqual((note.scope, note.collection, note.record, note.path), ("workspace:band", "songs", "song", "/title"))
+        self.assertEqual(len(note.doc["losers"]), 1)
+        await desk.resolve(note)
+        # Another device finds it by its id.
+        await laptop.resolve(note.id)
+        for client in (desk, laptop):
+            await client.sync_now()
+        self.assertEqual((await desk.conflicts(), await laptop.conflicts()), ([], []))
+
     async def test_background_sync_carries_a_write(self) -> None:
         client = await self.open()
-        self.assertEqual(client.status().state, SyncState.DISABLED())
+        self.assertEqual((client.status().state, client.status().started), (SyncState.IDLE(), False))
         await client.start()
+        self.assertTrue(client.status().started)
         event = await client.collection("samples").create("kick", {"bpm": 120})
         self.assertTrue((await client.settled(event)).is_APPLIED())
 

@@ -62,13 +62,13 @@ class Device:
         return {field: told[field] for field in step["expect"]}
 
     async def do_conflicts(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
-        notes = [note.doc for note in await self.client.conflicts()]
-        return sorted(({field: note.get(field) for field in ("collection", "record", "path")} for note in notes), key=text)
+        notes = await self.client.conflicts()
+        return sorted(({field: getattr(note, field) for field in ("collection", "record", "path")} for note in notes), key=text)
 
     async def do_resolve(self, step: Dict[str, Any], _: unisono.Collection) -> None:
         wanted = (step["record"], step["path"])
-        notes = [note for note in await self.client.conflicts() if (note.doc["record"], note.doc.get("path")) == wanted]
-        await self.client.resolve(notes[0].id)
+        notes = [note for note in await self.client.conflicts() if (note.record, note.path) == wanted]
+        await self.client.resolve(notes[0])
 
     async def do_close(self, step: Dict[str, Any], _: unisono.Collection) -> None:
         await self.client.close()

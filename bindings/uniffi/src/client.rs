@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use unisono::client::SignedOut;
+use unisono::client::{Conflict, SignedOut};
 use unisono::engine::{Status, SyncReport};
-use unisono::model::EventId;
-use unisono::query::Record;
+use unisono::model::{EventId, Scope};
 use unisono::replica::rows::{Outcome, QueuedEvent};
 
 use crate::Result;
@@ -84,14 +83,22 @@ impl Client {
         self.0.call(|client| async move { client.parked().await }).await
     }
 
-    /// Open conflict notes, as the server keeps them.
-    pub async fn conflicts(&self) -> Result<Vec<Record>> {
+    /// Open conflict notes of every scope.
+    pub async fn conflicts(&self) -> Result<Vec<Conflict>> {
         self.0.call(|client| async move { client.conflicts().await }).await
     }
 
-    /// Marks a conflict note as resolved, on every device.
-    pub async fn resolve(&self, note: String) -> Result<EventId> {
-        self.0.call(|client| async move { client.resolve(&note).await }).await
+    /// Marks a conflict note as resolved, on every device. Without `scope` it is looked for in every scope.
+    #[uniffi::method(default(scope = None))]
+    pub async fn resolve(&self, note: String, scope: Option<Scope>) -> Result<EventId> {
+        self.0
+            .call(|client| async move {
+                match scope {
+                    Some(scope) => client.resolve_in(&scope, &note).await,
+                    None => client.resolve(&note).await,
+                }
+            })
+            .await
     }
 
     /// What became of an event; none if this replica never accepted it, or settled it more than about a week ago. Survives

@@ -104,7 +104,9 @@ impl Client {
     /// What happens in the client from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events::new(self.inner.engine.subscribe(), self.inner.queue.writer().notices().subscribe())
+        let events = Events::new(self.inner.engine.subscribe(), self.commits());
+        // Asked after the subscription: whoever subscribed before the end is told of it.
+        if self.inner.closing.has_begun() { events.ended() } else { events }
     }
 
     /// Unsettled events of the account's own scope, in queue order.
@@ -191,31 +193,6 @@ impl Client {
             self.inner.engine.wake(&scope, Cause::Request);
         }
         Ok(new)
-    }
-
-    /// Open conflict notes: records of the reserved collection `$conflicts`, as the server keeps them.
-    ///
-    /// # Errors
-    /// The storage's.
-    pub async fn conflicts(&self) -> Result<Vec<crate::query::Record>> {
-        self.check_open()?;
-        let mut found = Vec::new();
-        for scope in self.reader().scopes().await? {
-            let notes = Collection::reserved(self.clone(), scope, crate::merge::CONFLICTS)?;
-            let open = crate::query::not(crate::query::eq("/resolved", true));
-            found.extend(notes.query().filter(open).all().await?);
-        }
-        Ok(found)
-    }
-
-    /// Marks a conflict note as resolved, on every device. To write a value as well, use the record's collection in a
-    /// [`transaction`](Self::transaction) with [`Transaction::resolve`].
-    ///
-    /// # Errors
-    /// `not_found` if there is no such note.
-    pub async fn resolve(&self, note: &str) -> Result<EventId> {
-        let ids = self.transaction().resolve(&Scope::User, note).commit().await?;
-        ids.into_iter().next().ok_or_else(|| Error::Internal("a transaction returned no id".into()))
     }
 
     /// Holds background sync until [`resume`](Self::resume). Not persisted.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod collection;
+mod conflicts;
 mod edit;
 mod handle;
 mod identity;
@@ -14,6 +15,7 @@ mod watch;
 
 pub use builder::ClientBuilder;
 pub use collection::{Collection, RecordState, WriteOptions};
+pub use conflicts::Conflict;
 pub use edit::Edit;
 pub use handle::{Client, Workspace};
 pub use identity::SignedOut;

@@ -25,6 +25,12 @@ impl Events {
         Self { engine, commits, ready: VecDeque::new() }
     }
 
+    /// Those of a client that is closed: there are none.
+    pub(super) fn ended(mut self) -> Self {
+        self.ready.push_back(ClientEvent::Closed);
+        self
+    }
+
     /// The next event; `None` once the client is closed. Cancelling loses nothing.
     pub async fn next(&mut self) -> Option<ClientEvent> {
         loop {

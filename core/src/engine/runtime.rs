@@ -209,11 +209,11 @@ impl Engine {
                 },
             );
         }
-        let started = self.started.load(Ordering::Acquire);
-        let resting = if replica.disabled || !started { SyncState::Disabled } else { SyncState::Idle };
+        let resting = if replica.disabled { SyncState::Disabled } else { SyncState::Idle };
         let state = scopes.values().map(|scope| &scope.state).max_by_key(|state| gravity(state)).cloned();
         Status {
             state: state.filter(|state| *state != SyncState::Idle).unwrap_or(resting),
+            started: self.started.load(Ordering::Acquire),
             pending: replica.queued_events.saturating_sub(replica.parked_events),
             parked: replica.parked_events,
             queued_bytes: replica.queued_bytes,

@@ -14,9 +14,9 @@ use crate::model::Scope;
 #[serde(tag = "name", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SyncState {
-    /// Switched off on this device, or not started.
+    /// Switched off on this device, or paused.
     Disabled,
-    /// Nothing to do until the next interval or write.
+    /// Nothing is under way. With background sync, nothing is to do until the next interval or write.
     Idle,
     /// At work.
     Syncing,
@@ -87,8 +87,10 @@ pub struct Progress {
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify), tsify(missing_as_null))]
 pub struct Status {
-    /// The state of the `user` scope, or the worst among all if another needs attention.
+    /// The state of the scope that needs attention most; `idle` if none does.
     pub state: SyncState,
+    /// Whether background sync was started. Without it, a scope that is `idle` stays as it is until the app syncs.
+    pub started: bool,
     /// Unsettled events, parked ones not counted.
     pub pending: u64,
     /// Parked events.

@@ -15,6 +15,7 @@ Whatever fails raises :class:`Error`, with a stable ``code``, a ``kind`` and ``r
 from ._native.unisono import (
     Change,
     ClientEvent,
+    Conflict,
     ErrorKind,
     Outcome,
     QueryPage,
@@ -39,6 +40,7 @@ __all__ = [
     "Client",
     "ClientEvent",
     "Collection",
+    "Conflict",
     "Edit",
     "Error",
     "ErrorKind",

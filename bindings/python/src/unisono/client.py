@@ -8,7 +8,7 @@ import os
 from typing import List, Mapping, Optional, Sequence, Set, Union
 
 from ._native import unisono_ffi as native
-from ._native.unisono import Outcome, QueuedEvent, Record, SignedOut, Status, SyncReport
+from ._native.unisono import Conflict, Outcome, QueuedEvent, SignedOut, Status, SyncReport
 from .collection import Collection
 from .listening import Listener, Subscription, tell
 from .streams import Events
@@ -114,12 +114,14 @@ class Client:
         """Events that were refused and wait for the app, in queue order."""
         return await self._client.parked()
 
-    async def conflicts(self) -> List[Record]:
-        """Open conflict notes, as the server keeps them."""
+    async def conflicts(self) -> List[Conflict]:
+        """Open conflict notes of every scope."""
         return await self._client.conflicts()
 
-    async def resolve(self, note: str) -> str:
-        """Marks a conflict note as resolved, on every device."""
+    async def resolve(self, note: Union[Conflict, str]) -> str:
+        """Marks a conflict note as resolved, on every device. An id alone is looked for in every scope."""
+        if isinstance(note, Conflict):
+            return await self._client.resolve(note.id, note.scope)
         return await self._client.resolve(note)
 
     async def outcome(self, event: str) -> Optional[Outcome]:
