@@ -13,7 +13,9 @@ fn main() -> ExitCode {
     let (module, folder) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // What a browser downloads: nothing but code.
         ["package", module, folder] => {
-            bindgen.out_name("unisono").remove_name_section(true).remove_producers_section(true);
+            // With what TypeScript needs, and with the module's place beside the code for whoever says no other.
+            bindgen.out_name("unisono").typescript(true).omit_default_module_path(false);
+            bindgen.remove_name_section(true).remove_producers_section(true);
             (module, folder)
         }
         // A test program: its tests are plain exports, called one by one, and panics tell their names.
