@@ -40,6 +40,11 @@ impl Tools {
         done.map(|()| Self { modules })
     }
 
+    /// The folder of what is installed.
+    pub fn modules(&self) -> &Path {
+        &self.modules
+    }
+
     /// A program of these tools.
     pub fn run(&self, name: &str) -> Result<Command> {
         let tool = self.modules.join(".bin").join(name);

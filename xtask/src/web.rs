@@ -59,6 +59,7 @@ pub fn build() -> Result {
     let plain =
         ["--allowJs", "--removeComments", "--target", "ES2022", "--module", "ESNext", "--skipLibCheck", "--outDir"];
     run(npm.run("tsc")?.args(plain).arg(&beside).arg(generated.join("unisono.js")))?;
+    run(program("node", [package().join("scripts").join("inline.js")]).arg(&dist))?;
     // What an app may write compiles against the declarations, and what it must not does not.
     run(npm.run("tsc")?.arg("-p").arg(package().join("test").join("types")))?;
     weigh()
@@ -116,6 +117,7 @@ fn script(name: &str) -> Result<Command> {
     run(&mut programs::as_tested(["--bin", "unisono-server", "--bin", "native-device"]))?;
     let mut command = program("node", [package().join("test").join(name)]);
     command.env("UNISONO_PROGRAMS", target_dir().join("debug"));
+    command.env("UNISONO_NPM", npm::Tools::installed(&package())?.modules());
     Ok(command)
 }
 

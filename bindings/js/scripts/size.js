@@ -4,12 +4,14 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { brotliCompressSync } from "node:zlib";
 
+/** Node's entry, and that of development servers. */
+const NOT_DOWNLOADED = ["node.js", "development.js"];
+
 const folder = process.argv[2];
 const names = await readdir(folder, { recursive: true });
 let total = 0;
 for (const name of names.sort()) {
-  // Node's own entry is no browser's.
-  if (!/\.(js|wasm)$/.test(name) || name === "node.js") continue;
+  if (!/\.(js|wasm)$/.test(name) || NOT_DOWNLOADED.includes(name)) continue;
   const content = await readFile(join(folder, name));
   const bytes = brotliCompressSync(content).length;
   total += bytes;

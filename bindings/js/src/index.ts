@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Unisono: embeddable, offline-first sync.
  *
@@ -12,6 +13,7 @@ export { canonicalJson, load, parseJson } from "./module.js";
 export type {
   Change,
   ClientEvent,
+  Conflict,
   Filter,
   OpenOptions,
   Order,

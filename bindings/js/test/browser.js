@@ -2,9 +2,12 @@
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
-import { extname } from "node:path";
+import { extname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 
+import { runAll } from "./harness.js";
 import { startServer } from "./server.js";
+import "./suites/bundler.js";
 import { startBrowser } from "./webdriver.js";
 
 const TYPES = {
@@ -35,7 +38,7 @@ function heard() {
 
 const actions = {
   "/server": () => server.url,
-  "/token": (user) => server.token(user),
+  "/token": (body) => server.token(...JSON.parse(body)),
   async "/native"(body) {
     const { user, indexes } = JSON.parse(body);
     return String(devices.push(await server.nativeDevice(user, indexes)) - 1);
@@ -99,7 +102,10 @@ try {
   const main = await run(origin, ["client", "values", "browser", "convergence", "queries", "scenarios"]);
   await browser.devtools("Storage.overrideQuotaForOrigin", { origin: otherOrigin, quotaSize: 2_000_000 });
   const quota = await run(otherOrigin, ["quota"]);
-  passed = main && quota && clean;
+  clearTimeout(watchdog);
+  const vite = await import(pathToFileURL(join(process.env.UNISONO_NPM, "vite", "dist", "node", "index.js")));
+  const bundled = await runAll({ browser, vite }, (line) => console.log(line));
+  passed = main && quota && bundled && clean;
 } finally {
   clearTimeout(watchdog);
   await browser?.stop();
