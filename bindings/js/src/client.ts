@@ -1,24 +1,30 @@
 /** The client. */
 
 import { Collection } from "./collection.js";
+import { Connectivity } from "./connectivity.js";
 import { call, callAsync, load } from "./module.js";
+import { open } from "./open.js";
 import { iterate } from "./stream.js";
 import type * as raw from "./wasm/unisono.js";
-import type { ClientEvent, OpenOptions, QueuedEvent, Status, SyncReport } from "./wasm/unisono.js";
-import type { Row } from "./collection.js";
+import type { ClientEvent, Conflict, OpenOptions, QueuedEvent, Status, SyncReport } from "./wasm/unisono.js";
 
 /** A replica with its queue and engine. */
 export class Client {
   readonly #raw: raw.Client;
+  readonly #connectivity: Connectivity;
 
   private constructor(opened: raw.Client) {
     this.#raw = opened;
+    this.#connectivity = new Connectivity(opened);
   }
 
-  /** Opens a replica, loading the module if need be. Nothing runs in the background before `start`. */
+  /**
+   * Opens a replica, loading the module if need be. Nothing runs in the background before `start`. One client has a replica:
+   * while another one opens, has or closes it, this waits as `wait_ms` says.
+   */
   static async open(options: OpenOptions): Promise<Client> {
     await load();
-    return new Client(await callAsync((module) => module.Client.open(options)));
+    return new Client(await open(options));
   }
 
   /** A collection of the account's own scope. */
@@ -31,9 +37,13 @@ export class Client {
     return new Workspace(this.#raw, id);
   }
 
-  /** Starts background sync. */
-  start(): Promise<void> {
-    return callAsync(() => this.#raw.start());
+  /**
+   * Starts background sync. From now on the client hears when the browser loses and finds the network, and when the page
+   * is looked at again.
+   */
+  async start(): Promise<void> {
+    await callAsync(() => this.#raw.start());
+    this.#connectivity.follow();
   }
 
   /** Syncs every scope now and waits until that is done, for at most `deadlineMs`. */
@@ -61,14 +71,15 @@ export class Client {
     return callAsync(() => this.#raw.parked());
   }
 
-  /** Open conflict notes, as the server keeps them. */
-  conflicts(): Promise<Row<{ [field: string]: raw.Value }>[]> {
-    return callAsync(() => this.#raw.conflicts()) as Promise<Row<{ [field: string]: raw.Value }>[]>;
+  /** Open conflict notes of every scope. */
+  conflicts(): Promise<Conflict[]> {
+    return callAsync(() => this.#raw.conflicts());
   }
 
-  /** Marks a conflict note as resolved, on every device. */
-  resolve(note: string): Promise<string> {
-    return callAsync(() => this.#raw.resolve(note));
+  /** Marks a conflict note as resolved, on every device. An id alone is looked for in every scope. */
+  resolve(note: Pick<Conflict, "id" | "scope"> | string): Promise<string> {
+    const { id, scope } = typeof note === "string" ? { id: note, scope: undefined } : note;
+    return callAsync(() => this.#raw.resolve(id, scope));
   }
 
   /** Puts a parked event, with its group, back into the queue. */
@@ -81,9 +92,9 @@ export class Client {
     return callAsync(() => this.#raw.discard(id));
   }
 
-  /** Tells whether there is a network; `true` syncs at once. */
+  /** Tells whether there is a network; `true` syncs at once. After `false` the browser's word does not count, until `true`. */
   setOnline(online: boolean): void {
-    call(() => this.#raw.setOnline(online));
+    this.#connectivity.set(online);
   }
 
   /** Replaces the token, after the user has signed in again. */
@@ -91,8 +102,12 @@ export class Client {
     call(() => this.#raw.setToken(token));
   }
 
-  /** Ends sync, flushes and closes the replica. Later calls fail with `closed`; closing again does nothing. */
+  /**
+   * Ends sync and closes the replica. What was written is durable already; a write that was not awaited may fail with
+   * `closed`. Later calls fail with `closed`; closing again does nothing.
+   */
   close(): Promise<void> {
+    this.#connectivity.leave();
     return callAsync(() => this.#raw.close());
   }
 

@@ -1,5 +1,6 @@
 /** Collections, and edits of single fields. */
 
+import { json } from "./json.js";
 import { call, callAsync } from "./module.js";
 import { iterate } from "./stream.js";
 import type * as raw from "./wasm/unisono.js";
@@ -26,17 +27,17 @@ export class Collection<T extends object = { [field: string]: Value }> {
 
   /** Makes a record. */
   create(id: string, doc: T): Promise<string> {
-    return callAsync(() => this.#raw.create(id, doc));
+    return callAsync(() => this.#raw.create(id, json(doc)));
   }
 
   /** Applies a merge patch. */
   update(id: string, patch: Patch<T>): Promise<string> {
-    return callAsync(() => this.#raw.update(id, patch));
+    return callAsync(() => this.#raw.update(id, json(patch)));
   }
 
   /** Begins an edit of single fields: counters, sets, texts. */
   edit(id: string): Edit {
-    return new Edit((ops) => callAsync(() => this.#raw.edit(id, ops)));
+    return new Edit((ops) => callAsync(() => this.#raw.edit(id, ops())));
   }
 
   /** Deletes a record. */
@@ -56,14 +57,14 @@ export class Collection<T extends object = { [field: string]: Value }> {
 
   /** Reads records. */
   async query(options: QueryOptions = {}): Promise<Rows<T>> {
-    const page = await callAsync(() => this.#raw.query(options));
+    const page = await callAsync(() => this.#raw.query(json(options)));
     return Object.assign(page.records as Row<T>[], page.next === undefined ? {} : { next: page.next });
   }
 
   /** Follows a query's answer: first as it is, then whenever it changes. */
   watch(options: QueryOptions = {}): AsyncIterableIterator<Row<T>[]> {
     return iterate(
-      () => call(() => this.#raw.watch(options)),
+      () => call(() => this.#raw.watch(json(options))),
       (update: raw.WatchUpdate) => update.records as Row<T>[],
     );
   }
@@ -71,51 +72,55 @@ export class Collection<T extends object = { [field: string]: Value }> {
 
 /** Field operations on one record, committed together as one event. Paths are JSON Pointers. */
 export class Edit {
-  readonly #commit: (ops: object[]) => Promise<string>;
-  readonly #ops: object[] = [];
+  readonly #commit: (ops: () => string) => Promise<string>;
+  readonly #ops: (() => string)[] = [];
 
   /** @internal */
-  constructor(commit: (ops: object[]) => Promise<string>) {
+  constructor(commit: (ops: () => string) => Promise<string>) {
     this.#commit = commit;
   }
 
-  #with(op: object): this {
-    this.#ops.push(op);
+  /** `name` is what the operation calls its value. */
+  #with(op: string, path: string, name?: string, value?: unknown): this {
+    this.#ops.push(() => {
+      const argument = name === undefined ? "" : `,"${name}":${json(value, String(path))}`;
+      return `{"op":"${op}","path":${json(path)}${argument}}`;
+    });
     return this;
   }
 
   /** Assigns a field; an object replaces all below it. */
   set(path: string, value: Value): this {
-    return this.#with({ op: "set", path, value });
+    return this.#with("set", path, "value", value);
   }
 
   /** Removes a field. */
   unset(path: string): this {
-    return this.#with({ op: "unset", path });
+    return this.#with("unset", path);
   }
 
   /** Adds to a 64-bit integer; increments of several devices all count. */
   increment(path: string, by: number | bigint): this {
-    return this.#with({ op: "inc", path, by });
+    return this.#with("inc", path, "by", by);
   }
 
   /** Adds elements to an array used as a set. */
   add(path: string, values: Value[]): this {
-    return this.#with({ op: "add", path, values });
+    return this.#with("add", path, "values", values);
   }
 
   /** Removes elements from an array used as a set. */
   remove(path: string, values: Value[]): this {
-    return this.#with({ op: "remove", path, values });
+    return this.#with("remove", path, "values", values);
   }
 
   /** Edits a text: `[5, "new words", {d: 3}]` skips, inserts, deletes; positions count Unicode code points. */
   text(path: string, edit: TextEdit): this {
-    return this.#with({ op: "text", path, edit });
+    return this.#with("text", path, "edit", edit);
   }
 
   /** Writes the edit. */
   commit(): Promise<string> {
-    return this.#commit(this.#ops);
+    return this.#commit(() => `[${this.#ops.map((op) => op()).join()}]`);
   }
 }

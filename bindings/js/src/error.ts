@@ -20,8 +20,19 @@ export function isUnisonoError(error: unknown): error is UnisonoError {
   return error instanceof Error && error.name === "UnisonoError" && "code" in error;
 }
 
-function made(code: string, kind: ErrorKind, message: string): UnisonoError {
-  return Object.assign(new Error(message), { name: "UnisonoError" as const, code, kind, retryable: false });
+function made(code: string, kind: ErrorKind, message: string, cause?: unknown): UnisonoError {
+  const error = new Error(message, cause === undefined ? {} : { cause });
+  return Object.assign(error, { name: "UnisonoError" as const, code, kind, retryable: false });
+}
+
+/** Input that was refused before it came to the module. */
+export function invalid(code: string, message: string, cause?: unknown): UnisonoError {
+  return made(code, "invalid", message, cause);
+}
+
+/** The module could not be fetched or compiled. */
+export function notFetched(cause: unknown): UnisonoError {
+  return made("load_failed", "internal", `the WebAssembly module cannot be loaded: ${cause}`, cause);
 }
 
 /** The module has panicked: a defect, after which nothing in it can run. */

@@ -1,6 +1,7 @@
 /** The WebAssembly module: loaded once, guarded for ever. */
 
-import { type UnisonoError, internalError, notLoaded } from "./error.js";
+import { type UnisonoError, internalError, notFetched, notLoaded } from "./error.js";
+import { json } from "./json.js";
 import init, * as raw from "./wasm/unisono.js";
 
 /** Where the module's code comes from, as `WebAssembly` takes it. */
@@ -24,7 +25,7 @@ export function load(from?: ModuleSource | Promise<ModuleSource>): Promise<void>
   })().catch((error: unknown) => {
     // A failed download may be tried again.
     loading = undefined;
-    throw error;
+    throw notFetched(error);
   });
   return loading;
 }
@@ -65,7 +66,7 @@ export function callAsync<T>(work: (module: typeof raw) => Promise<T>): Promise<
 
 /** The canonical JSON text of a value: equal values have equal texts, in every language. */
 export function canonicalJson(value: raw.Value): string {
-  return call((module) => module.canonicalJson(value));
+  return call((module) => module.canonicalJson(json(value)));
 }
 
 /** Reads a JSON text exactly: integers beyond 2^53 become `bigint`s. */

@@ -13,7 +13,7 @@ let devices = [];
 const stage = {
   unisono,
   url: server.url,
-  token: (user) => server.token(user),
+  token: server.token,
   /** The name of a replica that nobody else has. */
   replica: () => ":memory:",
   async nativeDevice(user, indexes) {

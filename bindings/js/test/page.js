@@ -17,7 +17,7 @@ let replicas = 0;
 const stage = {
   unisono,
   url: await post("/server", ""),
-  token: (user) => post("/token", user),
+  token: (...member) => post("/token", JSON.stringify(member)),
   /** The name of a replica that nobody else has. */
   replica: () => `replica ${(replicas += 1)}`,
   async nativeDevice(user, indexes = []) {

@@ -27,8 +27,10 @@ export async function startServer(origins = []) {
   const devices = [];
   return {
     url,
-    async token(user) {
-      const { stdout } = await promisify(execFile)(program, ["token", "--user", user, ...place]);
+    /** A token of `user`, a member of `workspaces`. */
+    async token(user, ...workspaces) {
+      const member = workspaces.flatMap((workspace) => ["--workspace", workspace]);
+      const { stdout } = await promisify(execFile)(program, ["token", "--user", user, ...member, ...place]);
       return stdout.trim();
     },
     /** Opens a native device of `user`, with indexes; gives a function that takes a step, as text, and gives its answer. */

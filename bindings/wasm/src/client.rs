@@ -1,17 +1,16 @@
 //! The client.
 
-use std::time::Duration;
-
 use js_sys::Promise;
 use unisono::error::InvalidCode;
-use unisono::model::{EventId, value};
+use unisono::model::{EventId, Scope, value};
 use wasm_bindgen::prelude::*;
 
 use crate::collection::Collection;
 use crate::error::{Result, invalid, thrown};
+use crate::open::milliseconds;
 use crate::promise::promise;
 use crate::stream::Events;
-use crate::value::{from_js, text, to_js};
+use crate::value::{from_json, text, to_js};
 
 /// A replica with its queue and engine.
 #[wasm_bindgen]
@@ -19,10 +18,10 @@ pub struct Client(unisono::Client);
 
 #[wasm_bindgen]
 impl Client {
-    /// Opens a replica. Nothing runs in the background before `start`.
+    /// Opens a replica. Nothing runs in the background before `start`. `options` are the JSON text of those that have one.
     #[wasm_bindgen(unchecked_return_type = "Promise<Client>")]
-    pub fn open(#[wasm_bindgen(unchecked_param_type = "OpenOptions")] options: JsValue) -> Promise {
-        promise(async move { crate::open::open(&options).await.map(|client| Self(client).into()) })
+    pub fn open(options: String, token: JsValue, wait_ms: f64) -> Promise {
+        promise(async move { crate::open::open(&options, token, wait_ms).await.map(|client| Self(client).into()) })
     }
 
     /// A collection of the account's own scope.
@@ -59,10 +58,9 @@ impl Client {
             let report = match deadline_ms {
                 None => client.sync_now().await,
                 Some(ms) => {
-                    let deadline = Duration::try_from_secs_f64(ms / 1000.0);
-                    let deadline =
-                        deadline.map_err(|_| invalid(InvalidCode::Config, "a deadline is a number of ms"))?;
-                    client.sync_within(deadline).await
+                    let deadline = milliseconds(ms);
+                    let wrong = || invalid(InvalidCode::Config, "a deadline is a number of ms");
+                    client.sync_within(deadline.ok_or_else(wrong)?).await
                 }
             };
             to_js(&report.map_err(thrown)?)
@@ -94,20 +92,26 @@ impl Client {
         promise(async move { to_js(&client.parked().await.map_err(thrown)?) })
     }
 
-    /// Open conflict notes.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Record[]>")]
+    /// Open conflict notes of every scope.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Conflict[]>")]
     pub fn conflicts(&self) -> Promise {
         let client = self.0.clone();
         promise(async move { to_js(&client.conflicts().await.map_err(thrown)?) })
     }
 
-    /// Marks a conflict note as resolved, on every device.
+    /// Marks a conflict note as resolved, on every device. Without `scope` it is looked for in every scope.
     #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
-    pub fn resolve(&self, note: JsValue) -> Promise {
+    pub fn resolve(&self, note: JsValue, scope: JsValue) -> Promise {
         let client = self.0.clone();
         promise(async move {
-            let id = client.resolve(&text(&note, "a note's id")?).await.map_err(thrown)?;
-            Ok(id.as_str().into())
+            let note = text(&note, "a note's id")?;
+            let id = if scope.is_undefined() {
+                client.resolve(&note).await
+            } else {
+                let scope: Scope = text(&scope, "a scope")?.parse().map_err(thrown)?;
+                client.resolve_in(&scope, &note).await
+            };
+            Ok(id.map_err(thrown)?.as_str().into())
         })
     }
 
@@ -157,8 +161,8 @@ fn event_id(id: &JsValue) -> Result<EventId> {
 
 /// The canonical JSON text of a value: equal values have equal texts, in every language.
 #[wasm_bindgen(js_name = canonicalJson)]
-pub fn canonical_json(#[wasm_bindgen(unchecked_param_type = "Value")] js: JsValue) -> Result<String> {
-    let mut value = from_js(&js)?;
+pub fn canonical_json(json: &str) -> Result<String> {
+    let mut value = from_json(json)?;
     value::normalize(&mut value);
     Ok(String::from_utf8(value::canonical(&value)).unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::{Result, invalid, thrown};
 use crate::promise::promise;
 use crate::stream::Watch;
-use crate::value::{from_js, optional_to_js, text, to_js};
+use crate::value::{from_json, optional_to_js, text, to_js};
 
 #[wasm_bindgen(typescript_custom_section)]
 const QUERY: &str = r#"
@@ -39,25 +39,25 @@ impl Collection {
 impl Collection {
     /// Makes a record.
     #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
-    pub fn create(&self, id: JsValue, doc: JsValue) -> Promise {
+    pub fn create(&self, id: JsValue, doc: String) -> Promise {
         let collection = self.0.clone();
-        promise(async move { accepted(collection.create(record_id(&id)?, from_js(&doc)?).await) })
+        promise(async move { accepted(collection.create(record_id(&id)?, from_json(&doc)?).await) })
     }
 
     /// Applies an RFC 7396 merge patch: null removes a field.
     #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
-    pub fn update(&self, id: JsValue, patch: JsValue) -> Promise {
+    pub fn update(&self, id: JsValue, patch: String) -> Promise {
         let collection = self.0.clone();
-        promise(async move { accepted(collection.update(record_id(&id)?, from_js(&patch)?).await) })
+        promise(async move { accepted(collection.update(record_id(&id)?, from_json(&patch)?).await) })
     }
 
     /// Applies field operations.
     #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
-    pub fn edit(&self, id: JsValue, ops: JsValue) -> Promise {
+    pub fn edit(&self, id: JsValue, ops: String) -> Promise {
         let collection = self.0.clone();
         promise(async move {
             let mut edit = collection.edit(record_id(&id)?);
-            let ops = from_js(&ops)?;
+            let ops = from_json(&ops)?;
             for op in ops.as_array().ok_or_else(|| not_an_edit("it is no array"))? {
                 let path = op.get("path").and_then(Value::as_str);
                 let path = path.ok_or_else(|| not_an_edit("an operation has no path"))?;
@@ -90,17 +90,17 @@ impl Collection {
 
     /// A page of records.
     #[wasm_bindgen(unchecked_return_type = "Promise<QueryPage>")]
-    pub fn query(&self, #[wasm_bindgen(unchecked_param_type = "QueryOptions")] options: JsValue) -> Promise {
+    pub fn query(&self, options: String) -> Promise {
         let collection = self.0.clone();
         promise(async move {
-            let reading = collection.query_from_json(from_js(&options)?).map_err(thrown)?;
+            let reading = collection.query_from_json(from_json(&options)?).map_err(thrown)?;
             to_js(&reading.page().await.map_err(thrown)?)
         })
     }
 
     /// Follows a query's answer.
-    pub fn watch(&self, #[wasm_bindgen(unchecked_param_type = "QueryOptions")] options: JsValue) -> Result<Watch> {
-        let reading = self.0.query_from_json(from_js(&options)?).map_err(thrown)?;
+    pub fn watch(&self, options: &str) -> Result<Watch> {
+        let reading = self.0.query_from_json(from_json(options)?).map_err(thrown)?;
         Ok(Watch::new(reading.watch().map_err(thrown)?))
     }
 }

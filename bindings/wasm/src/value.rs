@@ -1,34 +1,23 @@
 //! Values between JavaScript and the core, exactly.
 //!
-//! A JavaScript number that is an integer below 2^53 is an integer, every other a double, whatever its value; a `bigint` is
-//! an integer of up to 64 bits. Back, integers below 2^53 are numbers and all others `bigint`s, so that what was written is
-//! what is read. (Through `JSON` integers beyond 2^53 would be rounded, NaN become null, a Map be lost.)
+//! What comes in is JSON text, which the npm package writes (`json.ts`): nothing of the app's is read in here, where nobody could
+//! catch what it throws. What goes out is made by `JSON.parse`, unless it may hold an integer that this would round: integers
+//! below 2^53 are numbers and all others `bigint`s, so that what was written is what is read.
 
-use js_sys::{Array, BigInt, Function, JSON, JsString, Number, Object, Reflect};
+use js_sys::{Array, JSON, JsString, Number, Object};
 use serde::Serialize;
-use serde_json::Map;
 use unisono::error::InvalidCode;
-use unisono::limits::MAX_DEPTH;
 use unisono::model::Value;
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Result, invalid, thrown};
 
-#[wasm_bindgen]
-extern "C" {
-    /// What kind of object it is: `[object Map]`.
-    #[wasm_bindgen(js_namespace = ["Object", "prototype", "toString"], js_name = call)]
-    fn tag_of(value: &JsValue) -> String;
-}
-
-/// Levels of a query's options or an edit around the values in them.
-const ENVELOPE: usize = 32;
 /// Decimal digits from which on an integer may be beyond 2^53.
 const LONG_NUMBER: usize = 16;
 
-/// Reads a value.
-pub fn from_js(js: &JsValue) -> Result<Value> {
-    read(js, 0)?.ok_or_else(|| refused("undefined"))
+/// Reads a value that the npm package wrote.
+pub fn from_json(text: &str) -> Result<Value> {
+    serde_json::from_slice(text.as_bytes()).map_err(internal)
 }
 
 /// Reads a name or another text, which must be one.
@@ -41,14 +30,8 @@ pub fn text(js: &JsValue, what: &str) -> Result<String> {
 
 /// Makes a JavaScript value of what serializes.
 pub fn to_js(value: &impl Serialize) -> Result<JsValue> {
-    of_json(&serde_json::to_string(value).map_err(internal)?)
-}
-
-fn of_json(text: &str) -> Result<JsValue> {
-    if has_long_number(text.as_bytes()) {
-        return write(&serde_json::from_slice(text.as_bytes()).map_err(internal)?);
-    }
-    JSON::parse(text)
+    let text = serde_json::to_string(value).map_err(internal)?;
+    if has_long_number(text.as_bytes()) { write(&from_json(&text)?) } else { JSON::parse(&text) }
 }
 
 /// A value or `null`.
@@ -58,77 +41,6 @@ pub fn optional_to_js<T: Serialize>(value: Option<&T>) -> Result<JsValue> {
 
 fn internal(error: serde_json::Error) -> JsValue {
     thrown(unisono::Error::Internal(error.to_string()))
-}
-
-fn refused(what: &str) -> JsValue {
-    invalid(InvalidCode::Json, format!("{what} is no JSON value"))
-}
-
-/// A value; nothing for `undefined`, which JSON leaves out of objects.
-fn read(js: &JsValue, depth: usize) -> Result<Option<Value>> {
-    if depth > MAX_DEPTH + ENVELOPE {
-        // A cycle ends here, too.
-        return Err(invalid(InvalidCode::NestingTooDeep, "nesting is deeper than 64 levels"));
-    }
-    Ok(Some(if js.is_undefined() {
-        return Ok(None);
-    } else if js.is_null() {
-        Value::Null
-    } else if let Some(flag) = js.as_bool() {
-        Value::Bool(flag)
-    } else if let Some(number) = js.as_f64() {
-        read_number(number)?
-    } else if let Some(text) = js.dyn_ref::<JsString>() {
-        Value::String(exact_text(text)?)
-    } else if let Some(integer) = js.dyn_ref::<BigInt>() {
-        read_integer(integer)?
-    } else if let Some(items) = js.dyn_ref::<Array>() {
-        let item = |item: JsValue| read(&item, depth + 1)?.ok_or_else(|| refused("undefined in an array"));
-        Value::Array(items.iter().map(item).collect::<Result<_>>()?)
-    } else if js.is_object() {
-        // Not asked of `Object` itself: another frame has another one.
-        return read_object(js.unchecked_ref(), depth);
-    } else {
-        return Err(refused(&js.js_typeof().as_string().unwrap_or_default()));
-    }))
-}
-
-fn read_number(number: f64) -> Result<Value> {
-    if Number::is_safe_integer(&number.into()) {
-        // Exact by the check before.
-        #[expect(clippy::cast_possible_truncation)]
-        let integer = number as i64;
-        return Ok(Value::from(integer));
-    }
-    let number = serde_json::Number::from_f64(number);
-    number.map(Value::Number).ok_or_else(|| invalid(InvalidCode::Number, "NaN and infinity are no JSON numbers"))
-}
-
-fn read_integer(integer: &BigInt) -> Result<Value> {
-    let text = integer.to_string(10).map(String::from).unwrap_or_default();
-    let signed = text.parse::<i64>().map(Value::from);
-    let value = signed.or_else(|_| text.parse::<u64>().map(Value::from));
-    value.map_err(|_| invalid(InvalidCode::Number, "a bigint has at most 64 bits"))
-}
-
-fn read_object(object: &Object, depth: usize) -> Result<Option<Value>> {
-    // As `JSON.stringify` does: a `Date` says here what it is.
-    let to_json = Reflect::get(object, &"toJSON".into())?;
-    if let Some(to_json) = to_json.dyn_ref::<Function>() {
-        return read(&to_json.call0(object)?, depth + 1);
-    }
-    let tag = tag_of(object);
-    if tag != "[object Object]" {
-        return Err(refused(&tag));
-    }
-    let mut fields = Map::new();
-    for entry in Object::entries(object).iter() {
-        let entry: Array = entry.unchecked_into();
-        if let Some(value) = read(&entry.get(1), depth + 1)? {
-            fields.insert(exact_text(entry.get(0).unchecked_ref())?, value);
-        }
-    }
-    Ok(Some(Value::Object(fields)))
 }
 
 /// A string's text, if it is one: UTF-16 with a lone surrogate is not.

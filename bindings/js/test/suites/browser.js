@@ -18,7 +18,9 @@ test("browser: b46 a second client of one replica gets already_open, in another 
   const name = replica();
   const first = await unisono.Client.open({ name });
   const taken = { code: "already_open", kind: "storage", retryable: false };
-  await refused(() => unisono.Client.open({ name }), taken);
+  await refused(() => unisono.Client.open({ name, wait_ms: 0 }), taken);
+  // Waiting for it is no use while nobody closes it.
+  await refused(() => unisono.Client.open({ name, wait_ms: 10 }), taken);
   // Another document, with a module of its own.
   const frame = document.createElement("iframe");
   frame.srcdoc = `<script type="importmap">{ "imports": { "unisono": "/dist/index.js" } }</script>
@@ -29,7 +31,7 @@ test("browser: b46 a second client of one replica gets already_open, in another 
   const there = frame.contentWindow.unisono;
   let code;
   try {
-    await there.Client.open({ name });
+    await there.Client.open({ name, wait_ms: 0 });
   } catch (error) {
     code = error.code;
   }
@@ -45,26 +47,98 @@ test("browser: b46 a second client of one replica gets already_open, in another 
   await here.collection("samples").create("a", frames);
   equal(await here.collection("samples").get("a"), { n: [1] });
   await here.close();
-  await refused(() => unisono.Client.open({ name }), taken);
-  // A frame that goes takes its lock along.
+  await refused(() => unisono.Client.open({ name, wait_ms: 0 }), taken);
+  // A frame that goes takes its lock along, and who waits gets it.
+  const third = unisono.Client.open({ name, wait_ms: Infinity });
+  await queued(`unisono/${name}`);
   frame.remove();
-  const third = await new Promise((resolve, reject) => {
-    // The next in line for the lock is told when it is free.
-    navigator.locks.request(`unisono/${name}`, () => undefined).then(() => resolve(unisono.Client.open({ name })), reject);
-  });
+  await (await third).close();
+});
+
+/** Waits until somebody waits for a lock. */
+async function queued(name) {
+  while (!(await navigator.locks.query()).pending.some((lock) => lock.name === name));
+}
+
+test("browser: a component that is mounted, unmounted and mounted again gets its client", async ({ unisono, replica }) => {
+  const name = replica();
+  // What React's StrictMode does to an effect that opens and whose cleanup closes.
+  const mount = () => {
+    let gone = false;
+    const opened = unisono.Client.open({ name }).then(async (client) => {
+      if (gone) await client.close();
+      return client;
+    });
+    return { opened, unmount: () => (gone = true) };
+  };
+  const first = mount();
+  first.unmount();
+  const second = mount();
+  const client = await second.opened;
+  await client.collection("samples").create("a", {});
+  await refused((await first.opened).collection("samples").get("a"), { code: "closed" });
+  // The same, when the first was open already.
+  const closing = client.close();
+  const third = await unisono.Client.open({ name });
+  await closing;
+  equal(await third.collection("samples").get("a"), {});
   await third.close();
+});
+
+test("browser: openings of one name come one after the other, and a failed one stops nobody", async ({ unisono, replica }) => {
+  const name = replica();
+  const told = [];
+  const open = (options) =>
+    unisono.Client.open({ name, ...options }).then(
+      (client) => (told.push("open"), client.close()),
+      (error) => told.push(error.code),
+    );
+  await Promise.all([open(), open({ url: "sync.example.com" }), open()]);
+  equal(told, ["open", "invalid_config", "open"]);
+});
+
+test("browser: the network's return is heard at once, unless the app has said that there is none", async (stage) => {
+  const { unisono, replica, url, token } = stage;
+  const client = await unisono.Client.open({ name: replica(), url, token: await token("ola") });
+  const events = client.events();
+  const until = async (wanted) => {
+    for await (const event of { [Symbol.asyncIterator]: () => ({ next: () => events.next() }) }) if (wanted(event)) return;
+  };
+  const first = events.next();
+  await client.start();
+  await first;
+  await until((event) => event.kind === "synced");
+  const offline = (event) => event.kind === "state" && event.state.name === "offline" && event.state.next_try_ms === null;
+  dispatchEvent(new Event("offline"));
+  await until(offline);
+  await client.collection("samples").create("a", {});
+  dispatchEvent(new Event("online"));
+  await until((event) => event.kind === "synced" && event.report.pushed === 1);
+  // The app's word counts more.
+  client.setOnline(false);
+  await until(offline);
+  dispatchEvent(new Event("online"));
+  await client.collection("samples").create("b", {});
+  equal(client.status().state, { name: "offline", next_try_ms: null });
+  client.setOnline(true);
+  await until((event) => event.kind === "synced");
+  // A page that is looked at again syncs.
+  document.dispatchEvent(new Event("visibilitychange"));
+  await until((event) => event.kind === "synced");
+  await client.close();
+  dispatchEvent(new Event("online"));
 });
 
 test("browser: a client works in a worker, and owns its replica there", async ({ unisono, replica, url, token }) => {
   const options = { name: replica(), url, account: "will", token: await token("will") };
-  const ask = (worker) =>
+  const ask = (worker, more) =>
     new Promise((resolve) => {
       worker.onmessage = ({ data }) => resolve(data);
-      worker.postMessage(options);
+      worker.postMessage({ ...options, ...more });
     });
   const here = await unisono.Client.open(options);
   const worker = new Worker("/test/worker.js", { type: "module" });
-  equal((await ask(worker)).code, "already_open");
+  equal((await ask(worker, { wait_ms: 0 })).code, "already_open");
   await here.close();
   const { report, docs } = await ask(worker);
   equal([report.pushed, docs], [1, [{ n: 9007199254740993n }]]);

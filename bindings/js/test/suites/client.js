@@ -197,6 +197,11 @@ test("client: options that do not fit are refused", async ({ unisono, replica })
     { name, durability: "some" },
     { name, indexes: { samples: ["bpm"] } },
     { name, schema: 1.5 },
+    { name, sync_interval_ms: 0 },
+    { name, sync_interval_ms: "60" },
+    { name, wait_ms: -1 },
+    { name, wait_ms: NaN },
+    { name: 7 },
   ]) {
     const error = await refused(() => unisono.Client.open(options), invalid);
     ok(!error.message.includes("hunter2"), error.message);
@@ -246,5 +251,68 @@ test("client: a server that is not there is offline, and retryable", async ({ un
   await refused(() => client.syncNow(), { code: "unreachable", kind: "offline", retryable: true });
   equal(client.status().state.name, "offline");
   ok(client.status().state.next_try_ms >= 0);
+  await client.close();
+});
+
+test("client: a workspace's conflict tells its scope and is resolved", async ({ unisono, replica, url, token }) => {
+  const open = async (user) => {
+    const client = await unisono.Client.open({ name: replica(), url, token: await token(user, "duo") });
+    await client.workspace("duo").subscribe();
+    return client;
+  };
+  const [ann, ben] = [await open("ann"), await open("ben")];
+  const songs = (client) => client.workspace("duo").collection("songs");
+  await songs(ann).create("song", { title: "one" });
+  for (const client of [ann, ben]) await client.syncNow();
+  await songs(ann).update("song", { title: "by ann" });
+  await songs(ben).update("song", { title: "by ben" });
+  for (const client of [ann, ben, ann]) await client.syncNow();
+  const [note, ...others] = await ann.conflicts();
+  equal(others, []);
+  equal([note.scope, note.collection, note.record, note.path], ["workspace:duo", "songs", "song", "/title"]);
+  equal([note.doc.winner, ...note.doc.losers].map((side) => side.value).sort(), ["by ann", "by ben"]);
+  ok(note.revision > 0);
+  await refused(() => ann.resolve({ id: note.id, scope: "user" }), { code: "not_found" });
+  await ann.resolve(note);
+  equal(await ann.conflicts(), []);
+  // Another member finds it by its id.
+  await ben.resolve(note.id);
+  for (const client of [ann, ben]) await client.syncNow();
+  equal([await ann.conflicts(), await ben.conflicts()], [[], []]);
+  await Promise.all([ann.close(), ben.close()]);
+});
+
+test("client: events that are first asked for after the end have ended", async ({ unisono, replica }) => {
+  const client = await unisono.Client.open({ name: replica() });
+  const [before, waiting] = [client.events(), client.events()];
+  const last = waiting.next();
+  await client.close();
+  const done = { done: true, value: undefined };
+  equal([await before.next(), await client.events().next(), await last, await waiting.next()], [done, done, done, done]);
+});
+
+test("client: without background sync the state is idle, and `started` says so", async (stage) => {
+  const { unisono, replica, url, token } = stage;
+  const client = await unisono.Client.open({ name: replica(), url, token: await token("ida") });
+  const told = () => [client.status().state.name, client.status().started];
+  equal(told(), ["idle", false]);
+  await client.syncNow();
+  equal([...told(), client.status().scopes.user.state.name], ["idle", false, "idle"]);
+  await client.start();
+  equal(client.status().started, true);
+  await client.close();
+});
+
+test("client: background sync comes at the interval that was asked for", async (stage) => {
+  const { unisono, replica, url, token } = stage;
+  const good = await token("ivy");
+  const client = await unisono.Client.open({ name: replica(), url, token: good, sync_interval_ms: 5 });
+  const events = client.events();
+  const first = events.next();
+  await client.start();
+  let synced = 0;
+  for (let event = (await first).value; synced < 3; event = (await events.next()).value) {
+    if (event.kind === "synced") synced += 1;
+  }
   await client.close();
 });

@@ -103,3 +103,90 @@ test("values: b31 what JSON would change in silence is refused", async ({ unison
   equal(await values.query(), []);
   await client.close();
 });
+
+test("values: what throws when it is read refuses the call, names the field, and leaves the client alone", async (stage) => {
+  const { unisono, replica } = stage;
+  const client = await unisono.Client.open({ name: replica() });
+  const values = client.collection("values");
+  await values.create("here", { n: 1 });
+  const boom = new RangeError("boom");
+  const throwing = () => {
+    throw boom;
+  };
+  const revoked = (target) => {
+    const { proxy, revoke } = Proxy.revocable(target, {});
+    revoke();
+    return proxy;
+  };
+  const cases = [
+    [{ get a() { throw boom; } }, "/v/a", boom],
+    [new Proxy({ a: 1 }, { ownKeys: throwing }), "/v", boom],
+    [new Proxy({ a: 1 }, { get: throwing }), "/v", boom],
+    [new Proxy({ a: 1 }, { getOwnPropertyDescriptor: throwing }), "/v", boom],
+    [new Proxy([1], { get: throwing }), "/v", boom],
+    [{ toJSON: throwing }, "/v", boom],
+    [{ get [Symbol.toStringTag]() { throw boom; } }, "/v", boom],
+    [[0, { get "a/b~c"() { throw boom; } }], "/v/1/a~1b~0c", boom],
+    // A draft that outlives its producer.
+    [revoked({ a: 1 }), "/v"],
+    [revoked([1]), "/v"],
+    [{ toJSON: () => revoked({}) }, "/v"],
+  ];
+  const refusal = { name: "UnisonoError", code: "invalid_json", kind: "invalid", retryable: false };
+  for (const [v, field, cause] of cases) {
+    const calls = [
+      [() => values.create("new", { v }), field],
+      [() => values.update("here", { v }), field],
+      [() => values.edit("here").set("/v", v).commit(), field],
+      [() => values.edit("here").increment("/n", 1).add("/v", v).commit(), field],
+      [() => values.query({ where: { v } }), `/where${field}`],
+      [() => values.watch({ where: { v } }).next(), `/where${field}`],
+      [() => unisono.canonicalJson({ v }), field],
+    ];
+    for (const [call, place] of calls) {
+      const error = await refused(call, refusal);
+      ok(error.message.startsWith(`${place}: `), error.message);
+      if (cause) ok(error.cause === cause, "the app's own error is the cause");
+    }
+  }
+  await refused(() => unisono.Client.open({ get name() { throw boom; } }), { code: "invalid_config" });
+  await refused(() => unisono.Client.open(revoked({})), { code: "invalid_config" });
+  equal((await values.query()).map((row) => [row.id, row.doc]), [["here", { n: 1 }]]);
+  await client.close();
+});
+
+test("values: an error names the field, in a document, an edit and a query", async ({ unisono, replica }) => {
+  const client = await unisono.Client.open({ name: replica() });
+  const values = client.collection("values");
+  await values.create("here", {});
+  const cases = [
+    [() => values.create("v", { meta: { bpm: NaN } }), "invalid_number", "/meta/bpm: NaN"],
+    [() => values.update("here", { tags: [1, "\ud800"] }), "lone_surrogate", "/tags/1: "],
+    [() => values.update("here", { meta: { "\udc00": 1 } }), "lone_surrogate", "/meta: "],
+    [() => values.create("v", { a: [{ b: new Map() }] }), "invalid_json", "/a/0/b: [object Map]"],
+    [() => values.create("v", { a: [1, undefined] }), "invalid_json", "/a/1: undefined"],
+    [() => values.create("v", { n: 2n ** 64n }), "invalid_number", "/n: "],
+    [() => values.edit("here").set("/meta", { at: Infinity }).commit(), "invalid_number", "/meta/at: Infinity"],
+    [() => values.edit("here").set("/meta", undefined).commit(), "invalid_json", "/meta: undefined"],
+    [() => values.edit("here").increment("/plays", NaN).commit(), "invalid_number", "/plays: NaN"],
+    [() => values.query({ where: { bpm: { $ge: NaN } } }), "invalid_number", "/where/bpm/$ge: NaN"],
+    [() => values.create("v", undefined), "invalid_json", "the value: undefined"],
+  ];
+  for (const [call, code, words] of cases) {
+    const error = await refused(call, { code, kind: "invalid" });
+    ok(error.message.startsWith(words), error.message);
+  }
+  await client.close();
+});
+
+test("values: a value is read when it is given, and once", async ({ unisono, replica }) => {
+  const client = await unisono.Client.open({ name: replica() });
+  const values = client.collection("values");
+  let read = 0;
+  const doc = { get n() { return (read += 1); }, m: 1 };
+  const writing = values.create("v", doc);
+  doc.m = 2;
+  await writing;
+  equal([await values.get("v"), read], [{ n: 1, m: 1 }, 1]);
+  await client.close();
+});

@@ -22,6 +22,11 @@ pub(super) fn of_exception(exception: &JsValue) -> StorageError {
     }
 }
 
+/// Whether an exception is the reason of a signal that aborts after a time.
+pub(super) fn is_timeout(exception: &JsValue) -> bool {
+    exception.dyn_ref::<DomException>().is_some_and(|exception| exception.name() == "TimeoutError")
+}
+
 /// The error of a transaction that ended without its request being asked for one.
 pub(super) fn of_abort(reason: Option<DomException>) -> StorageError {
     match reason {

@@ -2,17 +2,20 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use js_sys::{Function, Object, Promise, Reflect};
 use tokio::sync::oneshot;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
-use super::error::of_exception;
+use super::error::{is_timeout, of_exception};
 use crate::storage::StorageError;
 
 #[wasm_bindgen]
 extern "C" {
+    #[wasm_bindgen(catch, js_namespace = AbortSignal, js_name = timeout)]
+    fn abort_after(ms: i32) -> Result<JsValue, JsValue>;
     type LockManager;
     #[wasm_bindgen(method)]
     fn request(this: &LockManager, name: &str, options: &Object, callback: &Function) -> Promise;
@@ -36,11 +39,19 @@ impl Drop for Hold {
 }
 
 impl ReplicaLock {
-    /// Takes the lock `name`, at once or not at all.
-    pub(super) async fn take(name: &str) -> Result<Self, StorageError> {
+    /// Takes the lock `name`, waiting for `wait` at most; for as long as it takes if `None`. Who waits first gets it first.
+    pub(super) async fn take(name: &str, wait: Option<Duration>) -> Result<Self, StorageError> {
         let Some(locks) = lock_manager() else { return Ok(Self { hold: None, given_back: None }) };
         let options = Object::new();
-        set(&options, "ifAvailable", &JsValue::TRUE)?;
+        match wait {
+            None => {}
+            Some(Duration::ZERO) => set(&options, "ifAvailable", &JsValue::TRUE)?,
+            Some(wait) => {
+                let ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+                let signal = abort_after(ms).map_err(|exception| of_exception(&exception))?;
+                set(&options, "signal", &signal)?;
+            }
+        }
         let (tell, told) = oneshot::channel();
         let (tell_end, given_back) = oneshot::channel();
         let mut tell = Some(tell);
@@ -56,9 +67,10 @@ impl ReplicaLock {
         let whole = locks.request(name, &options, granted.as_ref().unchecked_ref());
         let failure: Rc<RefCell<Option<StorageError>>> = Rc::default();
         let failed = Rc::clone(&failure);
+        let taken = StorageError::AlreadyOpen(name.to_owned());
         spawn_local(async move {
             if let Err(exception) = JsFuture::from(whole).await {
-                *failed.borrow_mut() = Some(of_exception(&exception));
+                *failed.borrow_mut() = Some(if is_timeout(&exception) { taken } else { of_exception(&exception) });
             }
             drop(granted);
             let _ = tell_end.send(());

@@ -3,6 +3,7 @@
 use std::cell::{Ref, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -16,12 +17,13 @@ use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError
 #[derive(Clone, Debug)]
 pub struct IndexedDbOptions {
     durability: Durability,
+    wait: Option<Duration>,
     schema: u32,
 }
 
 impl Default for IndexedDbOptions {
     fn default() -> Self {
-        Self { durability: Durability::Full, schema: SCHEMA }
+        Self { durability: Durability::Full, wait: Some(Duration::ZERO), schema: SCHEMA }
     }
 }
 
@@ -31,6 +33,14 @@ impl IndexedDbOptions {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// How long to wait while another client has the replica open, in this page or in another tab; not at all unless set,
+    /// until it is free if `None`.
+    #[must_use]
+    pub fn wait(mut self, wait: Option<Duration>) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -45,7 +55,7 @@ impl IndexedDbOptions {
     /// Opens the replica `name`; makes it if there is none.
     ///
     /// # Errors
-    /// `AlreadyOpen` if another client has it open, here or in another tab; `NewerSchema`; `Foreign` if the database is no
+    /// `AlreadyOpen` if another client has it open for longer than this one waits; `NewerSchema`; `Foreign` if the database is no
     /// replica; `Unavailable` where there is no IndexedDB, or while another tab keeps an older version open.
     pub async fn open(self, name: &str) -> Result<IndexedDbStorage, StorageError> {
         let storage = IndexedDbStorage {
@@ -97,7 +107,7 @@ impl IndexedDbStorage {
 
     /// From suspended to open.
     async fn take_up(&self) -> Result<(), StorageError> {
-        let lock = ReplicaLock::take(&self.name).await?;
+        let lock = ReplicaLock::take(&self.name, self.options.wait).await?;
         match Connection::open(&self.name, self.options.schema).await {
             Ok(connection) => {
                 *self.state.borrow_mut() = State::Open(Rc::new(connection), lock);
