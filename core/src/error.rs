@@ -164,9 +164,11 @@ pub enum InvalidCode {
     NestingTooDeep,
     /// Larger than a document may be.
     DocumentTooLarge,
+    /// Larger, as an event, than a push may be.
+    PushTooLarge,
     /// A record that is not a JSON object.
     NotAnObject,
-    /// Not a merge patch, or one without effect.
+    /// Not a merge patch.
     Patch,
     /// A malformed text edit.
     TextEdit,
@@ -176,6 +178,8 @@ pub enum InvalidCode {
     EventShape,
     /// A stamp that cannot be read.
     Stamp,
+    /// The read that a write names is one of another record.
+    Seen,
     /// A transaction that is empty, too large, or mixes scopes.
     Transaction,
     /// A query that cannot be run.
@@ -200,12 +204,14 @@ impl InvalidCode {
             Self::NulCharacter => "nul_character",
             Self::NestingTooDeep => "nesting_too_deep",
             Self::DocumentTooLarge => "document_too_large",
+            Self::PushTooLarge => "push_too_large",
             Self::NotAnObject => "not_an_object",
             Self::Patch => "invalid_patch",
             Self::TextEdit => "invalid_text_edit",
             Self::TypeMismatch => "type_mismatch",
             Self::EventShape => "invalid_event",
             Self::Stamp => "invalid_stamp",
+            Self::Seen => "invalid_seen",
             Self::Transaction => "invalid_transaction",
             Self::Query => "invalid_query",
             Self::Config => "invalid_config",

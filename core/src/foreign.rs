@@ -13,8 +13,8 @@ use crate::clock::Stamp;
 use crate::engine::ScopeStatus;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    CollectionName, DeviceId, EventId, GroupId, Pointer, RecordId, Scope, TextComponent, TextEdit, Value, parse_value,
-    value,
+    CollectionName, DeviceId, EventId, GroupId, Pointer, RecordId, Revision, Scope, TextComponent, TextEdit, Value,
+    parse_value, value,
 };
 use crate::query::Continuation;
 
@@ -88,6 +88,7 @@ type ListIndex = usize;
 type ScopeStatuses = BTreeMap<Scope, ScopeStatus>;
 type ValuesByPath = BTreeMap<Pointer, Value>;
 type EditsByPath = BTreeMap<Pointer, TextEdit>;
+type RevisionsByPath = BTreeMap<Pointer, Revision>;
 type Paths = BTreeSet<Pointer>;
 
 uniffi::custom_type!(ListIndex, u64, {
@@ -106,6 +107,11 @@ uniffi::custom_type!(ValuesByPath, HashMap<Pointer, Value>, {
     lower: |map| map.into_iter().collect(),
 });
 uniffi::custom_type!(EditsByPath, HashMap<Pointer, TextEdit>, {
+    remote,
+    try_lift: |map| Ok(map.into_iter().collect()),
+    lower: |map| map.into_iter().collect(),
+});
+uniffi::custom_type!(RevisionsByPath, HashMap<Pointer, Revision>, {
     remote,
     try_lift: |map| Ok(map.into_iter().collect()),
     lower: |map| map.into_iter().collect(),

@@ -24,7 +24,7 @@ pub const MAX_PUSH_BYTES: usize = 1 << 20;
 pub const MAX_PUSH_BYTES_HARD: usize = 4 << 20;
 /// Most events in one group; larger transactions are refused at the local write.
 pub const MAX_GROUP_EVENTS: usize = 2_000;
-/// Largest group, in bytes of its encoded events; leaves room for the push envelope.
+/// Largest group, or event outside a group, in bytes of what is encoded; leaves room for the push envelope.
 pub const MAX_GROUP_BYTES: usize = MAX_PUSH_BYTES_HARD - (64 << 10);
 
 /// Most changes between two cursor lines of a change feed.

@@ -45,7 +45,7 @@ impl Books {
     pub fn count(&mut self, world: &World, device: &Device, by: i64) -> EventId {
         let edit = device.samples().edit(TALLY);
         let edit = edit.increment(format!("/{}", device.name), by).increment(format!("/{ALL}"), by);
-        let id = world.run(edit.commit()).expect("the count is accepted");
+        let id = world.run(edit.commit()).expect("the count is accepted").expect("an edit");
         *self.counted.entry(device.name.clone()).or_default() += by;
         self.accept(device, [id.clone()]);
         id

@@ -251,7 +251,7 @@ fn b06_a_token_that_expires_is_renewed_once_for_all_scopes() {
     for (round, renewed) in [(1, 1), (2, 2)] {
         world.server.access().refuse(&format!("anna.{round}"));
         books.count(&world, &device, 1);
-        let id = world.run(band.update("song0", json!({"round": round}))).unwrap();
+        let id = world.run(band.update("song0", json!({"round": round}))).unwrap().expect("an edit");
         books.accept(&device, [id]);
         device.synced(&world);
         books.check_with_server(&world, &[&device]);

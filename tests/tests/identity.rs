@@ -164,7 +164,7 @@ fn a_lost_workspace_seals_its_queue_and_the_rest_goes_on() {
     world.run(anna.client.start()).unwrap();
     world.env.run_until_idle();
     world.server.access().expel("anna");
-    let unsent = world.run(songs.update("ours", json!({"takes": 2}))).unwrap();
+    let unsent = world.run(songs.update("ours", json!({"takes": 2}))).unwrap().expect("an edit");
     books.accept(&anna, [unsent.clone()]);
     books.count(&world, &anna, 1);
     world.pass(5);

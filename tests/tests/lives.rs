@@ -8,7 +8,7 @@ use unisono_tests::{Device, World};
 /// A write of `device` that a proxy refuses, so that it waits parked.
 fn parked_update(world: &World, device: &Device, record: &str) -> EventId {
     world.server.access().limit_pushes(Some(6_000));
-    let id = world.run(device.samples().update(record, json!({"long": "x".repeat(10_000)}))).unwrap();
+    let id = world.run(device.samples().update(record, json!({"long": "x".repeat(10_000)}))).unwrap().expect("an edit");
     device.synced(world);
     world.server.access().limit_pushes(None);
     assert_eq!(device.parked(world), std::slice::from_ref(&id), "by the proxy");

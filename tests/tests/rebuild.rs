@@ -43,8 +43,8 @@ fn expired(seed: u64) -> (World, Device, Device, Books) {
     let report = world.run(world.service().collect_garbage()).unwrap();
     assert_eq!(report.tombstones, 2);
     books.count(&world, &away, 1);
-    let kept = world.run(away.samples().update("kept", json!({"m": 2}))).unwrap();
-    let gone = world.run(away.samples().update("gone", json!({"n": 9}))).unwrap();
+    let kept = world.run(away.samples().update("kept", json!({"m": 2}))).unwrap().expect("an edit");
+    let gone = world.run(away.samples().update("gone", json!({"n": 9}))).unwrap().expect("an edit");
     books.accept(&away, [kept, gone]);
     (world, a, away, books)
 }
@@ -71,7 +71,7 @@ fn b16_a_replica_that_missed_dropped_deletes_starts_afresh_and_keeps_its_queue()
             books.check(&world, &[&a, &away]);
         }
         books.count(&world, &away, 10);
-        let kept = world.run(away.samples().update("kept", json!({"o": 3}))).unwrap();
+        let kept = world.run(away.samples().update("kept", json!({"o": 3}))).unwrap().expect("an edit");
         let new = world.run(away.samples().create("new", json!({"n": 4}))).unwrap();
         books.accept(&away, [kept, new]);
         assert_eq!(away.get(&world, "kept"), Some(json!({"n": 1, "m": 2, "o": 3})), "the old one is read meanwhile");
@@ -205,10 +205,10 @@ fn b19_a_repair_keeps_what_is_pending_in_view() {
     a.synced(&world);
     b.synced(&world);
     // Refused, and therefore in the queue while the repair runs.
-    let id = world.run(a.samples().update("kick", json!({"bpm": 121}))).unwrap();
+    let id = world.run(a.samples().update("kick", json!({"bpm": 121}))).unwrap().expect("an edit");
     books.accept(&a, [id]);
     a.synced(&world);
-    let met = world.run(b.samples().strict().update("kick", json!({"bpm": 99}))).unwrap();
+    let met = world.run(b.samples().strict().update("kick", json!({"bpm": 99}))).unwrap().expect("an edit");
     books.accept(&b, [met.clone()]);
     b.synced(&world);
     assert_eq!(b.parked(&world), std::slice::from_ref(&met));
@@ -238,7 +238,7 @@ fn b19_a_repair_keeps_an_update_of_a_deleted_record_in_view() {
     let id = world.run(a.samples().delete("kick")).unwrap();
     books.accept(&a, [id]);
     a.synced(&world);
-    let met = world.run(b.samples().strict().update("kick", json!({"note": "mine"}))).unwrap();
+    let met = world.run(b.samples().strict().update("kick", json!({"note": "mine"}))).unwrap().expect("an edit");
     books.accept(&b, [met.clone()]);
     b.synced(&world);
     assert_eq!(b.parked(&world), std::slice::from_ref(&met));

@@ -205,13 +205,13 @@ fn a_conflict_that_offering_again_makes_is_noted() {
     a.synced(&world);
     b.synced(&world);
     let backup = world.server.backup();
-    let id = world.run(a.samples().update("kick", json!({"bpm": 120}))).unwrap();
+    let id = world.run(a.samples().update("kick", json!({"bpm": 120}))).unwrap().expect("an edit");
     books.accept(&a, [id]);
     a.synced(&world);
     world.server.restore(&backup);
     // Written without having seen 120, on a server that does not know it either.
     world.pass(10);
-    let id = world.run(b.samples().update("kick", json!({"bpm": 140}))).unwrap();
+    let id = world.run(b.samples().update("kick", json!({"bpm": 140}))).unwrap().expect("an edit");
     books.accept(&b, [id]);
     b.synced(&world);
     settle(&world, &books, &[&a, &b]);
@@ -348,7 +348,7 @@ fn b17_what_the_backups_are_sure_to_hold_is_common_though_the_server_cannot_prov
     a.synced(&world);
     // Made in sight of a value that every backup holds: nobody else's write is overwritten by it.
     let strict = a.samples().strict();
-    let edit = world.run(strict.update("text", json!({"note": "by a"}))).unwrap();
+    let edit = world.run(strict.update("text", json!({"note": "by a"}))).unwrap().expect("an edit");
     world.server.restore(&backup);
     for device in [&b, &a, &b, &a] {
         device.synced(&world);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
-use unisono::client::{Conflict, Edit, Watch};
-use unisono::model::{OpKind, TextEdit, Value, parse_value, value};
+use unisono::client::{Conflict, Edit, Target, Watch};
+use unisono::model::{EventId, OpKind, TextEdit, Value, parse_value, value};
 use unisono::query::Record;
 use unisono::storage::SqliteStorage;
 use unisono::transport::HttpTransport;
@@ -36,6 +36,11 @@ struct Step {
     name: String,
     #[serde(default)]
     doc: Value,
+    #[serde(default)]
+    docs: BTreeMap<String, Value>,
+    seen: Option<String>,
+    #[serde(default)]
+    strict: bool,
     #[serde(default)]
     patch: Value,
     #[serde(default)]
@@ -71,6 +76,14 @@ struct Device {
     path: PathBuf,
     client: Client,
     watches: BTreeMap<String, Watch>,
+    reads: BTreeMap<String, Record>,
+}
+
+impl Device {
+    /// The record that a step is to, and what its writer has seen of it.
+    fn target(&self, step: &Step) -> Target {
+        Target::new(&step.id, step.seen.as_ref().map(|name| self.reads[name].seen()))
+    }
 }
 
 struct Stage {
@@ -100,13 +113,33 @@ impl Stage {
             return Ok(None);
         }
         let device = self.devices.get_mut(&step.device).unwrap();
-        let samples = device.client.collection(&step.collection);
-        let id = &step.id;
+        let mut samples = device.client.collection(&step.collection);
+        if step.strict {
+            samples = samples.strict();
+        }
+        let (id, target) = (&step.id, device.target(step));
+        let changed = |id: Option<EventId>| Some(Value::from(id.is_some()));
         match step.r#do.as_str() {
             "create" => samples.create(id, step.doc.clone()).await.map(|_| None),
-            "update" => samples.update(id, step.patch.clone()).await.map(|_| None),
-            "edit" => edited(samples.edit(id), &step.ops).commit().await.map(|_| None),
-            "delete" => samples.delete(id).await.map(|_| None),
+            "put" => samples.put(target, step.doc.clone()).await.map(changed),
+            "put_many" => {
+                let written = samples.put_many(step.docs.clone()).await?;
+                let changed = step.docs.keys().cloned().zip(written.into_iter().map(|id| Value::from(id.is_some())));
+                Ok(Some(changed.collect()))
+            }
+            "update" => samples.update(target, step.patch.clone()).await.map(changed),
+            "save" => {
+                let old = &device.reads[step.seen.as_ref().expect("a read")];
+                samples.save(old, step.doc.clone()).await.map(changed)
+            }
+            "edit" => edited(samples.edit(target), &step.ops).commit().await.map(changed),
+            "delete" => samples.delete(target).await.map(|_| None),
+            "record" => {
+                let Some(record) = samples.record(id).await? else { return Ok(Some(Value::Null)) };
+                let told = json!({"doc": record.doc, "state": record.state});
+                device.reads.insert(step.name.clone(), record);
+                Ok(Some(told))
+            }
             "get" => Ok(Some(samples.get(id).await?.unwrap_or_default())),
             "query" => Ok(Some(ids(&samples.query_from_json(step.options.clone())?.all().await?))),
             "watch" => {
@@ -176,7 +209,7 @@ fn text(value: &Value) -> String {
 /// Keeps of what a step gave what is expected of it: of reports and statuses, the fields that are named.
 fn named(given: Value, expected: &Value, step: &str) -> Value {
     match (given, expected) {
-        (Value::Object(given), Value::Object(expected)) if matches!(step, "sync" | "status") => {
+        (Value::Object(given), Value::Object(expected)) if matches!(step, "sync" | "status" | "record") => {
             given.into_iter().filter(|(field, _)| expected.contains_key(field)).collect()
         }
         (given, _) => given,
@@ -192,7 +225,7 @@ async fn play(file: &Path) {
     for name in scenario.devices {
         let path = folder.path().join(format!("{name}.db"));
         let client = stage.open(&path).await;
-        stage.devices.insert(name, Device { path, client, watches: BTreeMap::new() });
+        stage.devices.insert(name, Device { path, client, watches: BTreeMap::new(), reads: BTreeMap::new() });
     }
     for (number, step) in scenario.steps.iter().enumerate() {
         let place = format!("{}, step {}: {} on {}", scenario.name, number + 1, step.r#do, step.device);
@@ -219,7 +252,21 @@ async fn play(file: &Path) {
     server.stop().await;
 }
 
+fn scenario(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_devices_end_in_unison() {
-    play(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/two_devices.json")).await;
+    play(&scenario("two_devices.json")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn causality_starts_with_what_the_user_saw() {
+    play(&scenario("what_the_user_saw.json")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_patch_is_what_the_rfc_says() {
+    play(&scenario("merge_patches.json")).await;
 }

@@ -352,7 +352,7 @@ fn a_scope_that_hangs_holds_up_no_other() {
     let hanging = books.count(&world, &a, 1);
     millis(&world, 100);
     assert_eq!(a.network.pushes_in_flight(&Scope::User), 1);
-    let id = world.run(songs.update("ours", json!({"takes": 1}))).unwrap();
+    let id = world.run(songs.update("ours", json!({"takes": 1}))).unwrap().expect("an edit");
     books.accept(&a, [id.clone()]);
     millis(&world, 100);
     assert!(matches!(world.run(a.client.outcome(&id)).unwrap(), Some(Outcome::Applied { .. })));

@@ -76,8 +76,8 @@ export class Client {
     return callAsync(() => this.#raw.conflicts());
   }
 
-  /** Marks a conflict note as resolved, on every device. An id alone is looked for in every scope. */
-  resolve(note: Pick<Conflict, "id" | "scope"> | string): Promise<string> {
+  /** Marks a conflict note as resolved, on every device; `null` if it is. An id alone is looked for in every scope. */
+  resolve(note: Pick<Conflict, "id" | "scope"> | string): Promise<string | null> {
     const { id, scope } = typeof note === "string" ? { id: note, scope: undefined } : note;
     return callAsync(() => this.#raw.resolve(id, scope));
   }

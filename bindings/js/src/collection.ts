@@ -30,8 +30,8 @@ export class Collection<T extends object = { [field: string]: Value }> {
     return callAsync(() => this.#raw.create(id, json(doc)));
   }
 
-  /** Applies a merge patch. */
-  update(id: string, patch: Patch<T>): Promise<string> {
+  /** Applies a merge patch. What is there already is no edit: `null` if nothing changes. */
+  update(id: string, patch: Patch<T>): Promise<string | null> {
     return callAsync(() => this.#raw.update(id, json(patch)));
   }
 
@@ -72,11 +72,11 @@ export class Collection<T extends object = { [field: string]: Value }> {
 
 /** Field operations on one record, committed together as one event. Paths are JSON Pointers. */
 export class Edit {
-  readonly #commit: (ops: () => string) => Promise<string>;
+  readonly #commit: (ops: () => string) => Promise<string | null>;
   readonly #ops: (() => string)[] = [];
 
   /** @internal */
-  constructor(commit: (ops: () => string) => Promise<string>) {
+  constructor(commit: (ops: () => string) => Promise<string | null>) {
     this.#commit = commit;
   }
 
@@ -120,7 +120,7 @@ export class Edit {
   }
 
   /** Writes the edit. */
-  commit(): Promise<string> {
+  commit(): Promise<string | null> {
     return this.#commit(() => `[${this.#ops.map((op) => op()).join()}]`);
   }
 }

@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 import unisono
-from unisono import ClientEvent
+from unisono import ClientEvent, RecordState
 from unisono._native import unisono_ffi
 
 from .support import ClientCase
@@ -25,7 +25,7 @@ class Watches(ClientCase):
             self.assertEqual((await watch.__anext__()).records, [])
             await samples.create("a", {"category": "bd", "name": "b"})
             update = await watch.__anext__()
-            self.assertEqual([(row.id, row.pending) for row in update.records], [("a", True)])
+            self.assertEqual([(row.id, row.state) for row in update.records], [("a", RecordState.PENDING)])
             self.assertEqual([name(change) for change in update.changes], ["INSERTED"])
             await samples.create("other", {"category": "sn"})
             await samples.create("c", {"category": "bd", "name": "a"})
@@ -42,7 +42,7 @@ class Watches(ClientCase):
         await desk.collection("samples").create("kick", {"bpm": 120})
         await desk.sync_now()
         await laptop.sync_now()
-        self.assertEqual([(row.doc, row.pending) for row in (await watch.__anext__()).records], [({"bpm": 120}, False)])
+        self.assertEqual([(row.doc, row.state) for row in (await watch.__anext__()).records], [({"bpm": 120}, RecordState.SYNCED)])
 
     async def test_a_cancelled_iteration_loses_nothing(self) -> None:
         client = await self.local()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import unisono
 
@@ -19,26 +19,49 @@ class Device:
     def __init__(self, client: unisono.Client) -> None:
         self.client = client
         self.watches: Dict[str, unisono.Watch] = {}
+        self.reads: Dict[str, unisono.Record] = {}
 
     async def take(self, step: Dict[str, Any]) -> Any:
         """Takes a step; what it gives, where that is compared."""
-        return await getattr(self, f"do_{step['do']}")(step, self.client.collection(step.get("collection", "samples")))
+        collection = self.client.collection(step.get("collection", "samples"))
+        return await getattr(self, f"do_{step['do']}")(step, collection.strict() if step.get("strict") else collection)
+
+    def seen(self, step: Dict[str, Any]) -> Optional[unisono.Record]:
+        """The read that the step's writer has seen."""
+        return self.reads[step["seen"]] if "seen" in step else None
 
     async def do_create(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
         await samples.create(step["id"], step["doc"])
 
-    async def do_update(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
-        await samples.update(step["id"], step["patch"])
+    async def do_put(self, step: Dict[str, Any], samples: unisono.Collection) -> bool:
+        return await samples.put(step["id"], step["doc"], seen=self.seen(step)) is not None
 
-    async def do_edit(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
-        edit = samples.edit(step["id"])
+    async def do_put_many(self, step: Dict[str, Any], samples: unisono.Collection) -> Any:
+        return {id: event is not None for id, event in (await samples.put_many(step["docs"])).items()}
+
+    async def do_update(self, step: Dict[str, Any], samples: unisono.Collection) -> bool:
+        return await samples.update(step["id"], step["patch"], seen=self.seen(step)) is not None
+
+    async def do_save(self, step: Dict[str, Any], samples: unisono.Collection) -> bool:
+        return await samples.save(self.reads[step["seen"]], step["doc"]) is not None
+
+    async def do_edit(self, step: Dict[str, Any], samples: unisono.Collection) -> bool:
+        edit = samples.edit(self.seen(step) or step["id"])
         for op in step["ops"]:
             kind = {"inc": "increment"}.get(op["op"], op["op"])
             edit = getattr(edit, kind)(*(op[field] for field in ("path", "value", "by", "values", "edit") if field in op))
-        await edit.commit()
+        return await edit.commit() is not None
 
     async def do_delete(self, step: Dict[str, Any], samples: unisono.Collection) -> None:
-        await samples.delete(step["id"])
+        await samples.delete(step["id"], seen=self.seen(step))
+
+    async def do_record(self, step: Dict[str, Any], samples: unisono.Collection) -> Any:
+        record = await samples.record(step["id"])
+        if record is None:
+            return None
+        self.reads[step.get("name", "")] = record
+        told = {"doc": record.doc, "state": record.state.name.lower()}
+        return {field: told[field] for field in step.get("expect", {})}
 
     async def do_get(self, step: Dict[str, Any], samples: unisono.Collection) -> Any:
         return await samples.get(step["id"])
@@ -80,6 +103,12 @@ class Device:
 class Scenarios(ClientCase):
     async def test_two_devices_end_in_unison(self) -> None:
         await self.play("two_devices.json")
+
+    async def test_causality_starts_with_what_the_user_saw(self) -> None:
+        await self.play("what_the_user_saw.json")
+
+    async def test_a_merge_patch_is_what_the_rfc_says(self) -> None:
+        await self.play("merge_patches.json")
 
     async def play(self, name: str) -> None:
         scenario = json.loads((ROOT / "tests" / "scenarios" / name).read_text("utf-8"))

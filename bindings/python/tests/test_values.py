@@ -41,8 +41,8 @@ class Values(ClientCase):
         for code, doc in (
             ("invalid_number", {"n": 2**64}),
             ("invalid_number", {"n": -(2**63) - 1}),
-            ("invalid_json", {"n": math.nan}),
-            ("invalid_json", {"n": [math.inf]}),
+            ("invalid_number", {"n": math.nan}),
+            ("invalid_number", {"n": [math.inf]}),
             ("invalid_json", {1: "one", "1": "uno"}),
             ("lone_surrogate", {"s": "\ud800"}),
             ("nul_character", {"s": "a\0"}),

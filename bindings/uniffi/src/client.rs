@@ -88,9 +88,9 @@ impl Client {
         self.0.call(|client| async move { client.conflicts().await }).await
     }
 
-    /// Marks a conflict note as resolved, on every device. Without `scope` it is looked for in every scope.
+    /// Marks a conflict note as resolved, on every device; none if it is. Without `scope` it is looked for in every scope.
     #[uniffi::method(default(scope = None))]
-    pub async fn resolve(&self, note: String, scope: Option<Scope>) -> Result<EventId> {
+    pub async fn resolve(&self, note: String, scope: Option<Scope>) -> Result<Option<EventId>> {
         self.0
             .call(|client| async move {
                 match scope {

@@ -66,8 +66,9 @@ impl Edit {
         self.change(|edits| edits.text(path, edit))
     }
 
-    /// Writes the edit, durably, and returns the event's id. An edit may be committed again, as another event.
-    pub async fn commit(&self) -> Result<EventId> {
+    /// Writes the edit, durably, and returns the event's id; none if nothing changes. An edit may be committed again, as another
+    /// event.
+    pub async fn commit(&self) -> Result<Option<EventId>> {
         let edit = self.lock().clone();
         self.place
             .call(|()| async move {

@@ -25,7 +25,7 @@ mod watch;
 
 pub use callback::CallbackError;
 pub use client::{Client, Workspace};
-pub use collection::Collection;
+pub use collection::{Collection, Document};
 pub use edit::Edit;
 pub use events::{EventListener, EventStream, Subscription};
 pub use executor::shut_down;

@@ -99,8 +99,8 @@ impl Client {
         promise(async move { to_js(&client.conflicts().await.map_err(thrown)?) })
     }
 
-    /// Marks a conflict note as resolved, on every device. Without `scope` it is looked for in every scope.
-    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    /// Marks a conflict note as resolved, on every device; `null` if it is. Without `scope` it is looked for in every scope.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string | null>")]
     pub fn resolve(&self, note: JsValue, scope: JsValue) -> Promise {
         let client = self.0.clone();
         promise(async move {
@@ -111,7 +111,7 @@ impl Client {
                 let scope: Scope = text(&scope, "a scope")?.parse().map_err(thrown)?;
                 client.resolve_in(&scope, &note).await
             };
-            Ok(id.map_err(thrown)?.as_str().into())
+            crate::collection::accepted(id)
         })
     }
 

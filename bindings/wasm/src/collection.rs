@@ -44,15 +44,15 @@ impl Collection {
         promise(async move { accepted(collection.create(record_id(&id)?, from_json(&doc)?).await) })
     }
 
-    /// Applies an RFC 7396 merge patch: null removes a field.
-    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    /// Applies an RFC 7396 merge patch: null removes a field. `null` if that changes nothing.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string | null>")]
     pub fn update(&self, id: JsValue, patch: String) -> Promise {
         let collection = self.0.clone();
         promise(async move { accepted(collection.update(record_id(&id)?, from_json(&patch)?).await) })
     }
 
-    /// Applies field operations.
-    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    /// Applies field operations. `null` if they change nothing.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string | null>")]
     pub fn edit(&self, id: JsValue, ops: String) -> Promise {
         let collection = self.0.clone();
         promise(async move {
@@ -118,6 +118,8 @@ fn not_an_edit(why: &str) -> JsValue {
     invalid(InvalidCode::EventShape, format!("not an edit: {why}"))
 }
 
-fn accepted(result: unisono::Result<EventId>) -> Result<JsValue> {
-    result.map(|id| id.as_str().into()).map_err(thrown)
+/// The event's id; `null` where nothing changes.
+pub(crate) fn accepted(result: unisono::Result<impl Into<Option<EventId>>>) -> Result<JsValue> {
+    let id = result.map_err(thrown)?.into();
+    Ok(id.map_or(JsValue::NULL, |id: EventId| id.as_str().into()))
 }

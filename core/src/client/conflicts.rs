@@ -66,7 +66,7 @@ impl Client {
         Ok(found)
     }
 
-    /// Marks a conflict note as resolved, on every device, whichever scope it is in. To write a value as well, use the
+    /// Marks a conflict note as resolved, on every device, whichever scope it is in; `None` if it is. To write a value as well, use the
     /// record's collection in a [`transaction`](Self::transaction) with [`Transaction::resolve`].
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Client {
     /// [`resolve_in`](Self::resolve_in) says which is meant.
     ///
     /// [`Transaction::resolve`]: super::Transaction::resolve
-    pub async fn resolve(&self, note: &str) -> Result<EventId> {
+    pub async fn resolve(&self, note: &str) -> Result<Option<EventId>> {
         self.check_open()?;
         let key = RecordKey { collection: CollectionName::new(CONFLICTS)?, record: RecordId::new(note)? };
         let (mut open, mut resolved) = (Vec::new(), None);
@@ -96,12 +96,11 @@ impl Client {
         self.resolve_in(&scope, note).await
     }
 
-    /// Marks a conflict note of `scope` as resolved, on every device.
+    /// Marks a conflict note of `scope` as resolved, on every device; `None` if it is.
     ///
     /// # Errors
     /// `not_found` if there is no such note.
-    pub async fn resolve_in(&self, scope: &Scope, note: &str) -> Result<EventId> {
-        let ids = self.transaction().resolve(scope, note).commit().await?;
-        ids.into_iter().next().ok_or_else(|| Error::Internal("a transaction returned no id".into()))
+    pub async fn resolve_in(&self, scope: &Scope, note: &str) -> Result<Option<EventId>> {
+        Ok(self.transaction().resolve(scope, note).commit().await?.pop().flatten())
     }
 }

@@ -1,22 +1,23 @@
 //! Edits of single fields.
 
 use super::collection::Collection;
-use crate::error::{Error, Result};
-use crate::model::{EventId, OpKind, Pointer, TextEdit, Value};
-use crate::queue::Mutation;
+use super::target::Target;
+use crate::error::Result;
+use crate::model::{EventId, OpKind, Pointer, Scope, TextEdit, Value};
+use crate::queue::{Draft, Mutation};
 
 /// Field operations on one record, committed together as one event.
 #[derive(Clone, Debug)]
 #[must_use = "an edit does nothing before `commit`"]
 pub struct Edit {
     collection: Collection,
-    id: String,
+    target: Target,
     ops: Vec<(String, OpKind)>,
 }
 
 impl Edit {
-    pub(super) fn new(collection: Collection, id: String) -> Self {
-        Self { collection, id, ops: Vec::new() }
+    pub(super) fn new(collection: Collection, target: Target) -> Self {
+        Self { collection, target, ops: Vec::new() }
     }
 
     /// Any operation, as the bindings hand it over.
@@ -55,18 +56,20 @@ impl Edit {
         self.op(path, OpKind::Text { edit })
     }
 
-    pub(super) fn into_mutation(self) -> Result<Mutation> {
+    pub(super) fn into_draft(self) -> Result<(Scope, Draft)> {
         let ops = self.ops.into_iter().map(|(path, kind)| Ok((Pointer::parse(&path)?, kind)));
-        Ok(Mutation::Edit(ops.collect::<Result<_, Error>>()?))
+        let ops = ops.collect::<Result<_>>()?;
+        self.collection.draft(self.target, Mutation::Edit(ops))
     }
 
-    /// Writes the edit. Durable when this returns.
+    /// Writes the edit. What is there already is no edit: `None` if nothing changes. Durable when this returns.
     ///
     /// # Errors
     /// `not_found`; `invalid_pointer`, `type_mismatch`, `pointer_into_array` and those of content; `queue_full`; the
     /// storage's.
-    pub async fn commit(self) -> Result<EventId> {
-        let (collection, id) = (self.collection.clone(), self.id.clone());
-        collection.commit(&id, self.into_mutation()?).await
+    pub async fn commit(self) -> Result<Option<EventId>> {
+        let client = self.collection.client.clone();
+        let (scope, draft) = self.into_draft()?;
+        Ok(client.write(&scope, vec![draft]).await?.pop().flatten())
     }
 }

@@ -18,6 +18,9 @@ use crate::queue::{Draft, OfflineQueue};
 use crate::replica::Replica;
 use crate::replica::rows::{Outcome, QueuedEvent};
 
+/// Writes that share a commit where many are made in one call.
+const AT_A_TIME: usize = 500;
+
 /// A replica with its queue and engine. Clones are handles to the same client.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -331,12 +334,34 @@ impl Client {
         if self.reader().snapshot().sealed { Err(Error::Sealed) } else { Ok(()) }
     }
 
-    /// Accepts drafts and wakes the engine.
-    pub(super) async fn write(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
+    /// Accepts drafts and wakes the engine. An id per draft; `None` for one that changes nothing.
+    pub(super) async fn write(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<Option<EventId>>> {
         self.check_writable()?;
         let ids = self.inner.queue.accept(scope, drafts).await?;
-        self.inner.engine.wake(scope, Cause::Write);
+        self.wake_for(scope, &ids);
         Ok(ids)
+    }
+
+    /// [`write`](Self::write) for drafts that have nothing to do with each other, some at a time.
+    pub(super) async fn write_apart(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<Option<EventId>>> {
+        let mut written = Vec::with_capacity(drafts.len());
+        let mut rest = drafts.into_iter();
+        loop {
+            let part: Vec<_> = rest.by_ref().take(AT_A_TIME).collect();
+            if part.is_empty() {
+                return Ok(written);
+            }
+            self.check_writable()?;
+            let ids = self.inner.queue.accept_apart(scope, part).await?;
+            self.wake_for(scope, &ids);
+            written.extend(ids);
+        }
+    }
+
+    fn wake_for(&self, scope: &Scope, written: &[Option<EventId>]) {
+        if written.iter().any(Option::is_some) {
+            self.inner.engine.wake(scope, Cause::Write);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::collection::Collection;
 use super::watch::Watch;
 use crate::error::Result;
 use crate::model::{CollectionName, Value};
-use crate::query::{Continuation, Filter, Plan, Query, QueryPage, Reader, Record};
+use crate::query::{Continuation, Filter, Plan, Query, QueryPage, Reader, Record, RecordState};
 
 /// A query on one collection, about to be run. See [`Query`] for what it means.
 #[derive(Clone, Debug)]
@@ -94,6 +94,24 @@ impl Reading {
     /// # Errors
     /// `invalid_query`; the storage's.
     pub async fn page(&self) -> Result<QueryPage> {
+        let mut page = self.rows().await?;
+        if page.records.iter().any(|record| record.state == RecordState::Synced) {
+            let noted = self.collection.noted(None).await?;
+            for record in &mut page.records {
+                if record.state == RecordState::Synced && noted.contains(record.id.as_str()) {
+                    record.state = RecordState::Conflicted;
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// The records, as far as their own rows tell of them.
+    pub(super) async fn records(&self) -> Result<Vec<Record>> {
+        Ok(self.rows().await?.records)
+    }
+
+    async fn rows(&self) -> Result<QueryPage> {
         self.collection.client.check_open()?;
         let query = self.to_query()?;
         let (scope, _) = self.collection.place()?;

@@ -7,7 +7,8 @@ use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 
 use super::reading::Reading;
 use crate::error::Result;
-use crate::model::Scope;
+use crate::merge::CONFLICTS;
+use crate::model::{Scope, Value};
 use crate::query::{Change, Query, Record, Watched, diff};
 use crate::replica::Notice;
 
@@ -97,6 +98,16 @@ impl Watch {
     fn concerns(&self, notice: &Notice) -> bool {
         let Some((watched, records)) = &self.present else { return true };
         match notice {
+            // A note that opens or is resolved changes its record's state.
+            Notice::Record { scope, key, before, after } if key.collection.as_str() == CONFLICTS => {
+                let of_a_row = |note: &Value| {
+                    note["collection"] == self.query.collection().as_str()
+                        && records.iter().any(|record| note["record"] == record.id.as_str())
+                };
+                *scope == self.scope
+                    && (*self.query.collection() == key.collection
+                        || [before, after].into_iter().flatten().any(of_a_row))
+            }
             Notice::Record { scope, key, before, after } => {
                 *scope == self.scope
                     && watched.is_affected(&key.collection, &key.record, before.as_ref(), after.as_ref())

@@ -195,9 +195,8 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
 pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64, head: Revision) -> Result<()> {
     let row = txn.scope_mut(scope).await?;
     let Some(building) = row.building.take() else { return Ok(()) };
-    row.retire(row.generation);
-    row.generation = building.generation;
-    row.cursor = building.cursor;
+    let generation = building.generation;
+    row.swap(building);
     row.pulled = head;
     let lineage = row.lineage.clone();
 
@@ -217,8 +216,8 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64, head: Revi
         }
     }
     for (key, positions) in lanes {
-        txn.record_mut(scope, building.generation, &key).await?.pending = positions;
-        finish_settled(txn, scope, building.generation, &key, Revision::MAX).await?;
+        txn.record_mut(scope, generation, &key).await?.pending = positions;
+        finish_settled(txn, scope, generation, &key, Revision::MAX).await?;
     }
     txn.notify(|| Notice::Reset { scope: scope.clone() });
     Ok(())

@@ -280,7 +280,8 @@ pub struct SyncEvent {
     /// The document; `create` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<Value>,
-    /// The record's confirmed revision in the replica when the write was made; 0 for none.
+    /// The revision that its writer had seen: that of the read which the write named, else the record's confirmed revision in the
+    /// replica when the write was made; 0 for none.
     pub base: Revision,
     /// When it was made.
     pub stamp: Stamp,
@@ -364,25 +365,10 @@ impl SyncEvent {
                 "`create` carries `doc` (and folded `ops`), `update` carries `ops`, `delete` neither",
             ));
         }
-        if self.ops.len() > MAX_OPS_PER_EVENT {
-            return Err(Error::invalid(InvalidCode::EventShape, "an event has at most 10000 ops"));
-        }
         if let Some(doc) = &mut self.doc {
             value::admit_document(doc)?;
         }
-        for op in &mut self.ops {
-            // Whatever events meet in a document, none is deeper than the limit.
-            let depth = op.path.keys().count();
-            match &mut op.kind {
-                OpKind::Set { value } => value::admit_at(value, depth)?,
-                OpKind::Add { values } | OpKind::Remove { values } => {
-                    values.iter_mut().try_for_each(|value| value::admit_at(value, depth + 1))?;
-                }
-                OpKind::Text { edit } => edit.validate()?,
-                OpKind::Unset | OpKind::Inc { .. } => {}
-            }
-        }
-        Ok(())
+        admit_ops(&mut self.ops)
     }
 
     /// Identifies the content, so that one id with two contents is noticed (`id_reused`): SHA-256, in hex, of the canonical
@@ -391,6 +377,29 @@ impl SyncEvent {
     pub fn payload_hash(&self) -> String {
         value::hex(&Sha256::digest(value::canonical_of(&Content::of(self))))
     }
+}
+
+/// Checks operations, and normalizes their values.
+///
+/// # Errors
+/// An `invalid` error with the code of the first offence.
+pub(crate) fn admit_ops(ops: &mut [Op]) -> Result<(), EventContentError> {
+    if ops.len() > MAX_OPS_PER_EVENT {
+        return Err(Error::invalid(InvalidCode::EventShape, "an event has at most 10000 ops"));
+    }
+    for op in ops {
+        // Whatever events meet in a document, none is deeper than the limit.
+        let depth = op.path.keys().count();
+        match &mut op.kind {
+            OpKind::Set { value } => value::admit_at(value, depth)?,
+            OpKind::Add { values } | OpKind::Remove { values } => {
+                values.iter_mut().try_for_each(|value| value::admit_at(value, depth + 1))?;
+            }
+            OpKind::Text { edit } => edit.validate()?,
+            OpKind::Unset | OpKind::Inc { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 /// What [`SyncEvent::payload_hash`] covers. The fields stand in the order of their names, which makes the serialized form

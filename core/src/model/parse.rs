@@ -12,8 +12,8 @@ use crate::limits::MAX_DEPTH;
 /// Reads a JSON text and normalizes it.
 ///
 /// # Errors
-/// `invalid_number` for an integer beyond 64 bits (a lenient parser would round it) or a double beyond its range;
-/// `lone_surrogate`; `nesting_too_deep`; `invalid_json` for everything else that is no JSON, a key twice in one object
+/// `invalid_number` for an integer beyond 64 bits (a lenient parser would round it), a double beyond its range, NaN and the
+/// infinities; `lone_surrogate`; `nesting_too_deep`; `invalid_json` for everything else that is no JSON, a key twice in one object
 /// included.
 pub fn parse_value(text: &str) -> Result<Value, Error> {
     scan(text)?;
@@ -39,12 +39,70 @@ fn scan(text: &str) -> Result<(), Error> {
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         at = match byte {
-            b'"' => scan_string(bytes, at + 1)?,
+            b'"' => scan_string(text, at + 1)?,
             b'-' | b'0'..=b'9' => scan_number(text, at)?,
+            // Writers of JSON that do not look closely write these.
+            b'N' | b'I' if ["NaN", "Infinity"].iter().any(|word| bytes[at..].starts_with(word.as_bytes())) => {
+                return Err(refused(InvalidCode::Number, text, at, "is no finite number"));
+            }
             _ => at + 1,
         };
     }
     Ok(())
+}
+
+fn refused(code: InvalidCode, text: &str, at: usize, why: &str) -> Error {
+    let place = place_of(text, at);
+    let place = if place.is_empty() { "the value".to_owned() } else { format!("the value at {place}") };
+    Error::invalid(code, format!("{place} {why}"))
+}
+
+/// Which field, by JSON Pointer, the byte `end` of a JSON text belongs to; elements of arrays by their number. For messages: of a
+/// text that is no JSON it says something.
+fn place_of(text: &str, end: usize) -> String {
+    let bytes = text.as_bytes();
+    // The key or the number within each open container.
+    let mut path: Vec<Result<&str, usize>> = Vec::new();
+    let (mut at, mut key_comes) = (0, false);
+    while at < end {
+        match bytes[at] {
+            b'{' => path.push(Ok("")),
+            b'[' => path.push(Err(0)),
+            b'}' | b']' => drop(path.pop()),
+            b',' => {
+                if let Some(Err(number)) = path.last_mut() {
+                    *number += 1;
+                }
+            }
+            _ => {}
+        }
+        match bytes[at] {
+            b'{' | b',' => key_comes = true,
+            b'"' => {
+                let start = at + 1;
+                at = end_of_string(bytes, start);
+                if let Some(Ok(key)) = path.last_mut().filter(|_| key_comes) {
+                    *key = &text[start..at.min(end)];
+                }
+                key_comes = false;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let part = |part: &Result<&str, usize>| match part {
+        Ok(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Err(number) => format!("/{number}"),
+    };
+    path.iter().map(part).collect()
+}
+
+/// The byte of the quote that ends the string whose text begins at `at`.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(byte) = bytes.get(at).filter(|byte| **byte != b'"') {
+        at += if *byte == b'\\' { 2 } else { 1 };
+    }
+    at
 }
 
 fn scan_number(text: &str, start: usize) -> Result<usize, Error> {
@@ -60,15 +118,12 @@ fn scan_number(text: &str, start: usize) -> Result<usize, Error> {
     } else {
         number.parse::<f64>().map_or(true, f64::is_finite)
     };
-    if holds {
-        Ok(start + length)
-    } else {
-        Err(Error::invalid(InvalidCode::Number, format!("the number at byte {start} does not fit 64 bits")))
-    }
+    if holds { Ok(start + length) } else { Err(refused(InvalidCode::Number, text, start, "does not fit 64 bits")) }
 }
 
 /// Passes a string's rest; checks that escaped surrogates come in pairs.
-fn scan_string(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
+fn scan_string(text: &str, mut at: usize) -> Result<usize, Error> {
+    let bytes = text.as_bytes();
     loop {
         match bytes.get(at) {
             // An unfinished string is the parser's to tell.
@@ -77,10 +132,7 @@ fn scan_string(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
             Some(b'\\') => match escape(bytes, at) {
                 Some(0xd800..=0xdbff) if matches!(escape(bytes, at + 6), Some(0xdc00..=0xdfff)) => at += 12,
                 Some(0xd800..=0xdfff) => {
-                    return Err(Error::invalid(
-                        InvalidCode::LoneSurrogate,
-                        format!("the surrogate at byte {at} stands alone"),
-                    ));
+                    return Err(refused(InvalidCode::LoneSurrogate, text, at, "has a surrogate that stands alone"));
                 }
                 _ => at += 2,
             },
@@ -185,6 +237,8 @@ mod tests {
             ("18446744073709551616", "invalid_number"),
             ("-9223372036854775809", "invalid_number"),
             ("[1e400]", "invalid_number"),
+            (r#"{"n": NaN}"#, "invalid_number"),
+            ("[-Infinity]", "invalid_number"),
             (r#"{"a": "\ud800"}"#, "lone_surrogate"),
             (r#"["\ud83d\u0041"]"#, "lone_surrogate"),
             (r#"["\udc00\ud800"]"#, "lone_surrogate"),
@@ -199,6 +253,21 @@ mod tests {
         }
         assert_eq!(parse_value(&"[".repeat(65)).unwrap_err().code(), "nesting_too_deep");
         assert!(parse_value(&format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
+    }
+
+    #[test]
+    fn what_is_refused_is_named_by_its_field() {
+        for (text, words) in [
+            (r#"{"a": "x,{", "meta": {"x/y": [1, {"n": NaN}]}}"#, "the value at /meta/x~1y/1/n is no finite number"),
+            (r#"{"a": [1, [2], 18446744073709551616]}"#, "the value at /a/2 does not fit 64 bits"),
+            (r#"{"a": {}, "q\"uote": "\ud800"}"#, "the value at /q\\\"uote has a surrogate that stands alone"),
+            (r#"{"a": 1, "k\ud800": 2}"#, "the value at /k has a surrogate that stands alone"),
+            ("NaN", "the value is no finite number"),
+        ] {
+            assert_eq!(parse_value(text).unwrap_err().to_string(), words);
+        }
+        // Words in texts are texts.
+        assert_eq!(parse_value(r#"["NaN", "Infinity"]"#).unwrap(), json!(["NaN", "Infinity"]));
     }
 
     #[test]

@@ -159,6 +159,20 @@ fn check(value: &Value, depth: usize) -> Result<(), Error> {
     }
 }
 
+/// What a value is, in words; never what it says, which may be private.
+#[must_use]
+pub fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a number with a fraction",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
 /// Length of the canonical bytes without building them.
 #[must_use]
 pub fn canonical_len(value: &Value) -> usize {

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use super::collect::Collector;
 use super::index::{Entry, IndexSet};
 use super::plan::{Access, IndexAccess, KeyRange, Plan, plan};
-use super::query::{Continuation, OrderKey, Query, QueryPage, Record};
+use super::query::{Continuation, OrderKey, Query, QueryPage, Record, RecordState};
 use crate::error::Error;
 use crate::limits::MAX_INDEXED_VALUE_BYTES;
 use crate::model::{RecordId, RecordKey, Scope};
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
     pub async fn get(&self, record: &RecordKey) -> Result<Option<Record>, Error> {
         let rows = self.storage.get(vec![keys::record(self.scope, self.generation, record)]).await?;
         match rows.into_iter().flatten().next() {
-            Some(row) => visible(&row, || Some(record.record.clone())),
+            Some(row) => visible(self.generation, &row, || Some(record.record.clone())),
             None => Ok(None),
         }
     }
@@ -109,15 +109,25 @@ impl<'a> Reader<'a> {
 }
 
 /// The record that a row shows to the app.
-fn visible(row: &Row, id: impl FnOnce() -> Option<RecordId>) -> Result<Option<Record>, Error> {
+fn visible(generation: Generation, row: &Row, id: impl FnOnce() -> Option<RecordId>) -> Result<Option<Record>, Error> {
     let mut stored = decode::<RecordRow>(&row.value)?;
+    let (revision, state, basis) = (stored.revision, row_state(&stored), stored.basis(generation));
     let doc = match stored.overlay.take() {
         Some(view) => view,
         None => stored.doc.take(),
     };
     let Some(doc) = doc else { return Ok(None) };
     let id = id().ok_or_else(|| StorageError::Corrupt("a record row's key".to_owned()))?;
-    Ok(Some(Record { id, doc, revision: stored.revision, pending: !stored.pending.is_empty() }))
+    Ok(Some(Record { id, doc, revision, state, basis }))
+}
+
+/// What a record's own row tells of its sync.
+pub(crate) fn row_state(row: &RecordRow) -> RecordState {
+    match (row.parked, row.pending.is_empty()) {
+        (true, _) => RecordState::Parked,
+        (false, false) => RecordState::Pending,
+        (false, true) => RecordState::Synced,
+    }
 }
 
 /// One pass over the rows that a plan names.
@@ -154,7 +164,7 @@ impl Reading<'_> {
         while let Some(rows) = pages.next(reader.storage, self.page_rows()).await? {
             for row in rows {
                 let id = || keys::record_id_of(&row.key, &prefix);
-                let Some(record) = visible(&row, id)? else { continue };
+                let Some(record) = visible(reader.generation, &row, id)? else { continue };
                 self.consider(record);
                 if !self.plan.sorts() && self.collector.end_run() {
                     return Ok(());
@@ -222,7 +232,7 @@ impl Reading<'_> {
         let rows = storage.get(entries.iter().map(key).collect()).await?;
         let record = |(row, (entry, key)): (Option<Row>, &(Entry, Vec<u8>))| {
             let Some(row) = row else { return Ok(None) };
-            let record = visible(&row, || Some(entry.id.clone()))?;
+            let record = visible(generation, &row, || Some(entry.id.clone()))?;
             Ok(record.filter(|record| access.definition.entry(scope, generation, &record.id, &record.doc) == *key))
         };
         rows.into_iter().zip(entries).map(record).collect()

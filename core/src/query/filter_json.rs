@@ -52,6 +52,29 @@ impl<'de> Deserialize<'de> for Filter {
     }
 }
 
+/// The operators of a field.
+const OF_A_FIELD: [&str; 10] = ["$eq", "$ne", "$lt", "$le", "$gt", "$ge", "$in", "$contains", "$prefix", "$exists"];
+/// The operators of whole filters.
+const WHOLE: [&str; 3] = ["$and", "$or", "$not"];
+
+/// Says which operators there are, and which one was probably meant.
+fn unknown(operator: &str, of: &str, known: &[&str]) -> Error {
+    let meant = match operator {
+        "$gte" => "$ge",
+        "$lte" => "$le",
+        "$neq" => "$ne",
+        "$startsWith" => "$prefix",
+        "$nin" => "$not around $in",
+        "$nor" => "$not around $or",
+        // One of the others has come to the wrong place.
+        other if WHOLE.contains(&other) => "a filter around the field",
+        other if OF_A_FIELD.contains(&other) => "an operator of a field: {\"field\": {…}}",
+        _ => "",
+    };
+    let hint = if meant.is_empty() { String::new() } else { format!(" (did you mean {meant}?)") };
+    invalid(format!("{operator} is no operator of {of}{hint}; there are {}", known.join(", ")))
+}
+
 fn parse(json: Value, depth: usize) -> Result<Node, Error> {
     if depth > MAX_FILTER_DEPTH {
         return Err(invalid(format!("the filter is nested more deeply than {MAX_FILTER_DEPTH} levels")));
@@ -64,7 +87,7 @@ fn parse(json: Value, depth: usize) -> Result<Node, Error> {
             "$or" => nodes.push(Node::Or(parse_list(&key, value, depth)?)),
             "$not" => nodes.push(Node::Not(Box::new(parse(value, depth + 1)?))),
             operator if operator.starts_with('$') => {
-                return Err(invalid(format!("{operator:?} is no operator of filters")));
+                return Err(unknown(operator, "filters", &WHOLE));
             }
             field => parse_field(&field_pointer(field)?, value, &mut nodes)?,
         }
@@ -109,8 +132,11 @@ fn parse_condition(pointer: &Pointer, operator: &str, operand: Value) -> Result<
             return Ok(Node::Not(Box::new(Node::Field(pointer.clone(), Condition::Exists))));
         }
         ("$exists", _) => return Err(invalid("$exists takes true or false")),
+        (other, _) if other.starts_with('$') => return Err(unknown(other, "a field", &OF_A_FIELD)),
         (other, _) => {
-            return Err(invalid(format!("{other:?} is no operator of a field, or stands beside one")));
+            return Err(invalid(format!(
+                "{other:?} stands beside an operator of {pointer}: give it a condition of its own"
+            )));
         }
     };
     Ok(Node::Field(pointer.clone(), condition))
@@ -170,6 +196,29 @@ mod tests {
         ];
         for (json, filter) in cases {
             assert_eq!(Filter::from_json(json.clone()).unwrap(), filter, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_operator_is_told_with_those_that_there_are() {
+        let words = |filter: Value| Filter::from_json(filter).unwrap_err().to_string();
+        let all = "$eq, $ne, $lt, $le, $gt, $ge, $in, $contains, $prefix, $exists";
+        assert_eq!(
+            words(json!({"bpm": {"$gte": 120}})),
+            format!("$gte is no operator of a field (did you mean $ge?); there are {all}")
+        );
+        assert_eq!(
+            words(json!({"bpm": {"$regex": "x"}})),
+            format!("$regex is no operator of a field; there are {all}")
+        );
+        assert_eq!(words(json!({"$xor": []})), "$xor is no operator of filters; there are $and, $or, $not");
+        for (filter, hint) in [
+            (json!({"$nor": []}), "$not around $or"),
+            (json!({"$ge": 1}), "an operator of a field"),
+            (json!({"bpm": {"$not": {"$ge": 1}}}), "a filter around the field"),
+            (json!({"bpm": {"$ge": 1, "lt": 2}}), r#""lt" stands beside an operator of /bpm"#),
+        ] {
+            assert!(words(filter.clone()).contains(hint), "{}", words(filter));
         }
     }
 

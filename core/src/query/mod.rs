@@ -27,9 +27,10 @@ pub use build::{
     BuiltIndexes, PendingBuilds, build_indexes, build_step, built_indexes, pending_builds, ready_indexes, register,
 };
 pub use execute::Reader;
+pub(crate) use execute::row_state;
 pub use filter::{Filter, and, contains, eq, exists, ge, gt, is_in, le, lt, ne, not, or, prefix};
 pub use index::{IndexChange, IndexDefinition, IndexSet};
 pub use order::compare;
 pub use plan::Plan;
-pub use query::{Continuation, Query, QueryPage, Record};
+pub use query::{Continuation, Query, QueryPage, Record, RecordState};
 pub use watch::{Change, Watched, diff, patch};

@@ -36,8 +36,12 @@ impl Query {
 
     fn ordered_by(self, field: Value) -> Result<Self, Error> {
         const FORM: &str = r#"order_by takes a field's name or {"field": name, "desc": true}, or an array of these"#;
+        const DESCENDING: &str = r#"order_by takes no "-" for "the greatest first": that is {"field": "FIELD", "desc": true}; a field of the name "-FIELD" is {"field": "-FIELD"}"#;
         let members = match field {
-            Value::String(name) => return Ok(self.order_by(name)),
+            Value::String(name) => match name.strip_prefix('-') {
+                Some(field) => return Err(invalid(DESCENDING.replace("FIELD", field))),
+                None => return Ok(self.order_by(name)),
+            },
             Value::Object(members) => members,
             _ => return Err(invalid(FORM)),
         };
@@ -87,6 +91,8 @@ mod tests {
             json!({"order_by": [{"field": "a", "descending": true}]}),
             json!({"order_by": ["a", true]}),
             json!({"order_by": ""}),
+            json!({"order_by": "-due"}),
+            json!({"order_by": ["name", "-due"]}),
             json!({"limit": 0}),
             json!({"limit": -1}),
             json!({"limit": 1.5}),
@@ -96,5 +102,7 @@ mod tests {
             let error = Query::from_json(samples(), options.clone()).unwrap_err();
             assert_eq!(error.code(), "invalid_query", "{options}");
         }
+        let error = Query::from_json(samples(), json!({"order_by": "-due"})).unwrap_err().to_string();
+        assert!(error.contains(r#"{"field": "due", "desc": true}"#), "{error}");
     }
 }

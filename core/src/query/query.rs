@@ -10,7 +10,7 @@ use super::filter::{Filter, field_pointer, invalid};
 use crate::error::Error;
 use crate::limits::MAX_ORDER_PATHS;
 use crate::model::value::{hex, unhex};
-use crate::model::{CollectionName, Pointer, RecordId, Revision, Value};
+use crate::model::{Basis, CollectionName, Pointer, RecordId, Revision, Seen, Value};
 
 /// A query on one collection. Records come ordered by the given fields, then by id.
 ///
@@ -203,7 +203,8 @@ fn order_hash(order: &[OrderBy]) -> String {
     hex(&hash.finalize()[..4])
 }
 
-/// A record as the app sees it: confirmed state with its own unsettled writes on top.
+/// A record as the app sees it: confirmed state with its own unsettled writes on top. A write can name it as what its writer has
+/// seen: then it is concurrent with whatever came after this read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
@@ -214,8 +215,34 @@ pub struct Record {
     pub doc: Value,
     /// The confirmed revision; 0 if the server has not told of the record yet.
     pub revision: Revision,
-    /// Whether it holds writes that are not settled.
-    pub pending: bool,
+    /// Where its sync stands.
+    pub state: RecordState,
+    /// What the read shows of the confirmed state, for writes that name it as what they have seen. Opaque.
+    pub basis: Basis,
+}
+
+impl Record {
+    /// This read, for a write that names it.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen { id: self.id.clone(), basis: self.basis.clone() }
+    }
+}
+
+/// The state of one record's sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
+#[serde(rename_all = "snake_case")]
+pub enum RecordState {
+    /// The server has acknowledged what the app sees.
+    Synced,
+    /// Events wait to be sent or answered.
+    Pending,
+    /// An event was refused and waits for the app.
+    Parked,
+    /// An open conflict note tells of a value that lost.
+    Conflicted,
 }
 
 /// A part of a query's answer.

@@ -191,11 +191,20 @@ impl Watched {
 mod tests {
     use super::super::filter::eq;
     use super::*;
+    use crate::model::Basis;
+    use crate::query::RecordState;
     use proptest::prelude::*;
     use serde_json::json;
 
     fn record(id: &str, n: u64) -> Record {
-        Record { id: RecordId::new(id).unwrap(), doc: json!({ "n": n }), revision: n, pending: false }
+        let basis = Basis { base: n, ..Basis::default() };
+        Record {
+            id: RecordId::new(id).unwrap(),
+            doc: json!({ "n": n }),
+            revision: n,
+            state: RecordState::Synced,
+            basis,
+        }
     }
 
     fn list(names: &str) -> Vec<Record> {
@@ -228,7 +237,9 @@ mod tests {
         let change = Change::Moved { from: 1, to: 0, record: record("a", 2) };
         let json = json!({
             "kind": "moved", "from": 1, "to": 0,
-            "record": {"id": "a", "doc": {"n": 2}, "revision": 2, "pending": false}
+            "record": {
+                "id": "a", "doc": {"n": 2}, "revision": 2, "state": "synced", "basis": {"base": 2, "generation": 0},
+            },
         });
         assert_eq!(serde_json::to_value(&change).unwrap(), json);
         assert_eq!(serde_json::from_value::<Change>(json).unwrap(), change);

@@ -77,15 +77,17 @@ fn push_op(ops: &mut Vec<Op>, mut op: Op) {
         && ops[at].base == op.base
     {
         match (&ops[at].kind, &mut op.kind) {
-            (_, OpKind::Set { .. } | OpKind::Unset) => drop(ops.remove(at)),
-            (OpKind::Inc { by: first }, OpKind::Inc { by: second }) => {
+            (OpKind::Set { .. } | OpKind::Unset, OpKind::Set { .. } | OpKind::Unset) => drop(ops.remove(at)),
+            // Of a field below another one the stamp tells whether an increment outlives the parent's removal: there each keeps
+            // its own.
+            (OpKind::Inc { by: first }, OpKind::Inc { by: second }) if op.path.parent().is_none() => {
                 if let Some(sum) = first.checked_add(*second) {
                     *second = sum;
                     ops.remove(at);
                 }
             }
-            // Elements of sets have clocks of their own, and an increment on an own assignment does not share its fate:
-            // folding these would change who wins.
+            // An increment counts on top of a concurrent assignment even where an own one follows or precedes it; elements of
+            // sets have clocks of their own; texts are merged. Folding these would change who wins.
             _ => {}
         }
     }

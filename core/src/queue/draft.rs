@@ -1,6 +1,6 @@
 //! Drafts: writes as the app asks for them, before they are events.
 
-use crate::model::{EventId, Mode, OpKind, Pointer, Policy, RecordKey, Value};
+use crate::model::{Basis, EventId, Mode, OpKind, Pointer, Policy, RecordKey, Value};
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +9,8 @@ pub struct Draft {
     pub key: RecordKey,
     /// What is done to it.
     pub mutation: Mutation,
+    /// What its writer had seen of the record; `None` for what the replica shows when the write is made.
+    pub seen: Option<Basis>,
     /// How it meets concurrent writes.
     pub mode: Mode,
     /// Who wins a conflict; `None` for last write wins.
@@ -24,6 +26,8 @@ pub struct Draft {
 pub enum Mutation {
     /// Makes a record; it must not be alive.
     Create(Value),
+    /// Makes a record, or changes the one that is alive to exactly this.
+    Put(Value),
     /// Applies an RFC 7396 merge patch; the record must be alive.
     Update(Value),
     /// Applies field operations; the record must be alive.
@@ -36,6 +40,6 @@ impl Draft {
     /// A write with default mode, policy and schema.
     #[must_use]
     pub fn new(key: RecordKey, mutation: Mutation) -> Self {
-        Self { key, mutation, mode: Mode::Merge, policy: None, depends_on: Vec::new(), schema: 1 }
+        Self { key, mutation, seen: None, mode: Mode::Merge, policy: None, depends_on: Vec::new(), schema: 1 }
     }
 }

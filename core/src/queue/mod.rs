@@ -17,6 +17,7 @@ mod freeze;
 mod offline_queue;
 mod overlay;
 mod park;
+mod plan;
 mod policies;
 mod settle;
 #[cfg(test)]

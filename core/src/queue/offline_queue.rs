@@ -1,10 +1,11 @@
 //! The queue's face.
 
+use super::accept::{Together, accept};
 use super::draft::Draft;
 use super::freeze::{Push, has_sendable, next_push};
+use super::park as parked;
 use super::policies::PolicyTable;
 use super::settle::{Judges, Settlement, recut, settle};
-use super::{accept, park as parked};
 use crate::error::{Error, Result};
 use crate::limits::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_EVENTS};
 use crate::model::{EventId, Scope, SyncEvent};
@@ -64,18 +65,32 @@ impl OfflineQueue {
         self.writer.reader()
     }
 
-    /// Accepts writes: all or none, durable with their views when this returns. Several are one group.
+    /// Accepts writes: all or none, durable with their views when this returns. Several are one group. Returns an id per write;
+    /// `None` for one that says what is there already: that is no edit, makes no event, and writes nothing.
     ///
     /// # Errors
     /// `invalid_*` and its kin for content, `not_found`, `already_exists`, `queue_full`, `scope_lost`, and the storage's.
-    pub async fn accept(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
+    pub async fn accept(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<Option<EventId>>> {
+        self.take(scope, drafts, Together::AsGroup).await
+    }
+
+    /// Accepts writes in one commit, all or none, as [`accept`](Self::accept) does; but each is an event of its own, which the
+    /// server judges by itself.
+    ///
+    /// # Errors
+    /// Those of [`accept`](Self::accept).
+    pub async fn accept_apart(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<Option<EventId>>> {
+        self.take(scope, drafts, Together::Apart).await
+    }
+
+    async fn take(&self, scope: &Scope, drafts: Vec<Draft>, together: Together) -> Result<Vec<Option<EventId>>> {
         let (scope, limits) = (scope.clone(), self.limits);
         let drafts = std::sync::Arc::new(drafts);
         let policies = self.policies.clone();
         self.writer
             .run(move |txn| {
                 let (scope, drafts, policies) = (scope.clone(), drafts.clone(), policies.clone());
-                Box::pin(async move { accept::accept(txn, &scope, &drafts, &policies, limits).await })
+                Box::pin(async move { accept(txn, &scope, &drafts, &policies, limits, together).await })
             })
             .await
     }

@@ -2,48 +2,54 @@
 
 use crate::error::Result;
 use crate::merge::apply_event;
-use crate::model::{RecordKey, Scope, SyncAction, SyncEvent, Value};
+use crate::model::{Covered, RecordKey, Scope, SyncAction, Value};
 use crate::replica::Txn;
 use crate::replica::keys::Generation;
-use crate::replica::rows::RecordRow;
 
-/// Computes a record's view anew from its confirmed state and the queue entries at `row.pending`.
+/// Computes anew what follows from a record's confirmed state and the queue entries at `row.pending`: its view, what they cover,
+/// and whether one is parked. Called once per record and unit of work, since it costs as much as the record has events.
 pub(crate) async fn overlay(txn: &mut Txn, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<()> {
-    let positions = txn.record(scope, generation, key).await?.pending.clone();
+    let row = txn.record(scope, generation, key).await?;
+    let (positions, revision) = (row.pending.clone(), row.revision);
+    let (doc, ghost) = (row.doc.clone(), row.ghost.clone());
     txn.load_entries(scope, &positions).await?;
-    let mut events = Vec::with_capacity(positions.len());
+    // `None` as long as there are no events and the confirmed state is the view.
+    let mut view: Option<Option<Value>> = None;
+    let (mut covered, mut parked) = (Covered::default(), false);
     for position in positions {
-        if let Some(entry) = txn.entry(scope, position).await?.filter(|entry| entry.is_overlaid()) {
-            events.push(entry.event.clone());
+        let Some(entry) = txn.entry(scope, position).await? else { continue };
+        parked |= entry.parked.is_some();
+        if !entry.is_overlaid() {
+            continue;
         }
+        covered.add(&entry.event, revision);
+        let before = view.take().unwrap_or_else(|| match &doc {
+            // A pending update of a record that another writer has deleted stays visible until its receipt says what became of
+            // it.
+            None if entry.event.action == SyncAction::Update => ghost.clone(),
+            doc => doc.clone(),
+        });
+        view = Some(apply_event(before, &entry.event));
     }
     let row = txn.record_mut(scope, generation, key).await?;
-    row.overlay = view_of(row, &events);
+    (row.overlay, row.covered, row.parked) = (view, covered, parked);
     if row.overlay.is_none() {
         row.ghost = None;
     }
     Ok(())
 }
 
-/// The view after `events`; `None` where there are none and the confirmed state is the view.
-fn view_of(row: &RecordRow, events: &[SyncEvent]) -> Option<Option<Value>> {
-    let first = events.first()?;
-    // A pending update of a record that another writer has deleted stays visible until its receipt says what became of it.
-    let start = match &row.doc {
-        None if first.action == SyncAction::Update => row.ghost.clone(),
-        doc => doc.clone(),
-    };
-    Some(events.iter().fold(start, apply_event))
-}
-
-/// Takes the event at `position` out of its record's view.
-pub(crate) async fn forget(
+/// Takes the event at `position` out of its record's lane. The view is computed anew by [`overlay`].
+pub(crate) async fn leave(
     txn: &mut Txn,
     scope: &Scope,
     generation: Generation,
     key: &RecordKey,
     position: u64,
 ) -> Result<()> {
-    txn.record_mut(scope, generation, key).await?.pending.retain(|at| *at != position);
-    overlay(txn, scope, generation, key).await
+    let pending = &mut txn.record_mut(scope, generation, key).await?.pending;
+    if let Ok(at) = pending.binary_search(&position) {
+        pending.remove(at);
+    }
+    Ok(())
 }

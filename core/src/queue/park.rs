@@ -1,9 +1,11 @@
 //! Parked events: `retry`, `replace`, `discard`. A group is one unit.
 
+use std::collections::BTreeSet;
+
 use super::accept::{encoded_len, settle_outcome};
-use super::overlay::overlay;
+use super::overlay::{leave, overlay};
 use crate::error::{Error, Result};
-use crate::model::{EventId, GroupId, RecordKey, Scope, SyncEvent};
+use crate::model::{EventId, GroupId, Scope, SyncEvent};
 use crate::replica::Txn;
 use crate::replica::rows::{Outcome, QueueEntry};
 
@@ -43,6 +45,8 @@ async fn group_around(txn: &mut Txn, scope: &Scope, position: u64, group: &Group
 /// Puts a parked event, with its group, back into the queue as it was.
 pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
     let (scope, positions) = parked_unit(txn, id).await?;
+    let generation = txn.scope(&scope).await?.generation;
+    let mut touched = BTreeSet::new();
     for position in positions {
         let Some(entry) = txn.entry_mut(&scope, position).await? else { continue };
         let was_parked = entry.parked.take().is_some();
@@ -50,6 +54,10 @@ pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
         let replica = txn.replica_mut();
         replica.parked_events = replica.parked_events.saturating_sub(u64::from(was_parked));
         settle_outcome(txn, &scope, &event.id, &event.key(), Outcome::Pending { position });
+        touched.insert(event.key());
+    }
+    for key in touched {
+        overlay(txn, &scope, generation, &key).await?;
     }
     Ok(scope)
 }
@@ -58,15 +66,15 @@ pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
 pub(super) async fn discard(txn: &mut Txn, id: &EventId) -> Result<Scope> {
     let (scope, positions) = parked_unit(txn, id).await?;
     let generation = txn.scope(&scope).await?.generation;
-    let mut touched: Vec<RecordKey> = Vec::new();
+    let mut touched = BTreeSet::new();
     for position in positions {
         let Some(entry) = txn.entry(&scope, position).await?.cloned() else { continue };
         let key = entry.event.key();
         txn.set_entry(&scope, position, None);
         txn.replica_mut().left_queue(&entry);
         settle_outcome(txn, &scope, &entry.event.id, &key, Outcome::Discarded);
-        txn.record_mut(&scope, generation, &key).await?.pending.retain(|at| *at != position);
-        touched.push(key);
+        leave(txn, &scope, generation, &key, position).await?;
+        touched.insert(key);
     }
     for key in touched {
         overlay(txn, &scope, generation, &key).await?;
@@ -85,6 +93,7 @@ pub(super) async fn replace(
     let row = txn.scope(&scope).await?;
     let (generation, lineage) = (row.generation, row.lineage.clone());
     let new_id = EventId::generate(&**txn.environment());
+    let mut touched = BTreeSet::new();
     for position in positions {
         let Some(mut entry) = txn.entry(&scope, position).await?.cloned() else { continue };
         let old = entry.event.clone();
@@ -116,7 +125,10 @@ pub(super) async fn replace(
         let now = entry.event.id.clone();
         settle_outcome(txn, &scope, &now, &old.key(), Outcome::Pending { position });
         txn.set_entry(&scope, position, Some(entry));
-        overlay(txn, &scope, generation, &old.key()).await?;
+        touched.insert(old.key());
+    }
+    for key in touched {
+        overlay(txn, &scope, generation, &key).await?;
     }
     Ok(new_id)
 }

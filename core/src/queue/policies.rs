@@ -1,19 +1,14 @@
 //! Policies per collection and field: set on the client, carried by the events.
 
-use std::borrow::Cow;
-
-use super::draft::{Draft, Mutation};
-use crate::error::Result;
-use crate::model::{CollectionName, OpKind, Pointer, Policy, Value, ops_of_patch, value};
+use super::draft::Draft;
+use super::plan::Plan;
+use crate::model::{CollectionName, Pointer, Policy, SyncAction};
 
 /// Who wins a conflict, per collection and field. The most specific rule holds; without one, the last write wins.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyTable {
     rules: Vec<(CollectionName, Option<Pointer>, Policy)>,
 }
-
-/// Field operations.
-type Edits = Vec<(Pointer, OpKind)>;
 
 impl PolicyTable {
     /// Adds a rule for a collection, or for a field of its records and all below.
@@ -37,35 +32,23 @@ impl PolicyTable {
             .map(|(_, _, policy)| *policy)
     }
 
-    /// Gives a draft its policy. An update whose fields have different ones becomes several drafts, which go as a group.
-    pub(super) fn split<'d>(&self, draft: &'d Draft, view: Option<&Value>) -> Result<Vec<Cow<'d, Draft>>> {
-        if draft.policy.is_some() || !self.rules.iter().any(|(of, _, _)| *of == draft.key.collection) {
-            return Ok(vec![Cow::Borrowed(draft)]);
+    /// Gives a write its policy. An update whose fields have different ones becomes several, which go as a group.
+    pub(super) fn split(&self, draft: &Draft, plan: Plan) -> Vec<(Option<Policy>, Plan)> {
+        let collection = &draft.key.collection;
+        if draft.policy.is_some() || !self.rules.iter().any(|(of, _, _)| of == collection) {
+            return vec![(draft.policy, plan)];
         }
-        let edits = match &draft.mutation {
-            Mutation::Edit(edits) => edits.clone(),
-            Mutation::Update(patch) => {
-                let mut patch = patch.clone();
-                value::admit(&mut patch)?;
-                let ops = ops_of_patch(patch, view.unwrap_or(&Value::Null))?;
-                ops.into_iter().map(|op| (op.path, op.kind)).collect()
-            }
-            Mutation::Create(_) | Mutation::Delete => {
-                let policy = self.of(&draft.key.collection, None);
-                return Ok(vec![Cow::Owned(Draft { policy, ..draft.clone() })]);
-            }
-        };
-        let mut by_policy: Vec<(Option<Policy>, Edits)> = Vec::new();
-        for (path, kind) in edits {
-            let policy = self.of(&draft.key.collection, Some(&path));
+        if plan.action != SyncAction::Update {
+            return vec![(self.of(collection, None), plan)];
+        }
+        let mut by_policy: Vec<(Option<Policy>, Plan)> = Vec::new();
+        for op in plan.ops {
+            let policy = self.of(collection, Some(&op.path));
             match by_policy.iter_mut().find(|(of, _)| *of == policy) {
-                Some((_, edits)) => edits.push((path, kind)),
-                None => by_policy.push((policy, vec![(path, kind)])),
+                Some((_, plan)) => plan.ops.push(op),
+                None => by_policy.push((policy, Plan { action: plan.action, doc: None, ops: vec![op] })),
             }
         }
-        Ok(by_policy
-            .into_iter()
-            .map(|(policy, edits)| Cow::Owned(Draft { policy, mutation: Mutation::Edit(edits), ..draft.clone() }))
-            .collect())
+        by_policy
     }
 }

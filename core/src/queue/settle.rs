@@ -1,9 +1,9 @@
 //! Settling: what a receipt does to the queue and to the confirmed state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::accept::settle_outcome;
-use super::overlay::{forget, overlay};
+use super::overlay::{leave, overlay};
 use crate::clock::Stamp;
 use crate::error::Result;
 use crate::merge::apply_event;
@@ -74,6 +74,10 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
             park(txn, scope, position, &event, parking_of(receipt)).await?;
         }
     }
+    // One record may have had many events in the push.
+    for key in records.into_iter().collect::<BTreeSet<_>>() {
+        overlay(txn, scope, generation, &key).await?;
+    }
     // A missing receipt means unknown.
     for position in by_id.into_values() {
         if let Some(entry) = txn.entry_mut(scope, position).await? {
@@ -108,7 +112,8 @@ pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking
     let row = txn.scope_mut(scope).await?;
     let Some(in_flight) = row.in_flight.take() else { return Ok(()) };
     row.in_doubt |= judges == (Judges::ThisSending { resent: true });
-    let lineage = row.lineage.clone();
+    let (lineage, generation) = (row.lineage.clone(), row.generation);
+    let mut parked = BTreeSet::new();
     for position in in_flight.positions {
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
         entry.frozen = true;
@@ -121,7 +126,11 @@ pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking
         if let Some(parking) = parking {
             let parking = if doubt { Parking::uncertain(parking) } else { parking.clone() };
             park(txn, scope, position, &event, parking).await?;
+            parked.insert(event.key());
         }
+    }
+    for key in parked {
+        overlay(txn, scope, generation, &key).await?;
     }
     Ok(())
 }
@@ -288,7 +297,8 @@ pub(crate) async fn confirm(
     Ok(())
 }
 
-/// Settles an event that was taken out of the queue, and keeps it until the server's backups are sure to hold it.
+/// Settles an event that was taken out of the queue, and keeps it until the server's backups are sure to hold it. Its record's
+/// view is left to be computed anew.
 async fn finish(
     txn: &mut Txn,
     scope: &Scope,
@@ -303,7 +313,7 @@ async fn finish(
     txn.set_raw(keys::settled(scope, revision), Some(kept));
     txn.replica_mut().left_queue(entry);
     settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
-    forget(txn, scope, generation, &key, position).await
+    leave(txn, scope, generation, &key, position).await
 }
 
 /// Finishes the events of a record that had waited for a pull up to `revision`, and computes its view anew. Called for each

@@ -1,6 +1,10 @@
 //! The queue alone, on memory, with receipts written by hand.
 
+mod assertions;
 mod bounds;
+mod cost;
+mod folding;
+mod seen;
 mod ways;
 
 use std::sync::Arc;
@@ -18,7 +22,7 @@ use crate::protocol::{Cursor, PushResponse};
 use crate::query::IndexSet;
 use crate::replica::Writer;
 use crate::replica::rows::{Outcome, Parking};
-use crate::storage::MemoryStorage;
+use crate::storage::{MemoryStorage, Storage};
 use crate::testing::TestEnvironment;
 
 struct Bench {
@@ -69,12 +73,51 @@ impl Bench {
         ));
     }
 
-    fn group(&self, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
+    fn accept(&self, drafts: Vec<Draft>) -> Result<Vec<Option<EventId>>> {
         self.environment.block_on(self.queue.accept(&Scope::User, drafts))
+    }
+
+    /// Writes, each of which changes something.
+    fn group(&self, drafts: Vec<Draft>) -> Result<Vec<EventId>> {
+        Ok(self.accept(drafts)?.into_iter().map(|id| id.expect("an edit")).collect())
     }
 
     fn write(&self, draft: Draft) -> EventId {
         self.group(vec![draft]).unwrap().remove(0)
+    }
+
+    /// A record `a` that the server has confirmed as `doc` at revision 1.
+    fn confirmed(doc: Value) -> Self {
+        let bench = Self::new();
+        let created = bench.write(create("a", doc));
+        bench.push().unwrap();
+        bench.settle(vec![applied(&created, 0, 1)]);
+        bench
+    }
+
+    /// A pull brings another writer's state of `a`; `None` for a delete.
+    fn pulled(&self, revision: Revision, doc: Option<Value>) {
+        let change = Change {
+            kind: if doc.is_some() { ChangeKind::Put } else { ChangeKind::Delete },
+            collection: key("a").collection,
+            record: key("a").record,
+            revision,
+            doc,
+            stamp: Stamp { ms: 1, counter: 0, device: DeviceId::new("z").unwrap() },
+            by: Author { user: "u".into(), device: DeviceId::new("z").unwrap() },
+            schema: 1,
+            group: None,
+        };
+        let work = self.queue.writer().run(move |txn| {
+            let change = change.clone();
+            Box::pin(async move {
+                let state = super::settle::Confirmed::of(&change);
+                let generation = txn.scope(&Scope::User).await?.generation;
+                super::confirm(txn, &Scope::User, generation, &change.key(), state).await?;
+                super::finish_settled(txn, &Scope::User, generation, &key("a"), revision).await
+            })
+        });
+        self.environment.block_on(work).unwrap();
     }
 
     fn view(&self, id: &str) -> Option<Value> {
@@ -92,16 +135,7 @@ impl Bench {
     }
 
     fn settle(&self, receipts: Vec<Receipt>) {
-        let response = PushResponse {
-            server_now: 0,
-            server_id: "server".into(),
-            epoch: "e1".into(),
-            cursor: None,
-            head: Cursor("head".into()),
-            previous_push_seq: None,
-            receipts,
-        };
-        self.environment.block_on(self.queue.settle(&Scope::User, response)).unwrap();
+        self.environment.block_on(self.queue.settle(&Scope::User, response(receipts))).unwrap();
     }
 
     fn outcome(&self, id: &EventId) -> Outcome {
@@ -118,15 +152,27 @@ impl Bench {
     }
 }
 
-async fn open(
+async fn open<S: Storage + Clone>(
     environment: &TestEnvironment,
-    storage: &MemoryStorage,
+    storage: &S,
     limits: QueueLimits,
     policies: PolicyTable,
 ) -> OfflineQueue {
     let environment = Arc::new(environment.clone());
     let writer = Writer::open(Arc::new(storage.clone()), environment, Arc::new(IndexSet::default())).await.unwrap();
     OfflineQueue::new(writer, limits, policies)
+}
+
+fn response(receipts: Vec<Receipt>) -> PushResponse {
+    PushResponse {
+        server_now: 0,
+        server_id: "server".into(),
+        epoch: "e1".into(),
+        cursor: None,
+        head: Cursor("head".into()),
+        previous_push_seq: None,
+        receipts,
+    }
 }
 
 fn applied(id: &EventId, previous: Revision, revision: Revision) -> Receipt {
@@ -155,7 +201,7 @@ fn refused_writes_leave_nothing_behind() {
         (create("b", json!({"$x": 1})), "reserved_name"),
         (create("b", json!({"x": "\0"})), "nul_character"),
         (update("b", json!({"x": 1})), "not_found"),
-        (update("a", json!({})), "invalid_patch"),
+        (update("a", json!([])), "invalid_patch"),
         (delete("b"), "not_found"),
         (increment("a", "/s", 1), "type_mismatch"),
         (edit(path("/n"), OpKind::Inc { by: 1 }), "type_mismatch"),

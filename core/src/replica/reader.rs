@@ -86,8 +86,21 @@ impl Replica {
 
     /// A record's row.
     pub async fn record(&self, scope: &Scope, key: &RecordKey) -> Result<Option<RecordRow>> {
-        let generation = self.generation(scope).await?;
-        self.read(keys::record(scope, generation, key)).await
+        Ok(self.record_in(scope, key).await?.1)
+    }
+
+    /// A record's row, and the generation that it was read in.
+    pub async fn record_in(&self, scope: &Scope, key: &RecordKey) -> Result<(Generation, Option<RecordRow>)> {
+        let mut generation = self.generation(scope).await?;
+        loop {
+            let row = self.read(keys::record(scope, generation, key)).await?;
+            // A re-bootstrap may have swapped the generation, and cleared this one, meanwhile.
+            let now = self.generation(scope).await?;
+            if now == generation {
+                return Ok((generation, row));
+            }
+            generation = now;
+        }
     }
 
     /// What became of an event.

@@ -186,6 +186,14 @@ impl Shared {
                     continue 'again;
                 }
             }
+            if txn.is_clean() {
+                match txn.is_current().await {
+                    Ok(true) => return work.into_iter().for_each(|work| work.finish(Ok(()))),
+                    Ok(false) => *lock(&self.cache) = None,
+                    Err(error) => return fail_all(work, &error),
+                }
+                continue;
+            }
             let (batch, cache, notices) = txn.into_batch();
             match self.storage.apply(batch).await {
                 Ok(()) => {

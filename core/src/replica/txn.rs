@@ -55,6 +55,8 @@ pub struct Txn {
     raw: BTreeMap<RowKey, Option<Vec<u8>>>,
     clear: Vec<RowKey>,
     durable: bool,
+    /// The replica row may have changed.
+    guard_dirty: bool,
     /// Told after the commit; `None` if nobody listens.
     notices: Option<Vec<Notice>>,
 }
@@ -95,6 +97,7 @@ impl Txn {
             raw: BTreeMap::new(),
             clear: Vec::new(),
             durable: false,
+            guard_dirty: false,
             notices: observed.then(Vec::new),
         }
     }
@@ -119,6 +122,7 @@ impl Txn {
 
     /// The replica row, to be changed.
     pub fn replica_mut(&mut self) -> &mut ReplicaRow {
+        self.guard_dirty = true;
         Arc::make_mut(&mut self.cache.replica)
     }
 
@@ -366,6 +370,26 @@ impl Txn {
     async fn read<T: DeserializeOwned>(&self, row: RowKey) -> Result<Option<T>> {
         let row = self.get_rows(vec![row]).await?.pop().flatten();
         row.map(|row| decode(&row.value)).transpose()
+    }
+
+    /// Whether the work has only read: then there is nothing to commit.
+    pub(super) fn is_clean(&self) -> bool {
+        let scope_clean = |slot: &ScopeSlot| !slot.dirty && slot.digests.iter().all(|digest| !digest.dirty);
+        !self.guard_dirty
+            && !self.durable
+            && self.clear.is_empty()
+            && self.raw.is_empty()
+            && self.cache.scopes.values().all(scope_clean)
+            && self.records.values().all(|slot| !slot.dirty)
+            && self.entries.values().all(|slot| !slot.dirty)
+            && self.outcomes.values().all(|slot| !slot.dirty)
+            && self.notices.as_ref().is_none_or(Vec::is_empty)
+    }
+
+    /// Whether the replica row is still the one that the work began with: nobody has written meanwhile.
+    pub(super) async fn is_current(&self) -> Result<bool> {
+        let row = self.get_rows(vec![keys::replica()]).await?.pop().flatten();
+        Ok(row.is_some_and(|row| row.version == self.cache.version))
     }
 
     /// The batch, what to keep in memory once it is committed, and what to tell observers, if there are any.

@@ -43,11 +43,21 @@ impl Template {
             other.collection("samples").update("r1", json!({"n": 2})).await.expect("an update");
             other.sync_now().await.expect("a sync");
             other.close().await.expect("it closes");
-            let refused = samples.strict().update("r1", json!({"n": 3})).await.expect("a strict update");
+            let refused =
+                samples.strict().update("r1", json!({"n": 3})).await.expect("a strict update").expect("an edit");
             client.sync_now().await.expect("a sync");
             let mut events = vec![refused];
             events.push(samples.create("r4", json!({"text": "new"})).await.expect("a create"));
-            events.push(samples.edit("r2").increment("/n", 1).add("/t", ["b"]).commit().await.expect("an edit"));
+            events.push(
+                samples
+                    .edit("r2")
+                    .increment("/n", 1)
+                    .add("/t", ["b"])
+                    .commit()
+                    .await
+                    .expect("an edit")
+                    .expect("an edit"),
+            );
             events.push(samples.delete("r3").await.expect("a delete"));
             events.push(client.workspace("band").collection("notes").create("w", json!({})).await.expect("a create"));
             client.close().await.expect("it closes");

@@ -184,7 +184,7 @@ impl Work {
     fn update(&mut self, index: usize, patch: &Value) {
         self.step("update", |work| {
             let id = work.samples[index].0.clone();
-            work.world.run(work.samples().update(id, patch.clone())).map(|id| vec![id])
+            work.world.run(work.samples().update(id, patch.clone())).map(Vec::from_iter)
         });
     }
 
@@ -200,7 +200,7 @@ impl Work {
             for index in first..first + 3 {
                 group = group.update(&samples, &work.samples[index].0, json!({"pack": {"name": "Night", "at": index}}));
             }
-            work.world.run(group.commit())
+            work.world.run(group.commit()).map(|ids| ids.into_iter().flatten().collect())
         });
     }
 
@@ -210,7 +210,7 @@ impl Work {
         self.group(0);
         self.step("count", |work| {
             let edit = work.samples().edit(&work.samples[0].0).increment("/plays", 3).add("/tags", ["808"]);
-            work.world.run(edit.commit()).map(|id| vec![id])
+            work.world.run(edit.commit()).map(Vec::from_iter)
         });
         self.sync();
         self.update(1, &json!({"rating": 4}));
@@ -233,7 +233,7 @@ impl Work {
         }
         self.step("strict", |work| {
             let id = work.samples[3].0.clone();
-            work.world.run(work.samples().strict().update(id, json!({"seen": "strictly"}))).map(|id| vec![id])
+            work.world.run(work.samples().strict().update(id, json!({"seen": "strictly"}))).map(Vec::from_iter)
         });
         self.sync();
         let parked = self.world.run(self.client().parked()).expect("the parked");

@@ -225,7 +225,7 @@ impl Work {
 
     fn update(&mut self, device: usize, into: &Collection, record: &str, patch: Value) {
         let id = self.env.block_on(into.update(record, patch)).expect("memory takes it");
-        self.accept(device, [id]);
+        self.accept(device, id);
     }
 
     fn sync(&mut self, device: usize) {
@@ -252,10 +252,10 @@ impl Work {
             json!({"name": "Night"}),
         );
         let ids = self.env.block_on(group.commit()).expect("memory takes it");
-        self.accept(1, ids);
+        self.accept(1, ids.into_iter().flatten());
         let edit = own.edit(&first).increment("/plays", 3).add("/tags", ["808"]);
         let id = self.env.block_on(edit.commit()).expect("memory takes it");
-        self.accept(1, [id]);
+        self.accept(1, id);
         self.sync(1);
         let id = self.env.block_on(own.delete("night")).expect("memory takes it");
         self.accept(1, [id]);

@@ -43,7 +43,7 @@ test("client: queries filter, order, page, and refuse what they do not know", as
   const options = { where: { category: "bd", bpm: { $gt: 101 } }, order_by: { field: "bpm", desc: true }, limit: 3 };
   const page = await samples.query(options);
   equal(page.map((row) => row.id), ["s9", "s7", "s5"]);
-  equal(page[0], { id: "s9", doc: { category: "bd", bpm: 109 }, revision: 0, pending: true });
+  equal(page[0], { id: "s9", doc: { category: "bd", bpm: 109 }, revision: 0, state: "pending", basis: page[0].basis });
   const rest = await samples.query({ ...options, after: page.next });
   equal([rest.map((row) => row.id), rest.next], [["s3"], undefined]);
   await refused(() => samples.query({ wheer: {} }), { code: "invalid_query" });

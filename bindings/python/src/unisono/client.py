@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
-from typing import List, Mapping, Optional, Sequence, Set, Union
+from typing import Iterator, List, Mapping, Optional, Sequence, Set, Union
 
 from ._native import unisono_ffi as native
 from ._native.unisono import Conflict, Outcome, QueuedEvent, SignedOut, Status, SyncReport
-from .collection import Collection
+from .collection import Collection, elements
 from .listening import Listener, Subscription, tell
 from .streams import Events
 from .tokens import Token, TokensOf
@@ -52,7 +52,6 @@ class Client:
         source = TokensOf(token, asyncio.get_running_loop()) if callable(token) else None
         if token is not None and text is None and source is None:
             raise TypeError(f"a token is a str or a function, not {type(token).__name__}")
-        declared = (indexes or {}).items()
         options = native.ClientOptions(
             path=os.fspath(path),
             url=url,
@@ -60,7 +59,7 @@ class Client:
             token=text,
             token_source=source,
             claim_anonymous=claim_anonymous,
-            indexes=[native.IndexOptions(collection=name, fields=list(fields)) for name, all in declared for fields in all],
+            indexes=list(_indexes(indexes or {})),
             schema=schema,
             sync_interval=_duration(sync_interval),
         )
@@ -118,8 +117,8 @@ class Client:
         """Open conflict notes of every scope."""
         return await self._client.conflicts()
 
-    async def resolve(self, note: Union[Conflict, str]) -> str:
-        """Marks a conflict note as resolved, on every device. An id alone is looked for in every scope."""
+    async def resolve(self, note: Union[Conflict, str]) -> Optional[str]:
+        """Marks a conflict note as resolved, on every device; ``None`` if it is. An id alone is looked for in every scope."""
         if isinstance(note, Conflict):
             return await self._client.resolve(note.id, note.scope)
         return await self._client.resolve(note)
@@ -172,6 +171,14 @@ class Workspace:
     def collection(self, name: str) -> Collection:
         """A collection of the workspace."""
         return Collection(self._workspace.collection(name))
+
+
+def _indexes(declared: Mapping[str, Sequence[Sequence[str]]]) -> Iterator[native.IndexOptions]:
+    for name, indexes in declared.items():
+        for fields in elements(indexes):
+            if isinstance(fields, str):
+                raise TypeError(f"an index is a list of fields, and a collection has a list of indexes: {{{name!r}: [[{fields!r}]]}}")
+            yield native.IndexOptions(collection=name, fields=elements(fields))
 
 
 def _duration(seconds: Optional[float]) -> Optional[datetime.timedelta]:

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::replica::{GENERATION, Replica, indexes, query, run, samples};
 use crate::model::{RecordId, RecordKey, Scope};
-use crate::query::{IndexSet, Reader, eq, ge, lt, prefix};
+use crate::query::{IndexSet, Reader, RecordState, eq, ge, lt, prefix};
 use crate::replica::keys;
 use crate::replica::rows::RecordRow;
 use crate::storage::{Batch, Storage};
@@ -145,8 +145,11 @@ fn the_view_is_what_is_shown() {
     ];
     run(replica.storage.apply(Batch { put, ..Batch::default() })).unwrap();
     let page = replica.ask(&none, &query());
-    let shown: Vec<_> = page.records.iter().map(|r| (r.id.as_str(), &r.doc["n"], r.revision, r.pending)).collect();
-    assert_eq!(shown, [("confirmed", &json!(1), 4, false), ("edited", &json!(2), 4, true)]);
+    let shown: Vec<_> = page.records.iter().map(|r| (r.id.as_str(), &r.doc["n"], r.revision, r.state)).collect();
+    assert_eq!(
+        shown,
+        [("confirmed", &json!(1), 4, RecordState::Synced), ("edited", &json!(2), 4, RecordState::Pending)]
+    );
     let get = |id: &str| {
         let key = RecordKey { collection: samples(), record: RecordId::new(id).unwrap() };
         run(Reader::new(&replica, &Scope::User, GENERATION, &none).get(&key)).unwrap().map(|record| record.doc)

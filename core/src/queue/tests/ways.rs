@@ -5,39 +5,6 @@ use crate::model::{TextComponent, TextEdit};
 use crate::queue::{Judges, Settlement};
 
 impl Bench {
-    /// A record `a` that the server has confirmed as `doc` at revision 1.
-    fn confirmed(doc: Value) -> Self {
-        let bench = Self::new();
-        let created = bench.write(create("a", doc));
-        bench.push().unwrap();
-        bench.settle(vec![applied(&created, 0, 1)]);
-        bench
-    }
-
-    /// A pull brings another writer's state of `a`; `None` for a delete.
-    fn pulled(&self, revision: Revision, doc: Option<Value>) {
-        let change = Change {
-            kind: if doc.is_some() { ChangeKind::Put } else { ChangeKind::Delete },
-            collection: key("a").collection,
-            record: key("a").record,
-            revision,
-            doc,
-            stamp: Stamp { ms: 1, counter: 0, device: DeviceId::new("z").unwrap() },
-            by: Author { user: "u".into(), device: DeviceId::new("z").unwrap() },
-            schema: 1,
-            group: None,
-        };
-        let work = self.queue.writer().run(move |txn| {
-            let change = change.clone();
-            Box::pin(async move {
-                let state = crate::queue::settle::Confirmed::of(&change);
-                crate::queue::confirm(txn, &Scope::User, 0, &change.key(), state).await?;
-                crate::queue::finish_settled(txn, &Scope::User, 0, &key("a"), revision).await
-            })
-        });
-        self.environment.block_on(work).unwrap();
-    }
-
     fn settlement(&self, receipts: Vec<Receipt>) -> Settlement {
         self.answered(None, receipts)
     }

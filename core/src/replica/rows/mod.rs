@@ -74,13 +74,14 @@ mod tests {
             "epoch": "e1", "cursor": "c", "seen": "s", "generation": 2,
             "building": {"generation": 3, "cursor": "b", "shared_revision": 5}, "retired": [1], "push_seq": 8, "lineage": [[3, 1], [7, 4]],
             "in_flight": {"push_seq": 8, "positions": [4, 5]}, "in_doubt": true, "consistent": true, "complete": true,
-            "known_revision": 44, "pulled": 43, "lost": false, "backup_revision": 40, "repaired": {"17": 1000},
+            "known_revision": 44, "pulled": 43, "lost": false, "backup_revision": 40, "shared": [2, 5], "repaired": {"17": 1000},
         }));
         form::<RecordRow>(json!({
             "r": 4, "d": {"bpm": 1}, "b": ["019a3f2c11d0-0003-dev-a", {"user": "alice", "device": "dev-a"}],
-            "v": {"bpm": 2}, "p": [4],
+            "v": {"bpm": 2}, "p": [4, 2, 9, 1], "c": {"w": 2, "f": {"/bpm": 1}}, "k": true,
         }));
-        let deleted: RecordRow = form(json!({"r": 0, "v": null, "p": [4], "g": {"bpm": 1}}));
+        let deleted: RecordRow = form(json!({"r": 0, "v": null, "p": [4, 1], "g": {"bpm": 1}}));
+        assert_eq!(deleted.pending, [4]);
         assert_eq!((deleted.overlay.as_ref(), deleted.view()), (Some(&None), None));
         let confirmed: RecordRow = form(json!({"r": 4, "d": {"bpm": 1}}));
         assert_eq!(confirmed.view(), Some(&json!({"bpm": 1})));
@@ -123,6 +124,9 @@ mod tests {
         let entry = |bytes: u64| serde_json::from_value::<QueueEntry>(json!({"event": event(), "bytes": bytes}));
         assert!(entry(MAX_COUNTER).is_ok() && entry(MAX_COUNTER + 1).is_err());
         assert!(serde_json::from_value::<ScopeRow>(json!({"push_seq": u64::MAX})).is_err());
+        for positions in [json!([4]), json!([0, 1_u64 << 50]), json!([u64::MAX, 2]), json!([1, 1 << 22, 9, 1])] {
+            assert!(serde_json::from_value::<RecordRow>(json!({"p": positions.clone()})).is_err(), "{positions}");
+        }
         for counter in ["next_position", "queued_events", "queued_bytes", "parked_events"] {
             let mut row = json!({"device": "d", "next_position": 1});
             assert!(serde_json::from_value::<ReplicaRow>(row.clone()).is_ok());

@@ -1,10 +1,13 @@
 //! Records, and the digests of all of them.
 
+use serde::de::{Error as _, MapAccess};
 use serde::{Serialize, Serializer};
 
+use super::is_false;
 use crate::clock::Stamp;
-use crate::model::{Author, DigestSum, RecordKey, Revision, Value};
+use crate::model::{Author, Basis, Covered, DigestSum, RecordKey, Revision, Value};
 use crate::reading;
+use crate::replica::keys::Generation;
 
 /// A record: what the server has acknowledged, and what the app sees.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -25,13 +28,19 @@ pub struct RecordRow {
     #[serde(rename = "v", skip_serializing_if = "Option::is_none", serialize_with = "nullable")]
     pub overlay: Option<Option<Value>>,
     /// Positions of the unsettled events on this record, in queue order.
-    #[serde(rename = "p", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "p", skip_serializing_if = "Vec::is_empty", serialize_with = "as_runs")]
     pub pending: Vec<u64>,
+    /// Where those of them that are in the view cover the confirmed state.
+    #[serde(rename = "c", skip_serializing_if = "Covered::is_empty")]
+    pub covered: Covered,
+    /// One of them was refused and waits for the app.
+    #[serde(rename = "k", skip_serializing_if = "is_false")]
+    pub parked: bool,
 }
 
 reading::fields!(RecordRow {
     revision as "r" = 0, doc as "d" = None, by as "b" = None, ghost as "g" = None, overlay as "v" by reading::present = None,
-    pending as "p" = Vec::new(),
+    pending as "p" by of_runs = Vec::new(), covered as "c" = Covered::default(), parked as "k" = false,
 });
 
 impl RecordRow {
@@ -42,6 +51,24 @@ impl RecordRow {
             Some(view) => view.as_ref(),
             None => self.doc.as_ref(),
         }
+    }
+
+    /// Whether the record shows for its unsettled events' sake alone: another writer has deleted it.
+    #[must_use]
+    pub fn is_ghost(&self) -> bool {
+        self.doc.is_none() && self.ghost.is_some()
+    }
+
+    /// What a reader sees of the confirmed state, in the scope's copy `generation`.
+    #[must_use]
+    pub fn basis(&self, generation: Generation) -> Basis {
+        let base = match self.revision {
+            // Made here, and not confirmed yet: its maker had seen that there was none.
+            0 => self.covered.whole.unwrap_or(0),
+            revision if self.is_ghost() => self.covered.lowest(revision),
+            revision => revision,
+        };
+        Basis { base, generation, covered: self.covered.clone() }
     }
 
     /// The record is gone. Pending updates go on being shown on what it was before it went.
@@ -62,6 +89,33 @@ impl RecordRow {
     pub fn digest(&self, key: &RecordKey) -> Option<DigestSum> {
         self.doc.as_ref().map(|doc| crate::model::digest_of(key, self.revision, doc))
     }
+}
+
+/// Most positions that a record's row is believed to have.
+const MAX_PENDING: u64 = 1 << 22;
+
+/// Positions as runs, each its first one and how many follow each other: what is written on one record again and again makes no
+/// longer row.
+fn as_runs<S: Serializer>(positions: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut runs: Vec<u64> = Vec::new();
+    for position in positions {
+        match runs.as_mut_slice() {
+            [.., first, count] if *first + *count == *position => *count += 1,
+            _ => runs.extend([*position, 1]),
+        }
+    }
+    runs.serialize(serializer)
+}
+
+fn of_runs<'de, A: MapAccess<'de>>(place: &mut Option<Vec<u64>>, fields: &mut A) -> Result<(), A::Error> {
+    let runs: Vec<u64> = fields.next_value()?;
+    let (pairs, rest) = runs.as_chunks::<2>();
+    let sum = pairs.iter().fold(0_u64, |sum, [_, count]| sum.saturating_add(*count));
+    if !rest.is_empty() || sum > MAX_PENDING || pairs.iter().any(|[first, count]| first.checked_add(*count).is_none()) {
+        return Err(A::Error::custom("positions that are no runs"));
+    }
+    *place = Some(pairs.iter().flat_map(|[first, count]| *first..first + count).collect());
+    Ok(())
 }
 
 /// Tells "absent" from "null" in JSON.

@@ -57,6 +57,9 @@ pub struct ScopeRow {
     pub lost: bool,
     /// Settled events up to here need not be kept.
     pub backup_revision: Revision,
+    /// What was read in a generation before this one is of another history above this revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<(Generation, Revision)>,
     /// When each digest bucket was last repaired, in corrected milliseconds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub repaired: BTreeMap<u8, u64>,
@@ -65,10 +68,29 @@ pub struct ScopeRow {
 reading::fields!(ScopeRow {
     epoch = None, cursor = None, seen = None, generation = 0, building = None, retired = Vec::new(),
     push_seq by counter = 0, lineage = Lineage::default(), in_flight = None, in_doubt = false, consistent = false,
-    complete = false, known_revision = 0, pulled = 0, lost = false, backup_revision = 0, repaired = BTreeMap::new(),
+    complete = false, known_revision = 0, pulled = 0, lost = false, backup_revision = 0, shared = None, repaired = BTreeMap::new(),
 });
 
 impl ScopeRow {
+    /// Revisions above this mean nothing in the present history, to whoever has read `generation`.
+    #[must_use]
+    pub fn shared_with(&self, generation: Generation) -> Revision {
+        let before = self.shared.filter(|(first, _)| generation < *first).map(|(_, shared)| shared);
+        let building = self.building.as_ref().and_then(|building| building.shared_revision);
+        before.into_iter().chain(building).min().unwrap_or(Revision::MAX)
+    }
+
+    /// The generation that was built takes the place of the one that is read.
+    pub fn swap(&mut self, building: Building) {
+        self.retire(self.generation);
+        self.generation = building.generation;
+        self.cursor = building.cursor;
+        if let Some(shared) = building.shared_revision {
+            let lowest = self.shared.map_or(shared, |(_, before)| before.min(shared));
+            self.shared = Some((building.generation, lowest));
+        }
+    }
+
     /// Takes note that a generation's rows are to be cleared.
     pub fn retire(&mut self, generation: Generation) {
         if let Err(place) = self.retired.binary_search(&generation) {

@@ -208,6 +208,9 @@ impl<'s> World<'s> {
                 Ok(None)
             }
             Some(Ok(ids)) if ids.len() == writes.len() => {
+                // What is there already is no edit, and makes no event.
+                let made = writes.into_iter().zip(ids).filter_map(|(write, id)| Some((write, id?)));
+                let (writes, ids): (Vec<_>, Vec<_>) = made.unzip();
                 self.ledger.accept(&replica, feature, writes, ids.clone());
                 Ok(Some(Ok(ids)))
             }

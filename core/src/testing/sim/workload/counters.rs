@@ -34,7 +34,7 @@ fn own(replica: &ReplicaId) -> String {
     format!("{}-d{}", replica.account, replica.device)
 }
 
-fn attempt(place: Place, effect: Value, call: BoxFuture<'static, Result<EventId>>) -> Attempt {
+fn attempt(place: Place, effect: Value, call: BoxFuture<'static, Result<Option<EventId>>>) -> Attempt {
     let writes = vec![place.planned(COLLECTION, TALLY, effect)];
     Attempt { writes, call: Box::pin(async move { Ok(vec![call.await?]) }) }
 }
@@ -61,7 +61,7 @@ impl Feature for Counters {
         }
         let create = |place: Place| {
             let collection = place.collection(&app.client, COLLECTION);
-            let call = Box::pin(async move { collection.create(TALLY, json!({ALL: 0})).await });
+            let call = Box::pin(async move { collection.create(TALLY, json!({ALL: 0})).await.map(Some) });
             attempt(place, json!({"by": 0}), call)
         };
         places.into_iter().map(create).collect()

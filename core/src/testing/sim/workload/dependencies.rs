@@ -69,7 +69,10 @@ impl Feature for Dependencies {
         }
         let writes = vec![step.place.planned(COLLECTION, &id, json!({"after": names}))];
         let steps = step.place.collection(&app.client, COLLECTION).after(after);
-        Some(Attempt { writes, call: Box::pin(async move { Ok(vec![steps.create(&id, json!({"by": id})).await?]) }) })
+        Some(Attempt {
+            writes,
+            call: Box::pin(async move { Ok(vec![Some(steps.create(&id, json!({"by": id})).await?)]) }),
+        })
     }
 
     fn expects(&self, step: &Value) -> Option<&'static str> {

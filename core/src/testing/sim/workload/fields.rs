@@ -97,12 +97,12 @@ impl Feature for Fields {
         let writes = vec![step.place.planned(COLLECTION, &id, json!({"mark": mark, "what": step.what}))];
         let call = async move {
             let written = match step.what {
-                What::Create => samples.create(&id, json!({"name": mark, "meta": {"by": mark}})).await,
+                What::Create => samples.create(&id, json!({"name": mark, "meta": {"by": mark}})).await.map(Some),
                 What::Set { leaf } => samples.edit(&id).set(Step::leaf(leaf), mark).commit().await,
                 What::Unset { leaf } => samples.edit(&id).unset(Step::leaf(leaf)).commit().await,
                 What::Patch => samples.update(&id, json!({"note": mark, "name": null, "meta": {"key": mark}})).await,
                 What::Flatten => samples.edit(&id).set("/meta", mark).commit().await,
-                What::Delete => samples.delete(&id).await,
+                What::Delete => samples.delete(&id).await.map(Some),
             };
             Ok(vec![written?])
         };

@@ -40,7 +40,10 @@ impl Feature for Limits {
         let create = |place: Place| {
             let limits = place.collection(&app.client, COLLECTION);
             let writes = vec![place.planned(COLLECTION, BRIM, Value::Null)];
-            Attempt { writes, call: Box::pin(async move { Ok(vec![limits.create(BRIM, json!({"n": 0})).await?]) }) }
+            Attempt {
+                writes,
+                call: Box::pin(async move { Ok(vec![Some(limits.create(BRIM, json!({"n": 0})).await?)]) }),
+            }
         };
         places.map(create).collect()
     }

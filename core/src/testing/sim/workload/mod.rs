@@ -111,8 +111,8 @@ pub struct App {
 pub struct Attempt {
     /// Its writes.
     pub writes: Vec<Planned>,
-    /// Makes it, and returns the ids of its events, in the order of `writes`.
-    pub call: BoxFuture<'static, Result<Vec<EventId>>>,
+    /// Makes it, and returns the ids of its events, in the order of `writes`; none for a write that changes nothing.
+    pub call: BoxFuture<'static, Result<Vec<Option<EventId>>>>,
 }
 
 impl Attempt {

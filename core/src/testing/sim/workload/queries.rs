@@ -68,12 +68,12 @@ impl Feature for Queries {
         let call = async move {
             let written = match what {
                 What::Create { category: at, bpm } => {
-                    library.create(&id, json!({"category": category(at), "bpm": bpm})).await
+                    library.create(&id, json!({"category": category(at), "bpm": bpm})).await.map(Some)
                 }
                 What::Move { category: at } => library.update(&id, json!({"category": category(at)})).await,
                 What::Tempo { bpm } => library.edit(&id).set("/bpm", bpm).commit().await,
                 What::NoTempo => library.edit(&id).unset("/bpm").commit().await,
-                What::Delete => library.delete(&id).await,
+                What::Delete => library.delete(&id).await.map(Some),
             };
             Ok(vec![written?])
         };

@@ -41,7 +41,7 @@ enum Bad {
     Nesting,
     LargeDocument,
     NoObject,
-    EmptyPatch,
+    NoPatch,
     TextEdit,
     TypeMismatch,
     EmptyTransaction,
@@ -65,7 +65,7 @@ impl Bad {
         Self::Nesting,
         Self::LargeDocument,
         Self::NoObject,
-        Self::EmptyPatch,
+        Self::NoPatch,
         Self::TextEdit,
         Self::TypeMismatch,
         Self::EmptyTransaction,
@@ -88,7 +88,7 @@ impl Bad {
             Self::Nesting => InvalidCode::NestingTooDeep,
             Self::LargeDocument => InvalidCode::DocumentTooLarge,
             Self::NoObject => InvalidCode::NotAnObject,
-            Self::EmptyPatch => InvalidCode::Patch,
+            Self::NoPatch => InvalidCode::Patch,
             Self::TextEdit => InvalidCode::TextEdit,
             Self::TypeMismatch => InvalidCode::TypeMismatch,
             Self::EmptyTransaction | Self::MixedTransaction => InvalidCode::Transaction,
@@ -142,7 +142,7 @@ impl Feature for Refused {
             let strict = place.collection(&app.client, COLLECTION);
             let doc = json!({"name": "Kick", "list": [1, 2], "text": "abc"});
             let writes = vec![place.planned(COLLECTION, PLAIN, Value::Null)];
-            Attempt { writes, call: Box::pin(async move { Ok(vec![strict.create(PLAIN, doc).await?]) }) }
+            Attempt { writes, call: Box::pin(async move { Ok(vec![Some(strict.create(PLAIN, doc).await?)]) }) }
         };
         places.map(create).collect()
     }
@@ -177,7 +177,7 @@ async fn try_it(client: Client, place: Place, bad: Bad) -> Result<()> {
         Bad::ReservedCollection => place.collection(&client, "$conflicts").create("new", json!({})).await.map(drop),
         Bad::Pointer => plain().set("name", 1).commit().await.map(drop),
         Bad::PointerIntoArray => plain().set("/list/0", 1).commit().await.map(drop),
-        Bad::EmptyPatch => records.update(PLAIN, json!({})).await.map(drop),
+        Bad::NoPatch => records.update(PLAIN, json!([])).await.map(drop),
         Bad::TextEdit => plain().text("/text", TextEdit(vec![TextComponent::Skip(0)])).commit().await.map(drop),
         Bad::TypeMismatch => plain().increment("/name", 1).commit().await.map(drop),
         Bad::EmptyTransaction => client.transaction().commit().await.map(drop),

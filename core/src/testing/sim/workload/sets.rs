@@ -91,7 +91,10 @@ impl Feature for Sets {
         let create = |place: Place| {
             let shelves = place.collection(&app.client, COLLECTION);
             let writes = vec![place.planned(COLLECTION, SHELF, Value::Null)];
-            Attempt { writes, call: Box::pin(async move { Ok(vec![shelves.create(SHELF, json!({"n": 0})).await?]) }) }
+            Attempt {
+                writes,
+                call: Box::pin(async move { Ok(vec![Some(shelves.create(SHELF, json!({"n": 0})).await?)]) }),
+            }
         };
         places.map(create).collect()
     }
