@@ -7,7 +7,7 @@
 
 export { Client, Workspace } from "./client.js";
 export { Collection, Edit } from "./collection.js";
-export type { Row, Rows } from "./collection.js";
+export type { Row, Rows, Seen, WriteOptions } from "./collection.js";
 export { type ErrorKind, type UnisonoError, isUnisonoError } from "./error.js";
 export { canonicalJson, load, parseJson } from "./module.js";
 export type {

@@ -1,8 +1,10 @@
 //! A collection: the calls that an app makes most.
 
 use js_sys::Promise;
+use unisono::client::{RecordState, Target};
 use unisono::error::InvalidCode;
-use unisono::model::{EventId, OpKind, Value};
+use unisono::model::{EventId, OpKind, Seen, Value};
+use unisono::query::Record;
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Result, invalid, thrown};
@@ -44,19 +46,53 @@ impl Collection {
         promise(async move { accepted(collection.create(record_id(&id)?, from_json(&doc)?).await) })
     }
 
+    /// Makes a record, or changes the one that is there to exactly this. `null` if nothing differs.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string | null>")]
+    pub fn put(&self, id: JsValue, seen: Option<String>, doc: String) -> Promise {
+        let collection = self.0.clone();
+        promise(async move { accepted(collection.put(target(&id, seen)?, from_json(&doc)?).await) })
+    }
+
+    /// The same for many records: documents by id. What is told of each, by id, too.
+    #[wasm_bindgen(js_name = putMany, unchecked_return_type = "Promise<{ [id: string]: string | null }>")]
+    pub fn put_many(&self, docs: String) -> Promise {
+        let collection = self.0.clone();
+        promise(async move {
+            let Value::Object(docs) = from_json(&docs)? else {
+                return Err(invalid(InvalidCode::NotAnObject, "putMany takes documents by id"));
+            };
+            let ids: Vec<_> = docs.keys().cloned().collect();
+            let written = collection.put_many(docs).await.map_err(thrown)?;
+            let events = written.into_iter().map(|event| event.map_or(Value::Null, |id| id.as_str().into()));
+            to_js(&ids.into_iter().zip(events).collect::<Value>())
+        })
+    }
+
     /// Applies an RFC 7396 merge patch: null removes a field. `null` if that changes nothing.
     #[wasm_bindgen(unchecked_return_type = "Promise<string | null>")]
-    pub fn update(&self, id: JsValue, patch: String) -> Promise {
+    pub fn update(&self, id: JsValue, seen: Option<String>, patch: String) -> Promise {
         let collection = self.0.clone();
-        promise(async move { accepted(collection.update(record_id(&id)?, from_json(&patch)?).await) })
+        promise(async move { accepted(collection.update(target(&id, seen)?, from_json(&patch)?).await) })
+    }
+
+    /// Writes what differs between `old`, the document that was `seen`, and `new`. `null` if nothing does.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string | null>")]
+    pub fn save(&self, seen: String, old: String, new: String) -> Promise {
+        let collection = self.0.clone();
+        promise(async move {
+            let Seen { id, basis } = read(&seen)?;
+            // Of the read, no more than this is asked.
+            let old = Record { id, basis, doc: from_json(&old)?, revision: 0, state: RecordState::Synced };
+            accepted(collection.save(&old, from_json(&new)?).await)
+        })
     }
 
     /// Applies field operations. `null` if they change nothing.
     #[wasm_bindgen(unchecked_return_type = "Promise<string | null>")]
-    pub fn edit(&self, id: JsValue, ops: String) -> Promise {
+    pub fn edit(&self, id: JsValue, seen: Option<String>, ops: String) -> Promise {
         let collection = self.0.clone();
         promise(async move {
-            let mut edit = collection.edit(record_id(&id)?);
+            let mut edit = collection.edit(target(&id, seen)?);
             let ops = from_json(&ops)?;
             for op in ops.as_array().ok_or_else(|| not_an_edit("it is no array"))? {
                 let path = op.get("path").and_then(Value::as_str);
@@ -69,12 +105,24 @@ impl Collection {
 
     /// Deletes a record.
     #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
-    pub fn delete(&self, id: JsValue) -> Promise {
+    pub fn delete(&self, id: JsValue, seen: Option<String>) -> Promise {
         let collection = self.0.clone();
-        promise(async move { accepted(collection.delete(record_id(&id)?).await) })
+        promise(async move { accepted(collection.delete(target(&id, seen)?).await) })
     }
 
-    /// The record as the app sees it; `null` if there is none.
+    /// The same collection, whose writes apply only if nothing that they touch was changed meanwhile by another device.
+    pub fn strict(&self) -> Self {
+        Self(self.0.strict())
+    }
+
+    /// The record with its revision and state; `null` if there is none.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Record | null>")]
+    pub fn record(&self, id: JsValue) -> Promise {
+        let collection = self.0.clone();
+        promise(async move { optional_to_js(collection.record(record_id(&id)?).await.map_err(thrown)?.as_ref()) })
+    }
+
+    /// The record's document as the app sees it; `null` if there is none.
     #[wasm_bindgen(unchecked_return_type = "Promise<Value>")]
     pub fn get(&self, id: JsValue) -> Promise {
         let collection = self.0.clone();
@@ -107,6 +155,16 @@ impl Collection {
 
 fn record_id(id: &JsValue) -> Result<String> {
     text(id, "a record's id")
+}
+
+/// The record that a write is to; `seen` is the JSON text of a read of it.
+fn target(id: &JsValue, seen: Option<String>) -> Result<Target> {
+    Ok(Target::new(record_id(id)?, seen.map(|seen| read(&seen)).transpose()?))
+}
+
+fn read(seen: &str) -> Result<Seen> {
+    let seen = serde_json::from_slice(seen.as_bytes());
+    seen.map_err(|error| invalid(InvalidCode::Seen, format!("`seen` is no read of a record: {error}")))
 }
 
 /// A field operation in the core's own form, read from text as everything else is: one reader for all is downloaded once.

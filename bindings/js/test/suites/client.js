@@ -51,6 +51,64 @@ test("client: queries filter, order, page, and refuse what they do not know", as
   await client.close();
 });
 
+test("client: what is there already is no edit, and put makes a record exactly so", async ({ unisono, replica }) => {
+  const client = await unisono.Client.open({ name: replica() });
+  const samples = client.collection("samples");
+  ok(await samples.put("kick", { name: "Kick", bpm: 120, tags: ["808"] }));
+  const before = client.status().queued_bytes;
+  equal(await samples.put("kick", { tags: ["808"], name: "Kick", bpm: 120 }), null);
+  equal([await samples.update("kick", { bpm: 120 }), await samples.update("kick", {})], [null, null]);
+  equal(await samples.edit("kick").set("/bpm", 120).add("/tags", ["808"]).commit(), null);
+  equal([client.status().pending, client.status().queued_bytes], [1, before]);
+  ok(await samples.put("kick", { name: "Kick", bpm: 121 }));
+  equal(await samples.get("kick"), { name: "Kick", bpm: 121 });
+  const told = await samples.putMany({ kick: { name: "Kick", bpm: 121 }, __proto__x: { n: 1 }, snare: { bpm: 9007199254740993n } });
+  equal([told.kick, typeof told.__proto__x, typeof told.snare, Object.keys(told).length], [null, "string", "string", 3]);
+  equal(await samples.get("snare"), { bpm: 9007199254740993n });
+  // All are looked at before the first is written.
+  const error = await refused(() => samples.putMany({ hat: { n: 1 }, rim: { n: NaN } }), { code: "invalid_number" });
+  ok(error.message.startsWith("/rim/n: "), error.message);
+  await refused(() => samples.putMany({ hat: { n: 1 }, "": { n: 1 } }), { code: "invalid_id" });
+  await refused(() => samples.putMany([{ n: 1 }]), { code: "not_an_object" });
+  equal([await samples.get("hat"), await samples.record("hat")], [null, null]);
+  await client.close();
+});
+
+test("client: a write names the read that its user saw", async ({ unisono, replica, url, token }) => {
+  const good = await token("sky");
+  const open = () => unisono.Client.open({ name: replica(), url, token: good });
+  const [desk, laptop] = [await open(), await open()];
+  const [here, there] = [desk.collection("notes"), laptop.collection("notes")];
+  await here.create("n", { body: "v0", title: "t" });
+  for (const client of [desk, laptop]) await client.syncNow();
+  const editor = await here.record("n");
+  equal([editor.id, editor.doc, editor.state, editor.revision > 0], ["n", { body: "v0", title: "t" }, "synced", true]);
+  equal((await here.query())[0], editor);
+  await there.update("n", { body: "by the laptop" });
+  for (const client of [laptop, desk]) await client.syncNow();
+  // A pull arrived under the open editor: what it brought is not overwritten unseen.
+  await here.save(editor, { body: "by the desk", title: "t" });
+  await desk.syncNow();
+  const [note] = await desk.conflicts();
+  equal([note.path, [note.doc.winner, ...note.doc.losers].map((side) => side.value).sort()], [
+    "/body",
+    ["by the desk", "by the laptop"],
+  ]);
+  await desk.resolve(note);
+  // In sight of the present, nothing is overwritten unseen.
+  await here.update("n", { body: "seen" }, { seen: await here.record("n") });
+  await desk.syncNow();
+  equal(await desk.conflicts(), []);
+  // A strict write by an old read is refused.
+  await here.strict().edit(editor).set("/body", "strict").commit();
+  equal((await desk.syncNow()).parked, 1);
+  equal((await here.record("n")).state, "parked");
+  await refused(() => here.update("other", {}, { seen: editor }), { code: "invalid_seen", kind: "invalid" });
+  await refused(() => here.delete("n", { seen: { id: "n" } }), { code: "invalid_seen", kind: "invalid" });
+  await refused(() => here.edit(null).set("/a", 1).commit(), { code: "invalid_id" });
+  await Promise.all([desk.close(), laptop.close()]);
+});
+
 test("client: a watch tells the answer, then each change, and ends", async ({ unisono, replica }) => {
   const client = await unisono.Client.open({ name: replica() });
   const samples = client.collection("samples");

@@ -9,17 +9,37 @@ function named(found, expected) {
 
 const ids = (rows) => rows.map((row) => row.id);
 
-function steps({ unisono, account, open }) {
+function steps({ unisono, open }) {
   const by = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-  const noteKey = ({ doc }) => [doc.collection, doc.record, doc.path ?? null];
+  const noteKey = (note) => [note.collection, note.record, note.path ?? null];
   const canonical = (value) => unisono.canonicalJson(value);
-  const in_ = (device, step) => device.client.collection(step.collection ?? "samples");
+  const in_ = (device, step) => {
+    const collection = device.client.collection(step.collection ?? "samples");
+    return step.strict ? collection.strict() : collection;
+  };
+  const seen = (device, step) => ({ seen: device.reads[step.seen] });
+  /** Whether a write changed anything is what was expected. */
+  const changed = async (step, write) => {
+    const event = await write;
+    if ("expect" in step) equal(event !== null, step.expect);
+  };
   return {
     create: (device, step) => in_(device, step).create(step.id, step.doc),
-    update: (device, step) => in_(device, step).update(step.id, step.patch),
-    delete: (device, step) => in_(device, step).delete(step.id),
+    put: (device, step) => changed(step, in_(device, step).put(step.id, step.doc, seen(device, step))),
+    async put_many(device, step) {
+      const events = await in_(device, step).putMany(step.docs);
+      equal(Object.fromEntries(Object.entries(events).map(([id, event]) => [id, event !== null])), step.expect);
+    },
+    update: (device, step) => changed(step, in_(device, step).update(step.id, step.patch, seen(device, step))),
+    save: (device, step) => changed(step, in_(device, step).save(device.reads[step.seen], step.doc)),
+    delete: (device, step) => in_(device, step).delete(step.id, seen(device, step)),
+    async record(device, step) {
+      const record = await in_(device, step).record(step.id);
+      if (step.name) device.reads[step.name] = record;
+      if ("expect" in step) equal(canonical(record && step.expect && named(record, step.expect)), canonical(step.expect));
+    },
     edit(device, step) {
-      const edit = in_(device, step).edit(step.id);
+      const edit = in_(device, step).edit(device.reads[step.seen] ?? step.id);
       const apply = {
         set: (op) => edit.set(op.path, op.value),
         unset: (op) => edit.unset(op.path),
@@ -29,7 +49,7 @@ function steps({ unisono, account, open }) {
         text: (op) => edit.text(op.path, op.edit),
       };
       for (const op of step.ops) apply[op.op](op);
-      return edit.commit();
+      return changed(step, edit.commit());
     },
     async get(device, step) {
       const doc = await in_(device, step).get(step.id);
@@ -60,13 +80,13 @@ function steps({ unisono, account, open }) {
       equal(keys.sort((a, b) => by(text(a), text(b))), expected);
     },
     async resolve(device, step) {
-      const notes = (await device.client.conflicts()).filter(({ doc }) => doc.record === step.record && (doc.path ?? null) === step.path);
+      const notes = (await device.client.conflicts()).filter((note) => note.record === step.record && (note.path ?? null) === step.path);
       equal(notes.length, 1);
-      await device.client.resolve(notes[0].id);
+      await device.client.resolve(notes[0]);
     },
     close: (device) => device.client.close(),
     async reopen(device) {
-      device.client = await open(device.name, account);
+      device.client = await open(device.name);
     },
     async state(device, step) {
       const rows = await in_(device, step).query();
@@ -75,18 +95,20 @@ function steps({ unisono, account, open }) {
   };
 }
 
-for (const file of ["two_devices"]) {
+for (const file of ["two_devices", "what_the_user_saw", "merge_patches"]) {
   test(`scenarios: ${file}`, async ({ unisono, replica, url, token, scenario: text }) => {
     await unisono.load();
     const scenario = unisono.parseJson(await text(file));
-    const good = await token(scenario.account);
-    const open = (name) => unisono.Client.open({ name, url, account: scenario.account, token: good });
+    // The server is every suite's: an account of its own for each scenario.
+    const account = `${scenario.account} of ${file}`;
+    const good = await token(account);
+    const open = (name) => unisono.Client.open({ name, url, account, token: good });
     const devices = {};
     for (const name of scenario.devices) {
       const place = replica();
-      devices[name] = { name: place, client: await open(place), watches: {} };
+      devices[name] = { name: place, client: await open(place), watches: {}, reads: {} };
     }
-    const take = steps({ unisono, account: scenario.account, open });
+    const take = steps({ unisono, open });
     for (const [number, step] of scenario.steps.entries()) {
       const device = devices[step.device];
       try {

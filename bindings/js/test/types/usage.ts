@@ -15,6 +15,15 @@ export async function usage(token: () => Promise<string>): Promise<SyncReport> {
   await samples.create("kick-01", { name: "Kick", bpm: 120 });
   await samples.update("kick-01", { bpm: 128, tags: null, meta: { year: 1983 } });
   await samples.edit("kick-01").increment("/plays", 1n).add("/tags", ["808"]).text("/notes", [3, "x", { d: 1 }]).commit();
+  const kick: Row<Sample> | null = await samples.record("kick-01");
+  if (kick) {
+    const event: string | null = await samples.save(kick, { ...kick.doc, bpm: 130 });
+    await samples.update(kick.id, { name: event ?? kick.state }, { seen: kick });
+    await samples.strict().edit(kick).set("/name", "Kick").commit();
+  }
+  await samples.put("kick-03", { name: "Kick", bpm: 120 }, { seen: undefined });
+  await samples.putMany({ "kick-04": { name: "Kick", bpm: 120 } });
+  for (const note of await client.conflicts()) await client.resolve(note);
   const bpm: number | undefined = (await samples.get("kick-01"))?.bpm;
   const rows: Row<Sample>[] = await samples.query({ where: { bpm: { $ge: bpm ?? 0 } }, order_by: [{ field: "bpm", desc: true }] });
   for await (const watched of samples.watch({ where: { name: "Kick" } })) rows.push(...watched);
@@ -29,6 +38,8 @@ export async function usage(token: () => Promise<string>): Promise<SyncReport> {
   await samples.create("kick-02", { name: "Kick" });
   // @ts-expect-error: an option that there is not
   await Client.open({ name: "library", ulr: "https://sync.example.com" });
+  // @ts-expect-error: a document that is not whole
+  await samples.put("kick-02", { name: "Kick" });
   // @ts-expect-error: an option that there is not
   await samples.query({ orderBy: "name" });
   // @ts-expect-error: the constructor is not the way
