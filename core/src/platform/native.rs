@@ -4,8 +4,6 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-
 use super::{BlockingJob, BoxFuture};
 use crate::environment::Environment;
 
@@ -39,12 +37,8 @@ impl Environment for TokioEnvironment {
     }
 
     fn blocking(&self, job: BlockingJob) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            match Handle::current().runtime_flavor() {
-                // Stays on this thread (no hop, no wake-up) while the runtime moves the other tasks elsewhere.
-                RuntimeFlavor::MultiThread => tokio::task::block_in_place(job),
-                _ => drop(tokio::task::spawn_blocking(job).await),
-            }
-        })
+        // Not `block_in_place`, which would save the hop to another thread: it panics within a `LocalSet`, and there is no
+        // way to ask whether it may be called.
+        Box::pin(async move { drop(tokio::task::spawn_blocking(job).await) })
     }
 }
