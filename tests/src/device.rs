@@ -104,7 +104,7 @@ impl Device {
 
     /// The codes of the doctor's findings, the worst first.
     #[must_use]
-    pub fn findings(&self, world: &World) -> Vec<&'static str> {
+    pub fn findings(&self, world: &World) -> Vec<String> {
         world.run(self.client.doctor()).expect("an examination").into_iter().map(|finding| finding.code).collect()
     }
 }

@@ -93,8 +93,10 @@ fn refusals(kind: FaultKind, sticky: bool) -> BTreeMap<String, u64> {
 fn b36_at_every_call_a_full_disk_is_typed_and_work_goes_on_in_the_same_process() {
     for sticky in [false, true] {
         let refusals = refusals(FaultKind::Full, sticky);
-        // Where a file cannot be made, SQLite does not say why.
-        assert_eq!(refusals.keys().collect::<Vec<_>>(), ["storage_full", "storage_unavailable"]);
+        // What a single call meets is mostly tried again with success. Where a file cannot be made, SQLite does not say why.
+        assert!(refusals.contains_key("storage_full"), "{refusals:?}");
+        let known = |code: &String| ["storage_full", "storage_unavailable"].contains(&code.as_str());
+        assert!(refusals.keys().all(known), "{refusals:?}");
     }
 }
 

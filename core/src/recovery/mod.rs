@@ -29,6 +29,7 @@ use crate::storage::{SqliteStorage, Storage};
 
 /// What a recovery has saved, and what it could not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[non_exhaustive]
 pub struct RecoveryReport {
     /// Where the damaged file lies now. Its log, if it had one, lies beside it.
@@ -43,6 +44,9 @@ pub struct RecoveryReport {
     pub records: u64,
     /// Rows that were found and could not be read.
     pub damaged_rows: u64,
+    /// Whether commits are missing that were acknowledged, because the write-ahead log was taken away or damaged. Of the
+    /// events in them there is no trace, so that `lost_events` does not name them.
+    pub log_lost: bool,
     /// Whether it is still known whose replica this is. If not, it is anonymous, and syncs once it was
     /// [claimed](crate::ClientBuilder::claim_anonymous).
     pub identity_kept: bool,
@@ -58,9 +62,10 @@ impl SqliteStorage {
     /// `already_open`; `not_a_replica` and `newer_schema` where the file says so; `storage_unavailable` if there is no file;
     /// `storage_full`, and what else writing a new file meets: then the damaged one is still where it was.
     pub async fn recover(path: impl AsRef<Path>, environment: SharedEnvironment) -> Result<RecoveryReport> {
-        let (path, _lock) = sqlite::take(path.as_ref())?;
+        let (path, lock) = sqlite::take(path.as_ref())?;
         let quarantine = Quarantine::of(&path);
-        quarantine.finish()?;
+        quarantine.finish(&lock)?;
+        let log_lost = lock.log_lost(&path);
         let salvage = sqlite::salvage(&path)?;
         let damaged_rows = salvage.damaged;
         let found = rows::Found::sort(salvage.rows);
@@ -71,12 +76,13 @@ impl SqliteStorage {
         let saved = rebuilt?;
         closed?;
         Ok(RecoveryReport {
-            kept_aside: quarantine.install(&place)?,
+            kept_aside: quarantine.install(&place, &lock)?,
             events: saved.events,
             parked: saved.parked,
             lost_events: saved.lost_events,
             records: saved.records,
             damaged_rows,
+            log_lost,
             identity_kept: saved.identity_kept,
         })
     }

@@ -169,6 +169,8 @@ impl Work {
     fn close(&mut self) -> Done {
         let client = self.client.take();
         let closed = client.map_or(Ok(()), |client| self.world.run(client.close()));
+        let full = matches!(closed, Err(Error::Storage(StorageError::Full(_))));
+        assert!(!full, "the log is as durable as the file: a full disk keeps no replica from being closed");
         // The replica is closed even if the last checkpoint failed.
         self.storage = None;
         closed.map(|()| Vec::new())

@@ -2,13 +2,15 @@
 //!
 //! The lock sits on a file of its own because SQLite's locks on the database file belong to the process: another handle in
 //! the same process that is closed would drop them. The system releases it when the process ends, however it ends. The
-//! file is never removed: whoever removed it could remove one that somebody else has just locked.
+//! file is never removed: whoever removed it could remove one that somebody else has just locked. It holds the
+//! [mark](super::mark) of how far the log has come.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::error::of_file;
+use super::mark::Mark;
 use crate::storage::StorageError;
 
 /// Held while a replica is open.
@@ -34,6 +36,27 @@ impl ReplicaLock {
             Err(TryLockError::WouldBlock) => Err(StorageError::AlreadyOpen(path.display().to_string())),
             Err(TryLockError::Error(error)) => Err(of_file(&error, &beside)),
         }
+    }
+
+    /// The lock's file, to keep a mark in.
+    pub(super) fn file(&self) -> std::io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// How far the log of the last owner had come.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        Mark::read(&self.file)
+    }
+
+    /// Whether the replica at `path` lacks commits that its last owner has acknowledged.
+    pub(crate) fn log_lost(&self, path: &Path) -> bool {
+        self.mark().is_some_and(|mark| matches!(mark.check(path), Err(StorageError::Corrupt(_))))
+    }
+
+    /// The replica's file is about to be replaced: durably, the mark says nothing.
+    pub(super) fn forget_mark(&self, path: &Path) -> Result<(), StorageError> {
+        let forgotten = Mark::default().write(&self.file).and_then(|()| self.file.sync_data());
+        forgotten.map_err(|error| of_file(&error, &sibling(path, ".lock")))
     }
 
     /// Forgets the lock without releasing it: in a forked child, where the parent still holds it.

@@ -3,8 +3,11 @@
 mod checksum;
 pub mod durable;
 mod error;
+mod frames;
 mod inspect;
 mod lock;
+mod log;
+mod mark;
 mod options;
 mod process;
 mod quarantine;

@@ -9,6 +9,9 @@ use crate::storage::{Durability, StorageError};
 /// How large the write-ahead log grows, by default, before a commit moves it into the database file.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
 
+/// The path that stands for no file, in every language.
+const IN_MEMORY: &str = ":memory:";
+
 /// Options of a [`SqliteStorage`].
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
@@ -47,21 +50,29 @@ impl SqliteOptions {
         self
     }
 
-    /// How large the write-ahead log grows before a commit moves it into the database file; 8 MiB unless set. Less saves
-    /// room on a small device, and costs more flushes.
+    /// How large the write-ahead log grows at most before a commit moves it into the database file; 8 MiB unless set. It is
+    /// moved when it has half the size of the database, and 256 KiB at least; less saves room on a small device, and costs
+    /// more flushes.
     #[must_use]
     pub fn checkpoint_bytes(mut self, bytes: u64) -> Self {
         self.checkpoint_bytes = bytes;
         self
     }
 
-    /// Opens the replica at `path`; makes the file if there is none.
+    /// Opens the replica at `path`; makes the file if there is none. `:memory:` is no file: the replica is in memory, as with
+    /// [`open_in_memory`](Self::open_in_memory).
     ///
     /// # Errors
     /// `AlreadyOpen` at once if somebody has it open; `Foreign` for another program's file; `NewerSchema` for a newer SDK's;
-    /// `Corrupt`; `Unavailable` if the path cannot be opened. None of these changes the file.
+    /// `Corrupt`, also if the log of a process that did not close it is gone; `Unavailable` if the path cannot be opened. None
+    /// of these changes the file.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStorage, StorageError> {
-        SqliteStorage::with_file(self, path.as_ref())
+        let path = path.as_ref();
+        if path.as_os_str() == IN_MEMORY {
+            SqliteStorage::with_memory(self)
+        } else {
+            SqliteStorage::with_file(self, path)
+        }
     }
 
     /// Opens an empty replica in memory, which is gone when it is closed.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::durable;
 use super::error::of_file;
-use super::lock::sibling;
+use super::lock::{ReplicaLock, sibling};
 use crate::storage::StorageError;
 
 /// The names around a replica's file.
@@ -35,20 +35,22 @@ impl Quarantine {
     }
 
     /// The file at `place` is complete and closed: puts it in the replica's place. Returns where the damaged one is kept.
-    pub(crate) fn install(&self, place: &Path) -> Result<PathBuf, StorageError> {
+    pub(crate) fn install(&self, place: &Path, lock: &ReplicaLock) -> Result<PathBuf, StorageError> {
         rename(place, &self.recovered)?;
         durable::names(&self.path)?;
         let kept = self.kept_aside();
-        self.finish()?;
+        self.finish(lock)?;
         self.clear(place)?;
         Ok(kept)
     }
 
     /// Finishes what an interrupted recovery has left to do. Nearly always there is nothing.
-    pub(crate) fn finish(&self) -> Result<(), StorageError> {
+    pub(crate) fn finish(&self, lock: &ReplicaLock) -> Result<(), StorageError> {
         if !self.recovered.exists() {
             return Ok(());
         }
+        // It speaks of the damaged file's log.
+        lock.forget_mark(&self.path)?;
         let kept = self.kept_aside();
         // The log first: as long as the file is there, its place aside is free and the same.
         for suffix in ["-wal", "-journal", "-shm", ""] {

@@ -12,12 +12,12 @@ use std::path::Path;
 
 use super::checksum;
 use super::error::of_file;
+use super::frames::{Frames, PAGE, number_at};
 use super::inspect::{APPLICATION_ID_AT, MAGIC};
 use super::lock::sibling;
 use super::schema::{APPLICATION_ID, STEPS};
 use crate::storage::StorageError;
 
-const PAGE: usize = 4096;
 const FILE_HEADER: usize = 100;
 const FREELIST_AT: usize = 32;
 const VERSION_AT: usize = 60;
@@ -29,8 +29,6 @@ const LEAF: u8 = 0x0a;
 /// A row on a page takes at most so many bytes of its beginning there, and at least so many; the rest lies on pages of its own.
 const MOST_LOCAL: usize = (PAGE - 12) * 64 / 255 - 23;
 const LEAST_LOCAL: usize = (PAGE - 12) * 32 / 255 - 23;
-const WAL_HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
 
 /// A row whose table is not known: its key and value tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,51 +97,16 @@ impl<'f> Pages<'f> {
     }
 }
 
-fn number_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
-}
-
 /// The newest version of each page that a log has committed.
 fn committed(log: &[u8]) -> BTreeMap<u32, &[u8]> {
-    let mut pages = BTreeMap::new();
-    let big_endian = match number_at(log, 0) {
-        0x377f_0682 => false,
-        0x377f_0683 => true,
-        _ => return pages,
-    };
-    let Some(header) = log.get(..WAL_HEADER).filter(|header| number_at(header, 8) as usize == PAGE) else {
-        return pages;
-    };
-    let mut sum = wal_checksum((0, 0), &header[..24], big_endian);
-    if sum != (number_at(header, 24), number_at(header, 28)) {
-        return pages;
-    }
-    let mut open = BTreeMap::new();
-    for frame in log[WAL_HEADER..].chunks_exact(FRAME_HEADER + PAGE) {
-        let (head, page) = frame.split_at(FRAME_HEADER);
-        sum = wal_checksum(wal_checksum(sum, &head[..8], big_endian), page, big_endian);
-        if head[8..16] != header[16..24] || sum != (number_at(head, 16), number_at(head, 20)) {
-            break;
-        }
-        open.insert(number_at(head, 0), page);
-        // The size of the database after a commit; 0 within one.
-        if number_at(head, 4) != 0 {
+    let (mut pages, mut open) = (BTreeMap::new(), BTreeMap::new());
+    for frame in Frames::of(log).into_iter().flatten() {
+        open.insert(frame.number, frame.page);
+        if frame.commits {
             pages.append(&mut open);
         }
     }
     pages
-}
-
-fn wal_checksum((mut first, mut second): (u32, u32), bytes: &[u8], big_endian: bool) -> (u32, u32) {
-    for pair in bytes.as_chunks::<8>().0 {
-        let word = |at: usize| {
-            let bytes = [pair[at], pair[at + 1], pair[at + 2], pair[at + 3]];
-            if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
-        };
-        first = first.wrapping_add(word(0)).wrapping_add(second);
-        second = second.wrapping_add(word(4)).wrapping_add(first);
-    }
-    (first, second)
 }
 
 fn read_page(pages: &Pages<'_>, page: &[u8], salvage: &mut Salvage) {

@@ -10,17 +10,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::typed;
 use super::inspect::{self, length};
-use super::lock::{ReplicaLock, sibling};
+use super::lock::ReplicaLock;
+use super::log::Log;
 use super::options::SqliteOptions;
 use super::quarantine::Quarantine;
 use super::{durable, read, schema, sql, write};
 use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
 
-/// The log's file is cut back to this size when it starts anew, in bytes.
-pub(super) const LOG_KEPT_BYTES: i64 = 16 << 20;
-/// A larger log could never start anew because somebody was always reading; readers are held back once, then.
-pub(super) const LOG_MAX_BYTES: u64 = 32 << 20;
-/// Commits between two looks at the log's size.
+/// Commits between two attempts to empty an overgrown log.
 pub(super) const COMMITS_PER_LOOK: u32 = 64;
 /// Pages that the writer keeps in memory, in KiB: enough for the inner pages and the recent leaves of a large replica.
 const WRITER_CACHE_KIB: i64 = 16 << 10;
@@ -43,6 +40,15 @@ pub(super) struct Session {
     lock: Option<ReplicaLock>,
 }
 
+/// How a file's handles share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// Each has its own connection; they meet in a file of shared memory beside the replica.
+    Connections,
+    /// All are the writer's: a full disk has no room for such a file.
+    One,
+}
+
 /// In a file each handle has its own connection; in memory all are the writer's.
 #[derive(Debug)]
 enum Handle {
@@ -52,6 +58,8 @@ enum Handle {
 
 #[derive(Debug)]
 struct Writer {
+    // The order of fields is the order of drops.
+    log: Option<Log>,
     connection: Connection,
     commits: u32,
     /// Each commit is flushed; else those only that ask for it.
@@ -71,41 +79,31 @@ impl Session {
     /// Opens the file at `path`, making or migrating it.
     pub(super) fn open_file(path: &Path, options: &SqliteOptions) -> Result<Self, StorageError> {
         let lock = ReplicaLock::take(path)?;
-        Quarantine::of(path).finish()?;
+        Quarantine::of(path).finish(&lock)?;
         inspect::header(path)?;
-        let unclean = inspect::left_unclean(path);
-        let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
-        // Until the file is known to be sound, closing must not move a log into it.
-        let keep_log =
-            |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed);
-        keep_log(true)?;
-        let found = schema::recognise(&connection, options.steps)?;
-        if found != schema::Found::New {
-            inspect::integrity(&connection, length(path), unclean)?;
-        }
-        if unclean {
-            durable::log(path)?;
-        }
-        set_limit(&connection, options).map_err(typed)?;
-        schema::migrate(&connection, &found, options.steps)?;
-        schema::verify(&connection)?;
-        // After the first commit, so that the file itself says whose it is before anything lies in a log only.
-        use_log(&connection)?;
-        set_durability(&connection, options).map_err(typed)?;
-        set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
-        keep_log(false)?;
-        let reader = || {
-            let reader = connect(path, OpenFlags::empty())?;
-            set_cache(&reader, READER_CACHE_KIB).map_err(typed)?;
-            reader.pragma_update(None, "query_only", true).map_err(typed)?;
-            Ok(Handle::Own(Mutex::new(reader)))
+        lock.mark().map_or(Ok(()), |mark| mark.check(path))?;
+        let opened = match open(path, options, &lock, Sharing::Connections) {
+            Err(error @ (StorageError::Full(_) | StorageError::Unavailable(_))) => {
+                open(path, options, &lock, Sharing::One).map_err(|_| error)
+            }
+            opened => opened,
         };
-        let (quick, bulk) = (reader()?, reader()?);
-        // By now the log is there too.
-        durable::names(path)?;
-        let writer =
-            Arc::new(Mutex::new(Writer { connection, commits: 0, flushes: options.durability == Durability::Full }));
-        Ok(Self { quick, bulk, writer, lock: Some(lock) })
+        Ok(Self::of(opened?, lock))
+    }
+
+    fn of((writer, readers): (Arc<Mutex<Writer>>, Option<[Connection; 2]>), lock: ReplicaLock) -> Self {
+        let [quick, bulk] = readers.map_or_else(
+            || [Handle::Writers(Arc::clone(&writer)), Handle::Writers(Arc::clone(&writer))],
+            |readers| readers.map(|reader| Handle::Own(Mutex::new(reader))),
+        );
+        Self { quick, bulk, writer, lock: Some(lock) }
+    }
+
+    /// Opens the file at `path` as on a disk without room for shared memory.
+    #[cfg(test)]
+    pub(super) fn open_alone(path: &Path, options: &SqliteOptions) -> Result<Self, StorageError> {
+        let lock = ReplicaLock::take(path)?;
+        Ok(Self::of(open(path, options, &lock, Sharing::One)?, lock))
     }
 
     /// Opens an empty replica in memory.
@@ -114,7 +112,7 @@ impl Session {
         connection.set_prepared_statement_cache_capacity(sql::STATEMENT_CACHE);
         set_limit(&connection, options).map_err(typed)?;
         schema::migrate(&connection, &schema::Found::New, options.steps)?;
-        let writer = Arc::new(Mutex::new(Writer { connection, commits: 0, flushes: true }));
+        let writer = Arc::new(Mutex::new(Writer { log: None, connection, commits: 0, flushes: true }));
         Ok(Self {
             quick: Handle::Writers(Arc::clone(&writer)),
             bulk: Handle::Writers(Arc::clone(&writer)),
@@ -134,22 +132,32 @@ impl Session {
     }
 
     /// Commits a group of batches.
-    pub(super) fn commit(&self, path: Option<&Path>, batches: &[Batch]) -> Vec<Outcome> {
+    pub(super) fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
         let mut writer = lock(&self.writer);
-        let outcomes = writer.commit(batches);
+        let mut outcomes = writer.commit(batches);
+        if outcomes.iter().any(is_full) && self.make_room(&mut writer) {
+            for (batch, outcome) in batches.iter().zip(&mut outcomes).filter(|(_, outcome)| is_full(outcome)) {
+                match writer.commit(std::slice::from_ref(batch)).pop() {
+                    // A later one has meanwhile changed what it builds on.
+                    Some(Err(StorageError::Stale)) | None => {}
+                    Some(again) => *outcome = again,
+                }
+            }
+        }
         writer.commits = writer.commits.wrapping_add(1);
-        if let Some(path) = path
-            && writer.commits.is_multiple_of(COMMITS_PER_LOOK)
-            && length(&sibling(path, "-wal")) > LOG_MAX_BYTES
-        {
-            self.empty_log(&writer.connection);
+        if writer.commits.is_multiple_of(COMMITS_PER_LOOK) && writer.log.as_ref().is_some_and(Log::is_overgrown) {
+            self.empty_log(&mut writer);
         }
         outcomes
     }
 
     /// Raises the fence.
     pub(super) fn advance_fence(&self) -> Result<u64, StorageError> {
-        write::advance_fence(&lock(&self.writer).connection).map_err(typed)
+        let mut writer = lock(&self.writer);
+        let fence = write::advance_fence(&writer.connection).map_err(typed);
+        let flushed = writer.flushes;
+        writer.committed(flushed);
+        fence
     }
 
     /// The size of a replica in memory, in bytes.
@@ -160,18 +168,28 @@ impl Session {
     }
 
     /// Moves the log into the file and closes everything. Everything is closed even if that fails: the log is as durable
-    /// as the file.
+    /// as the file. That the disk has no room to move it is no failure: the next opening finds it.
     pub(super) fn close(self) -> Result<(), StorageError> {
         let Self { quick, bulk, writer, lock } = self;
         drop((quick, bulk));
         let Some(lock) = lock else { return Ok(()) };
-        // The readers of a file have no share in the writer.
+        // By now nobody else has a share in the writer.
         let Some(writer) = Arc::into_inner(writer) else { return Ok(()) };
-        let connection = writer.into_inner().unwrap_or_else(PoisonError::into_inner).connection;
-        let flushed = checkpoint(&connection).map_err(typed);
+        let Writer { log, connection, .. } = writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut log) = log else { return Ok(()) };
+        let emptied = log.empty(&connection);
+        let kept = if emptied.is_err() { keep_log(&connection, true) } else { Ok(()) };
         let closed = connection.close().map_err(|(_, error)| typed(error));
-        drop(lock);
-        flushed.and(closed)
+        if emptied == Ok(true) && closed.is_ok() {
+            log.settle();
+        }
+        drop((log, lock));
+        match emptied {
+            Err(StorageError::Full(_)) => Ok(()),
+            other => other.map(drop),
+        }
+        .and(kept)
+        .and(closed)
     }
 
     /// Lets go of everything without a trace on the file: in a forked child, where it belongs to the parent.
@@ -190,17 +208,34 @@ impl Session {
     }
 
     /// Empties an overgrown log while nobody reads. It is tidying: should it fail, a later commit tries again.
-    fn empty_log(&self, connection: &Connection) {
-        let (Handle::Own(quick), Handle::Own(bulk)) = (&self.quick, &self.bulk) else { return };
-        let _readers = (lock(quick), lock(bulk));
-        // Another program that reads is not waited for.
-        let emptied = connection
-            .busy_timeout(Duration::ZERO)
-            .and_then(|()| checkpoint(connection))
-            .and_then(|()| connection.busy_timeout(BUSY));
+    fn empty_log(&self, writer: &mut Writer) {
+        let emptied = self.without_readers(writer, Log::empty).unwrap_or(Ok(true));
         if let Err(error) = emptied {
             tracing::warn!(%error, "the write-ahead log could not be emptied");
         }
+    }
+
+    /// Empties the log of a full disk. Says whether that has made room.
+    fn make_room(&self, writer: &mut Writer) -> bool {
+        self.without_readers(writer, Log::make_room).unwrap_or(false)
+    }
+
+    /// Does something to the log while none of ours reads; another program that reads is not waited for.
+    fn without_readers<T>(&self, writer: &mut Writer, work: impl FnOnce(&mut Log, &Connection) -> T) -> Option<T> {
+        let _readers = [&self.quick, &self.bulk].map(|handle| match handle {
+            Handle::Own(connection) => Some(lock(connection)),
+            Handle::Writers(_) => None,
+        });
+        let log = writer.log.as_mut()?;
+        let waits = |time| {
+            if let Err(error) = writer.connection.busy_timeout(time) {
+                tracing::warn!(%error, "the time to wait for other programs could not be set");
+            }
+        };
+        waits(Duration::ZERO);
+        let done = work(log, &writer.connection);
+        waits(BUSY);
+        Some(done)
     }
 
     /// Runs `look` on the writer's connection.
@@ -218,19 +253,24 @@ impl Session {
 
 impl Writer {
     /// Commits a group of batches; flushed, if one of them has to survive a loss of power. A flush takes the whole log with it.
-    fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
-        if self.flushes || !batches.iter().any(|batch| batch.durable) {
-            return write::commit(&self.connection, batches);
-        }
-        if let Err(error) = set_flushes(&self.connection, true) {
+    fn commit(&mut self, batches: &[Batch]) -> Vec<Outcome> {
+        let asked = !self.flushes && batches.iter().any(|batch| batch.durable);
+        if asked && let Err(error) = set_flushes(&self.connection, true) {
             return vec![Err(typed(error)); batches.len()];
         }
         let outcomes = write::commit(&self.connection, batches);
         // Should this fail, the next commits are flushed too: slower, not weaker.
-        if let Err(error) = set_flushes(&self.connection, false) {
+        if asked && let Err(error) = set_flushes(&self.connection, false) {
             tracing::warn!(%error, "commits go on being flushed");
         }
+        self.committed(self.flushes || asked);
         outcomes
+    }
+
+    fn committed(&mut self, flushed: bool) {
+        if let Some(log) = &mut self.log {
+            log.committed(&self.connection, flushed);
+        }
     }
 }
 
@@ -246,6 +286,58 @@ impl Handle {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A transaction that a panic left open is rolled back before the next begins.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens the handles of the file at `path`: the writer, and the readers if there is room for them.
+fn open(
+    path: &Path,
+    options: &SqliteOptions,
+    lock: &ReplicaLock,
+    sharing: Sharing,
+) -> Result<(Arc<Mutex<Writer>>, Option<[Connection; 2]>), StorageError> {
+    let unclean = inspect::left_unclean(path);
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+    // Until the file is known to be sound, closing must not move a log into it.
+    keep_log(&connection, true)?;
+    if sharing == Sharing::One {
+        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(())).map_err(typed)?;
+    }
+    let found = schema::recognise(&connection, options.steps)?;
+    if found != schema::Found::New {
+        inspect::integrity(&connection, length(path), unclean)?;
+    }
+    if unclean {
+        durable::log(path)?;
+    }
+    set_limit(&connection, options).map_err(typed)?;
+    schema::migrate(&connection, &found, options.steps)?;
+    schema::verify(&connection)?;
+    // After the first commit, so that the file itself says whose it is before anything lies in a log only.
+    use_log(&connection)?;
+    set_durability(&connection, options).map_err(typed)?;
+    set_cache(&connection, WRITER_CACHE_KIB).map_err(typed)?;
+    let reader = || {
+        let reader = connect(path, OpenFlags::empty())?;
+        set_cache(&reader, READER_CACHE_KIB).map_err(typed)?;
+        reader.pragma_update(None, "query_only", true).map_err(typed)?;
+        Ok(reader)
+    };
+    let readers = if sharing == Sharing::Connections { Some([reader()?, reader()?]) } else { None };
+    // By now the log is there too.
+    durable::names(path)?;
+    let log = Log::open(path, lock, &connection, options.checkpoint_bytes)?;
+    keep_log(&connection, false)?;
+    let flushes = options.durability == Durability::Full;
+    Ok((Arc::new(Mutex::new(Writer { log: Some(log), connection, commits: 0, flushes })), readers))
+}
+
+/// Whether closing leaves the log where it is.
+fn keep_log(connection: &Connection, keep: bool) -> Result<(), StorageError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed)
+}
+
+fn is_full(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(StorageError::Full(_)))
 }
 
 /// Opens a connection; asks nothing of it that would make SQLite read the file.
@@ -295,9 +387,8 @@ fn set_durability(connection: &Connection, options: &SqliteOptions) -> rusqlite:
     set_flushes(connection, options.durability == Durability::Full)?;
     // Apple's fsync leaves the data in the drive's cache; elsewhere this has no effect, nor has `fullfsync`.
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    let pages = i64::try_from(options.checkpoint_bytes / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX).max(1);
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
-    connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))
+    // `Log` says when.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))
 }
 
 /// Whether commits are flushed to the medium from now on. Not to be called within a transaction.
@@ -309,9 +400,4 @@ fn set_flushes(connection: &Connection, flushes: bool) -> rusqlite::Result<()> {
 fn set_cache(connection: &Connection, kib: i64) -> rusqlite::Result<()> {
     // Negative: in KiB, not in pages.
     connection.pragma_update(None, "cache_size", -kib)
-}
-
-/// Moves the log into the file and empties it.
-fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

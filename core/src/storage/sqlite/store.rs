@@ -143,8 +143,7 @@ impl Shared {
     }
 
     fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
-        self.with_session(|session| Ok(session.commit(self.path.as_deref(), batches)))
-            .unwrap_or_else(|error| vec![Err(error); batches.len()])
+        self.with_session(|session| Ok(session.commit(batches))).unwrap_or_else(|error| vec![Err(error); batches.len()])
     }
 
     fn size(&self) -> Result<u64, StorageError> {

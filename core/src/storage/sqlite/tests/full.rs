@@ -1,5 +1,6 @@
 //! No room left.
 
+use super::super::session::{Lane, Session};
 use super::helpers::{InFolder, apply, put, row, value};
 use crate::storage::{Batch, Scan, SqliteStorage, Storage, StorageError, Table};
 use crate::testing::block_on;
@@ -49,7 +50,7 @@ fn b36_a_full_disk_is_full_writes_nothing_and_the_same_store_works_again() {
 
 #[test]
 fn b7_in_a_shared_commit_only_the_batch_that_finds_no_room_fails() {
-    let (folder, storage) = small_replica();
+    let (_folder, storage) = small_replica();
     apply(&storage, put("guard", "1")).unwrap();
     let guarded = |version, batch: Batch| Batch { expect: vec![(row("guard"), version)], ..batch };
     let batches = [
@@ -59,7 +60,7 @@ fn b7_in_a_shared_commit_only_the_batch_that_finds_no_room_fails() {
         guarded(1, put("guard", "2")),
         guarded(2, put("last", "5")),
     ];
-    let outcomes = storage.with_session(|session| session.commit(Some(&folder.path()), &batches)).unwrap();
+    let outcomes = storage.with_session(|session| session.commit(&batches)).unwrap();
     assert_eq!(outcomes[0], Ok(()));
     assert!(matches!(outcomes[1], Err(StorageError::Full(_))), "{outcomes:?}");
     assert_eq!(outcomes[2..], [Err(StorageError::Stale), Ok(()), Ok(())]);
@@ -82,4 +83,40 @@ fn a_limit_below_the_empty_replica_is_full_at_open() {
     assert!(matches!(folder.try_open(), Err(StorageError::Full(_))));
     folder.options = folder.options.max_bytes(ROOM);
     apply(&folder.opened(), put("key", "value")).unwrap();
+}
+
+/// How much room a disk must have for a replica of this size.
+#[test]
+fn b36_the_log_of_a_small_replica_takes_half_its_room_and_not_megabytes() {
+    let folder = InFolder::new();
+    let storage = folder.opened();
+    let (mut largest, mut file) = (0, 0);
+    for n in 0..300 {
+        apply(&storage, put(&format!("fill-{n:06}"), [1; 3000])).unwrap();
+        let log = std::fs::metadata(folder.beside("-wal")).unwrap().len();
+        file = std::fs::metadata(folder.path()).unwrap().len();
+        assert!(log <= (file / 2).max(256 << 10) + (64 << 10), "write {n}: {log} beside {file}");
+        largest = largest.max(log);
+    }
+    assert!(file > 1 << 20 && largest > 256 << 10, "{largest} {file}");
+    for n in 0..300 {
+        apply(&storage, Batch { delete: vec![row(&format!("fill-{n:06}"))], ..Batch::default() }).unwrap();
+    }
+    block_on(storage.close()).unwrap();
+    assert!(!folder.beside("-wal").exists());
+}
+
+#[test]
+fn b36_without_room_for_shared_memory_a_replica_reads_and_writes_through_one_handle() {
+    let folder = InFolder::new();
+    apply(&folder.opened(), put("key", "value")).unwrap();
+    let session = Session::open_alone(&folder.path(), &folder.options).unwrap();
+    let read = |lane| session.get(lane, vec![row("key")]).unwrap().pop().flatten().unwrap().value;
+    assert_eq!([Lane::Quick, Lane::Bulk].map(read), [b"value", b"value"]);
+    assert_eq!(session.commit(&[put("key", "other")]), [Ok(())]);
+    assert_eq!(read(Lane::Quick), b"other");
+    assert!(!folder.beside("-shm").exists());
+    assert!(matches!(folder.try_open(), Err(StorageError::AlreadyOpen(_))));
+    session.close().unwrap();
+    assert_eq!(value(&folder.opened(), "key").unwrap(), b"other");
 }

@@ -38,3 +38,11 @@ fn each_replica_in_memory_is_its_own_and_promises_no_more_than_the_process() {
     assert_eq!(value(&other, "key"), None);
     assert!(block_on(one.size()).unwrap() > 0);
 }
+
+#[test]
+fn the_name_that_stands_for_no_database_makes_no_file() {
+    let storage = SqliteStorage::open(":memory:").unwrap();
+    apply(&storage, put("key", "value")).unwrap();
+    assert_eq!((storage.path(), value(&storage, "key").unwrap()), (None, b"value".to_vec()));
+    assert!(!std::path::Path::new(":memory:").exists() && !std::path::Path::new(":memory:.lock").exists());
+}

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::super::mark::Mark;
 use super::super::schema::{APPLICATION_ID, STEPS};
 use super::helpers::{InFolder, apply, put, value};
 use crate::storage::{Batch, Storage, StorageError};
@@ -61,6 +62,8 @@ fn b39_a_file_of_every_released_version_opens_with_all_its_rows() {
         assert_eq!(value(&storage, "key").unwrap(), b"kept");
         assert_eq!(block_on(storage.advance_fence()), Ok(4));
         apply(&storage, Batch { expect: vec![(super::helpers::row("key"), 5)], ..put("key", "new") }).unwrap();
+        let mark = Mark::read(&std::fs::File::open(folder.beside(".lock")).unwrap());
+        assert!(mark.is_some_and(|mark| mark.frames > 0), "its log is watched: {mark:?}");
     }
 }
 

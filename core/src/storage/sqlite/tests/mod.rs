@@ -7,6 +7,7 @@ mod durability;
 mod full;
 mod helpers;
 mod in_memory;
+mod lost_log;
 mod migration;
 mod ownership;
 mod reads;
