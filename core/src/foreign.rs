@@ -8,6 +8,8 @@
 //! what some backend cannot hold ends in a typed error instead of being rounded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
 
 use crate::clock::Stamp;
 use crate::engine::ScopeStatus;
@@ -81,6 +83,13 @@ fn json(value: &Value) -> String {
 }
 
 uniffi::custom_newtype!(TextEdit, Vec<TextComponent>);
+
+#[cfg(feature = "sqlite")]
+uniffi::custom_type!(PathBuf, String, {
+    remote,
+    try_lift: |text| Ok(PathBuf::from(text)),
+    lower: |path| path.to_string_lossy().into_owned(),
+});
 
 // UniFFI has neither `usize` nor ordered maps and sets. An alias gives the crossing its name.
 

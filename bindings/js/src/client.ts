@@ -6,7 +6,7 @@ import { call, callAsync, load } from "./module.js";
 import { open } from "./open.js";
 import { iterate } from "./stream.js";
 import type * as raw from "./wasm/unisono.js";
-import type { ClientEvent, Conflict, OpenOptions, QueuedEvent, Status, SyncReport } from "./wasm/unisono.js";
+import type { ClientEvent, Conflict, Finding, OpenOptions, QueuedEvent, Status, SyncReport } from "./wasm/unisono.js";
 
 /** A replica with its queue and engine. */
 export class Client {
@@ -90,6 +90,44 @@ export class Client {
   /** Drops a parked event, with its group. */
   discard(id: string): Promise<void> {
     return callAsync(() => this.#raw.discard(id));
+  }
+
+  /**
+   * Replaces a parked event's content and puts it back into the queue, under the id that is returned: a create gets `content` as
+   * its document, an update as its RFC 7396 merge patch.
+   */
+  replace(id: string, content: object): Promise<string> {
+    return callAsync(() => this.#raw.replace(id, content));
+  }
+
+  /** Examines the replica and the engine and says what is wrong and what to do, the worst first. */
+  doctor(): Promise<Finding[]> {
+    return callAsync(() => this.#raw.doctor());
+  }
+
+  /** Holds background sync until `resume`. Not persisted. */
+  pause(): void {
+    call(() => this.#raw.pause());
+  }
+
+  /** Takes up background sync. */
+  resume(): Promise<void> {
+    return callAsync(() => this.#raw.resume());
+  }
+
+  /** Switches sync on, durably. */
+  enable(): Promise<void> {
+    return callAsync(() => this.#raw.setEnabled(true));
+  }
+
+  /** Switches sync off on this device, durably. The app goes on working on its replica. */
+  disable(): Promise<void> {
+    return callAsync(() => this.#raw.setEnabled(false));
+  }
+
+  /** Gives an anonymous replica, with all that was written in it, to an account. Possible once. */
+  claim(account: string): Promise<void> {
+    return callAsync(() => this.#raw.claim(account));
   }
 
   /** Tells whether there is a network; `true` syncs at once. After `false` the browser's word does not count, until `true`. */

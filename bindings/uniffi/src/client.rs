@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use unisono::client::{Conflict, SignedOut};
-use unisono::engine::{Status, SyncReport};
-use unisono::model::{EventId, Scope};
+use unisono::engine::{Finding, Status, SyncReport};
+use unisono::model::{EventId, Scope, Value};
 use unisono::replica::rows::{Outcome, QueuedEvent};
 
 use crate::Result;
@@ -120,6 +120,47 @@ impl Client {
     /// Drops a parked event, with its group; the view is computed without it.
     pub async fn discard(&self, event: EventId) -> Result<()> {
         self.0.call(|client| async move { client.discard(&event).await }).await
+    }
+
+    /// Replaces a parked event's content and puts it back into the queue, under the id that is returned: a create gets
+    /// `content` as its document, an update as its RFC 7396 merge patch.
+    pub async fn replace(&self, event: EventId, content: Value) -> Result<EventId> {
+        self.0.call(|client| async move { client.replace_content(&event, content).await }).await
+    }
+
+    /// Examines the replica and the engine and says what is wrong and what to do, the worst first.
+    pub async fn doctor(&self) -> Result<Vec<Finding>> {
+        self.0.call(|client| async move { client.doctor().await }).await
+    }
+
+    /// Holds background sync until `resume`. Not persisted.
+    pub fn pause(&self) {
+        self.0.inner.pause();
+    }
+
+    /// For an app that is about to be suspended: ends sync, flushes everything and releases every file lock.
+    pub async fn suspend(&self) -> Result<()> {
+        self.0.call(|client| async move { client.suspend().await }).await
+    }
+
+    /// Takes up background sync, or a suspended replica; `already_open` if another process took the replica meanwhile.
+    pub async fn resume(&self) -> Result<()> {
+        self.0.call(|client| async move { client.resume().await }).await
+    }
+
+    /// Switches sync on, durably.
+    pub async fn enable(&self) -> Result<()> {
+        self.0.call(|client| async move { client.enable().await }).await
+    }
+
+    /// Switches sync off on this device, durably. The app goes on working on its replica.
+    pub async fn disable(&self) -> Result<()> {
+        self.0.call(|client| async move { client.disable().await }).await
+    }
+
+    /// Gives an anonymous replica, with all that was written in it, to an account. Possible once.
+    pub async fn claim(&self, account: String) -> Result<()> {
+        self.0.call(|client| async move { client.claim(account).await }).await
     }
 
     /// Tells whether there is a network; `true` syncs at once.

@@ -19,6 +19,7 @@ mod edit;
 mod events;
 mod executor;
 mod options;
+mod recovery;
 mod stream;
 mod tokens;
 mod watch;
@@ -30,6 +31,7 @@ pub use edit::Edit;
 pub use events::{EventListener, EventStream, Subscription};
 pub use executor::shut_down;
 pub use options::{ClientOptions, IndexOptions};
+pub use recovery::recover;
 pub use tokens::{TokenRequest, TokenSource};
 pub use watch::Watch;
 

@@ -15,7 +15,7 @@ use crate::tokens::{Asked, TokenSource};
 /// How a client is opened. It has no text form: it may hold a token.
 #[derive(uniffi::Record)]
 pub struct ClientOptions {
-    /// The replica's file; made if there is none.
+    /// The replica's file; made if there is none. `:memory:` keeps it in memory, until it is closed.
     pub path: String,
     /// The server. Without it the client works on its replica alone.
     #[uniffi(default)]

@@ -129,6 +129,49 @@ impl Client {
         promise(async move { nothing(client.discard(&event_id(&id)?).await) })
     }
 
+    /// Replaces a parked event's content: a create gets it as its document, an update as its merge patch.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn replace(&self, id: JsValue, #[wasm_bindgen(unchecked_param_type = "object")] content: JsValue) -> Promise {
+        let client = self.0.clone();
+        promise(async move {
+            let id = client.replace_content(&event_id(&id)?, from_js(&content)?).await.map_err(thrown)?;
+            Ok(id.as_str().into())
+        })
+    }
+
+    /// Says what is wrong and what to do, the worst first.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Finding[]>")]
+    pub fn doctor(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { to_js(&client.doctor().await.map_err(thrown)?) })
+    }
+
+    /// Holds background sync until `resume`.
+    pub fn pause(&self) {
+        self.0.pause();
+    }
+
+    /// Takes up background sync.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn resume(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(client.resume().await) })
+    }
+
+    /// Switches sync on or off on this device, durably.
+    #[wasm_bindgen(js_name = setEnabled, unchecked_return_type = "Promise<void>")]
+    pub fn set_enabled(&self, enabled: bool) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(if enabled { client.enable().await } else { client.disable().await }) })
+    }
+
+    /// Gives an anonymous replica to an account.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn claim(&self, account: JsValue) -> Promise {
+        let client = self.0.clone();
+        promise(async move { nothing(client.claim(text(&account, "an account")?).await) })
+    }
+
     /// Tells whether there is a network; `true` syncs at once.
     #[wasm_bindgen(js_name = setOnline)]
     pub fn set_online(&self, online: bool) {

@@ -13,7 +13,7 @@ use super::transaction::Transaction;
 use crate::concurrency::Closing;
 use crate::engine::{Cause, Credentials, Engine, Finding, Status, SyncReport, Tokens};
 use crate::error::{Error, Result};
-use crate::model::{CollectionName, EventId, Scope, SyncEvent};
+use crate::model::{CollectionName, EventId, Scope, SyncAction, SyncEvent, Value};
 use crate::queue::{Draft, OfflineQueue};
 use crate::replica::Replica;
 use crate::replica::rows::{Outcome, QueuedEvent};
@@ -196,6 +196,36 @@ impl Client {
             self.inner.engine.wake(&scope, Cause::Request);
         }
         Ok(new)
+    }
+
+    /// Replaces a parked event's content, as [`replace`](Self::replace) does: a create gets `content` as its document, an
+    /// update as its RFC 7396 merge patch of what the server is known to hold. Its mode, policy and dependencies stay.
+    ///
+    /// # Errors
+    /// `event_state` if it is not parked, or a delete, which has no content, or if the patch changes nothing; those of content.
+    pub async fn replace_content(&self, id: &EventId, mut content: Value) -> Result<EventId> {
+        self.check_open()?;
+        crate::model::value::admit(&mut content)?;
+        let refuse = |why| Err(Error::Event { id: id.clone(), why });
+        let Some(row) = self.reader().outcome(id).await? else { return refuse("there is no such event") };
+        let Outcome::Parked { position } = row.state else { return refuse("it is not parked") };
+        let Some(entry) = self.reader().entry(&row.scope, position).await? else {
+            return refuse("it is not in the queue");
+        };
+        match entry.event.action {
+            SyncAction::Create => {
+                self.replace(id, move |event| SyncEvent { doc: Some(content.clone()), ops: Vec::new(), ..event }).await
+            }
+            SyncAction::Update => {
+                let confirmed = self.reader().record(&row.scope, &entry.event.key()).await?.and_then(|row| row.doc);
+                let ops = crate::model::ops_of_patch(content, &confirmed.unwrap_or_default())?;
+                if ops.is_empty() {
+                    return refuse("the record has this content already: discard it");
+                }
+                self.replace(id, move |event| SyncEvent { ops: ops.clone(), ..event }).await
+            }
+            SyncAction::Delete => refuse("a delete has no content: retry it, or discard it"),
+        }
     }
 
     /// Holds background sync until [`resume`](Self::resume). Not persisted.

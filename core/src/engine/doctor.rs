@@ -1,5 +1,7 @@
 //! The doctor: says in words why something is not in unison, and what to do.
 
+use serde::Serialize;
+
 use super::runtime::{Engine, lock};
 use super::status::SyncState;
 use crate::error::Result;
@@ -7,7 +9,10 @@ use crate::limits::MAX_CLOCK_AHEAD_MS;
 use crate::replica::rows::Parking;
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub enum Severity {
     /// Worth knowing.
     Note,
@@ -18,12 +23,14 @@ pub enum Severity {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// A stable code.
-    pub code: &'static str,
+    pub code: String,
     /// What was found, and what to do.
     pub message: String,
 }
@@ -144,15 +151,19 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn note(&mut self, code: &'static str, message: String) {
-        self.0.push(Finding { severity: Severity::Note, code, message });
+        self.put(Severity::Note, code, message);
     }
 
     fn warning(&mut self, code: &'static str, message: String) {
-        self.0.push(Finding { severity: Severity::Warning, code, message });
+        self.put(Severity::Warning, code, message);
     }
 
     fn problem(&mut self, code: &'static str, message: String) {
-        self.0.push(Finding { severity: Severity::Problem, code, message });
+        self.put(Severity::Problem, code, message);
+    }
+
+    fn put(&mut self, severity: Severity, code: &str, message: String) {
+        self.0.push(Finding { severity, code: code.to_owned(), message });
     }
 
     fn sorted(mut self) -> Vec<Finding> {

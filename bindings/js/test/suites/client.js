@@ -374,3 +374,40 @@ test("client: background sync comes at the interval that was asked for", async (
   }
   await client.close();
 });
+
+test("client: the doctor says what is wrong, and each finding can be cured", async ({ unisono, replica }) => {
+  const client = await unisono.Client.open({ name: replica() });
+  const codes = async () => (await client.doctor()).map((finding) => finding.code);
+  const [first] = await client.doctor();
+  equal([first.severity, first.code], ["problem", "anonymous"]);
+  await client.claim("ann");
+  await client.disable();
+  client.pause();
+  const found = await codes();
+  equal(["anonymous", "disabled", "paused"].map((code) => found.includes(code)), [false, true, true]);
+  await client.enable();
+  await client.resume();
+  const cured = await codes();
+  equal(["disabled", "paused"].map((code) => cured.includes(code)), [false, false]);
+  await client.close();
+});
+
+test("client: a refused event is replaced, and applied", async ({ unisono, replica, url, token }) => {
+  const open = async () => unisono.Client.open({ name: replica(), url, account: "rea", token: await token("rea") });
+  const [desk, laptop] = [await open(), await open()];
+  await desk.collection("samples").create("kick", { plays: 1 });
+  await desk.syncNow();
+  await laptop.syncNow();
+  await laptop.collection("samples").update("kick", { plays: "many" });
+  await laptop.syncNow();
+  const refusedEvent = await desk.collection("samples").edit("kick").increment("/plays", 1).commit();
+  await desk.syncNow();
+  equal((await desk.parked()).map((event) => event.id), [refusedEvent]);
+  await desk.replace(refusedEvent, { plays: 7 });
+  await desk.syncNow();
+  await laptop.syncNow();
+  equal(await laptop.collection("samples").get("kick"), { plays: 7 });
+  await refused(() => desk.replace(refusedEvent, { plays: 1 }), { code: "event_state" });
+  await desk.close();
+  await laptop.close();
+});

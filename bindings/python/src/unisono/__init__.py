@@ -17,11 +17,14 @@ from ._native.unisono import (
     ClientEvent,
     Conflict,
     ErrorKind,
+    Finding,
     Outcome,
     QueryPage,
     QueuedEvent,
     Record,
     RecordState,
+    RecoveryReport,
+    Severity,
     SignedOut,
     Status,
     SyncReport,
@@ -33,6 +36,7 @@ from .client import Client, Workspace
 from .collection import Collection, Edit
 from .errors import Error
 from .listening import Subscription
+from .recovery import recover
 from .streams import Events, Watch
 
 __all__ = [
@@ -45,11 +49,14 @@ __all__ = [
     "Error",
     "ErrorKind",
     "Events",
+    "Finding",
     "Outcome",
     "QueryPage",
     "QueuedEvent",
     "Record",
     "RecordState",
+    "RecoveryReport",
+    "Severity",
     "SignedOut",
     "Status",
     "Subscription",
@@ -59,4 +66,5 @@ __all__ = [
     "Watch",
     "WatchUpdate",
     "Workspace",
+    "recover",
 ]

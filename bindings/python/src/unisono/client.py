@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
-from typing import Iterator, List, Mapping, Optional, Sequence, Set, Union
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Set, Union
 
 from ._native import unisono_ffi as native
-from ._native.unisono import Conflict, Outcome, QueuedEvent, SignedOut, Status, SyncReport
+from ._native.unisono import Conflict, Finding, Outcome, QueuedEvent, SignedOut, Status, SyncReport
 from .collection import Collection, elements
 from .listening import Listener, Subscription, tell
 from .streams import Events
@@ -42,6 +42,7 @@ class Client:
         sync_interval: Optional[float] = None,
     ) -> Client:
         """Opens the replica in the file ``path``; makes it if there is none. Nothing runs before :meth:`start`.
+        ``":memory:"`` keeps it in memory, until it is closed. After ``storage_corrupt`` see :func:`unisono.recover`.
 
         Without ``url`` the client works on its replica alone. ``token`` is the token, or a function or coroutine function
         that gives one; it is asked for the first and whenever the server has refused one. ``account`` says whose replica
@@ -140,6 +141,40 @@ class Client:
     async def discard(self, event: str) -> None:
         """Drops a parked event, with its group; the view is computed without it."""
         await self._client.discard(event)
+
+    async def replace(self, event: str, content: Mapping[str, Any]) -> str:
+        """Replaces a parked event's content and puts it back into the queue, under the id that is returned: a create gets
+        ``content`` as its document, an update as its RFC 7396 merge patch.
+        """
+        return await self._client.replace(event, content)
+
+    async def doctor(self) -> List[Finding]:
+        """Examines the replica and the engine and says what is wrong and what to do, the worst first."""
+        return await self._client.doctor()
+
+    def pause(self) -> None:
+        """Holds background sync until :meth:`resume`. Not persisted."""
+        self._client.pause()
+
+    async def suspend(self) -> None:
+        """For an app that is about to be suspended: ends sync, flushes everything and releases every file lock."""
+        await self._client.suspend()
+
+    async def resume(self) -> None:
+        """Takes up background sync, or a suspended replica; ``already_open`` if another process took it meanwhile."""
+        await self._client.resume()
+
+    async def enable(self) -> None:
+        """Switches sync on, durably."""
+        await self._client.enable()
+
+    async def disable(self) -> None:
+        """Switches sync off on this device, durably. The app goes on working on its replica."""
+        await self._client.disable()
+
+    async def claim(self, account: str) -> None:
+        """Gives an anonymous replica, with all that was written in it, to an account. Possible once."""
+        await self._client.claim(account)
 
     def set_online(self, online: bool) -> None:
         """Tells whether there is a network; ``True`` syncs at once."""

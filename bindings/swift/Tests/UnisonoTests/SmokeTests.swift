@@ -169,3 +169,29 @@ final class Tokens: TokenSource, @unchecked Sendable {
     #expect(try await client.syncNow().pushed == 1)
     try await client.close()
 }
+
+@Test func aDamagedReplicaIsRecoveredAndTheDoctorSaysWhatIsWrong() async throws {
+    let stage = try Stage()
+    let file = stage.folder.appendingPathComponent("damaged.db")
+    let options = ClientOptions(path: file.path)
+    var client = try await Client.open(options: options)
+    _ = try await client.collection(name: "samples").create(id: "kick", doc: "{}")
+    #expect(try await client.doctor().first?.code == "anonymous")
+    try await client.claim(account: "anna")
+    try await client.suspend()
+    try await client.resume()
+    try await client.close()
+    var damaged = try Data(contentsOf: file)
+    damaged.replaceSubrange(100..<2000, with: Data(repeating: 7, count: 1900))
+    try damaged.write(to: file)
+    let refused = await failure { _ = try await Client.open(options: options) }
+    #expect(refused?.code == "storage_corrupt")
+    let report = try await recover(path: file.path)
+    #expect(report.events == 1 && report.lostEvents.isEmpty)
+    client = try await Client.open(options: options)
+    #expect(try await client.collection(name: "samples").get(id: "kick") == "{}")
+    let waiting = try await client.pending()[0].id
+    let unknown = await failure { _ = try await client.replace(event: waiting, content: "{}") }
+    #expect(unknown?.code == "event_state")
+    try await client.close()
+}

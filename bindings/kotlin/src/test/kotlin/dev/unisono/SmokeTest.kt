@@ -125,6 +125,31 @@ class SmokeTest {
     }
 
     @Test
+    fun `a damaged replica is recovered, and the doctor says what is wrong`() = runBlocking {
+        val path = folder.resolve("damaged.db")
+        val options = ClientOptions(path.toString())
+        var client = Client.open(options)
+        client.collection("samples").create("kick", "{}")
+        assertEquals("anonymous", client.doctor().first().code)
+        client.claim("anna")
+        client.suspend()
+        client.resume()
+        client.shutdown()
+        val damaged = Files.readAllBytes(path)
+        damaged.fill(7, 100, 2000)
+        Files.write(path, damaged)
+        val refused = assertFailsWith<UnisonoException.Failed> { Client.open(options) }
+        assertEquals("storage_corrupt", refused.code)
+        val report = recover(path.toString())
+        assertEquals(Pair(1uL, emptyList<String>()), Pair(report.events, report.lostEvents))
+        client = Client.open(options)
+        assertEquals("{}", client.collection("samples").get("kick"))
+        val unknown = assertFailsWith<UnisonoException.Failed> { client.replace(client.pending().first().id, "{}") }
+        assertEquals("event_state", unknown.code)
+        client.shutdown()
+    }
+
+    @Test
     fun `a cancelled watch is a cancelled coroutine, and the client goes on`() = runBlocking {
         val client = open("a")
         val watch = client.collection("samples").watch("{}")
