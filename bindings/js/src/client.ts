@@ -2,6 +2,7 @@
 
 import { Collection } from "./collection.js";
 import { Connectivity } from "./connectivity.js";
+import { json } from "./json.js";
 import { call, callAsync, load } from "./module.js";
 import { open } from "./open.js";
 import { iterate } from "./stream.js";
@@ -97,7 +98,7 @@ export class Client {
    * its document, an update as its RFC 7396 merge patch.
    */
   replace(id: string, content: object): Promise<string> {
-    return callAsync(() => this.#raw.replace(id, content));
+    return callAsync(() => this.#raw.replace(id, json(content)));
   }
 
   /** Examines the replica and the engine and says what is wrong and what to do, the worst first. */

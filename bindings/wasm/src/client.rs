@@ -131,10 +131,10 @@ impl Client {
 
     /// Replaces a parked event's content: a create gets it as its document, an update as its merge patch.
     #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
-    pub fn replace(&self, id: JsValue, #[wasm_bindgen(unchecked_param_type = "object")] content: JsValue) -> Promise {
+    pub fn replace(&self, id: JsValue, content: String) -> Promise {
         let client = self.0.clone();
         promise(async move {
-            let id = client.replace_content(&event_id(&id)?, from_js(&content)?).await.map_err(thrown)?;
+            let id = client.replace_content(&event_id(&id)?, from_json(&content)?).await.map_err(thrown)?;
             Ok(id.as_str().into())
         })
     }

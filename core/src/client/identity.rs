@@ -43,7 +43,10 @@ async fn open(txn: &mut Txn, account: Option<String>, claim: bool) -> Result<Ide
     let owner = txn.replica().account.clone();
     match (owner, account) {
         (Some(owner), Some(account)) if owner == account => {
-            txn.replica_mut().sealed = false;
+            // A replica that is open needs no write, which a full disk would refuse.
+            if txn.replica().sealed {
+                txn.replica_mut().sealed = false;
+            }
             Ok(Identity::Known)
         }
         (Some(_), None) if txn.replica().sealed => Err(Error::Sealed),
@@ -100,7 +103,27 @@ fn base64url(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::query::IndexSet;
+    use crate::storage::{MemoryStorage, Storage, StorageError};
+    use crate::testing::{FaultyStorage, TestEnvironment};
+
+    #[test]
+    fn b36_a_replica_opens_for_its_account_on_a_disk_that_takes_no_write() {
+        let environment = TestEnvironment::new(1);
+        let faulty = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+        environment.block_on(async {
+            for _ in 0..2 {
+                let storage: Arc<dyn Storage> = faulty.clone();
+                let writer =
+                    Writer::open(storage, Arc::new(environment.clone()), Arc::new(IndexSet::default())).await.unwrap();
+                assert_eq!(Identity::open(&writer, Some("anna".into()), false).await.unwrap(), Identity::Known);
+                faulty.fail_every_apply(StorageError::Full("it is full".into()));
+            }
+        });
+    }
 
     #[test]
     fn the_subject_is_read_from_a_token_and_from_nothing_else() {
