@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use unisono::events::ClientEvent;
-use unisono::query::{Change, eq};
+use unisono::query::{Change, RecordState, eq};
 use unisono_tests::World;
 
 #[test]
@@ -21,12 +21,12 @@ fn a_watch_tells_the_answer_then_its_changes_and_ends_with_the_client() {
         samples.create("boom", json!({"category": "bd", "name": "Boom"})).await.unwrap();
         let update = watch.next().await.unwrap().unwrap();
         assert!(matches!(&update.changes[..], [Change::Inserted { index: 0, .. }]), "{update:?}");
-        assert!(update.records[0].pending);
+        assert_eq!(update.records[0].state, RecordState::Pending);
 
         // The receipts: the records are no longer pending.
         a.client.sync_now().await.unwrap();
         let update = watch.next().await.unwrap().unwrap();
-        assert!(update.records.iter().all(|record| !record.pending && record.revision > 0));
+        assert!(update.records.iter().all(|record| record.state == RecordState::Synced && record.revision > 0));
 
         // Another device's write.
         b.client.sync_now().await.unwrap();

@@ -391,9 +391,9 @@ pub(crate) fn admit_ops(ops: &mut [Op]) -> Result<(), EventContentError> {
         // Whatever events meet in a document, none is deeper than the limit.
         let depth = op.path.keys().count();
         match &mut op.kind {
-            OpKind::Set { value } => value::admit_at(value, depth)?,
+            OpKind::Set { value } => value::admit_at(value, op.path.as_str(), depth)?,
             OpKind::Add { values } | OpKind::Remove { values } => {
-                values.iter_mut().try_for_each(|value| value::admit_at(value, depth + 1))?;
+                values.iter_mut().try_for_each(|value| value::admit_at(value, op.path.as_str(), depth + 1))?;
             }
             OpKind::Text { edit } => edit.validate()?,
             OpKind::Unset | OpKind::Inc { .. } => {}

@@ -279,6 +279,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_document_may_not_hold_is_named_by_its_field() {
+        let deep = |depth: usize| (1..depth).fold(json!([]), |value, _| json!([value]));
+        for (mut value, words) in [
+            (json!({"a": ["x", {"b/c": "\0"}]}), "the value at /a/1/b~1c contains U+0000"),
+            (json!({"a": {"b\0": 1}}), "the value at /a has a key that contains U+0000"),
+            (json!({"a": {"$ref": 1}}), "the value at /a has a key that begins with `$`, which is reserved"),
+            (json!({"k".repeat(257): 1}), "the value has a key of more than 256 bytes"),
+        ] {
+            assert_eq!(admit(&mut value).unwrap_err().to_string(), words);
+        }
+        let error = admit(&mut json!({"a": deep(64)})).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the value at /a/0/0/") && error.ends_with("nested more deeply than 64 levels"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn b31_text_that_some_backend_cannot_hold_is_refused_at_the_write() {
         let deep = (0..65).fold(json!(1), |value, _| json!([value]));
         for (mut value, code) in [

@@ -8,6 +8,9 @@ use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES};
 use crate::model::Value;
 use crate::reading;
 
+/// How much of a refused pointer a message shows, in characters.
+const SHOWN: usize = 80;
+
 /// A JSON Pointer to a field. Never empty: operations name fields, not the whole record.
 ///
 /// Kept in its escaped text form, which is its identity and its order.
@@ -24,9 +27,12 @@ impl Pointer {
     /// [`MAX_POINTER_BYTES`], deeper than [`MAX_DEPTH`], or names a reserved or impossible key (`$…` at the top level,
     /// U+0000).
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let fail = |why: &str| Err(Error::invalid(InvalidCode::Pointer, format!("JSON Pointer {why}")));
+        let fail = |why: &str| {
+            let shown: String = text.chars().take(SHOWN).collect();
+            Err(Error::invalid(InvalidCode::Pointer, format!("the JSON Pointer {shown:?} {why}")))
+        };
         if !text.starts_with('/') {
-            return fail("must begin with `/`");
+            return fail("does not begin with `/`, as \"/name\" and \"/meta/artist\" do");
         }
         if text.len() > MAX_POINTER_BYTES {
             return fail("is too long");

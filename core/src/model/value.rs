@@ -100,15 +100,19 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 /// `nesting_too_deep`, `nul_character`, `invalid_key` (too long), `reserved_name` (an object key that begins with `$`),
 /// `document_too_large`.
 pub fn admit(value: &mut Value) -> Result<(), Error> {
-    admit_at(value, 0)
+    admit_at(value, "", 0)
 }
 
-/// [`admit`] for a value that stands `depth` levels deep in its document.
+/// [`admit`] for a value that stands at `place` in its document (a JSON Pointer; empty for the document itself), `depth` levels deep.
 ///
 /// # Errors
-/// Those of [`admit`].
-pub fn admit_at(value: &mut Value, depth: usize) -> Result<(), Error> {
-    check(value, depth)?;
+/// Those of [`admit`]; they name the field.
+pub fn admit_at(value: &mut Value, place: &str, depth: usize) -> Result<(), Error> {
+    check(value, depth).map_err(|offence| {
+        let (code, field) = (offence.code, format!("{place}{}", offence.place));
+        let field = if field.is_empty() { "the value".to_owned() } else { format!("the value at {field}") };
+        Error::invalid(code, format!("{field} {}", offence.why))
+    })?;
     normalize(value);
     let size = canonical_len(value);
     if size > MAX_DOCUMENT_BYTES {
@@ -131,31 +135,45 @@ pub fn admit_document(value: &mut Value) -> Result<(), Error> {
     admit(value)
 }
 
-fn check(value: &Value, depth: usize) -> Result<(), Error> {
-    let nul = |text: &str| {
-        if text.contains('\0') {
-            Err(Error::invalid(InvalidCode::NulCharacter, "text contains U+0000"))
-        } else {
-            Ok(())
-        }
-    };
+/// What is wrong with a value, and where in it.
+struct Offence {
+    code: InvalidCode,
+    why: &'static str,
+    /// A JSON Pointer, made on the way out: only a refusal pays for it. Elements of arrays go by their number.
+    place: String,
+}
+
+impl Offence {
+    fn within(mut self, key: &str) -> Self {
+        self.place = format!("/{}{}", key.replace('~', "~0").replace('/', "~1"), self.place);
+        self
+    }
+}
+
+fn check(value: &Value, depth: usize) -> Result<(), Offence> {
+    let offence = |code, why| Err(Offence { code, why, place: String::new() });
     if depth >= MAX_DEPTH && (value.is_array() || value.is_object()) {
-        return Err(Error::invalid(InvalidCode::NestingTooDeep, "nesting is deeper than 64 levels"));
+        return offence(InvalidCode::NestingTooDeep, "is nested more deeply than 64 levels");
     }
     match value {
-        Value::String(text) => nul(text),
-        Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
-        Value::Object(fields) => fields.iter().try_for_each(|(key, field)| {
-            nul(key)?;
-            if key.len() > MAX_KEY_BYTES {
-                return Err(Error::invalid(InvalidCode::Key, "an object key has at most 256 bytes"));
-            }
-            if key.starts_with('$') {
-                return Err(Error::invalid(InvalidCode::ReservedName, "object keys that begin with `$` are reserved"));
-            }
-            check(field, depth + 1)
+        Value::String(text) if text.contains('\0') => offence(InvalidCode::NulCharacter, "contains U+0000"),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(number, item)| {
+            check(item, depth + 1).map_err(|offence| offence.within(&number.to_string()))
         }),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::Object(fields) => fields.iter().try_for_each(|(key, field)| {
+            let allowed = if key.contains('\0') {
+                offence(InvalidCode::NulCharacter, "has a key that contains U+0000")
+            } else if key.len() > MAX_KEY_BYTES {
+                offence(InvalidCode::Key, "has a key of more than 256 bytes")
+            } else if key.starts_with('$') {
+                offence(InvalidCode::ReservedName, "has a key that begins with `$`, which is reserved")
+            } else {
+                Ok(())
+            };
+            allowed?;
+            check(field, depth + 1).map_err(|offence| offence.within(key))
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::Map;
 use super::filter::{Condition, Filter, Node, field_pointer, invalid, is_in};
 use crate::error::Error;
 use crate::limits::MAX_FILTER_DEPTH;
+use crate::model::value::kind_of;
 use crate::model::{Pointer, Value};
 
 impl Filter {
@@ -79,7 +80,13 @@ fn parse(json: Value, depth: usize) -> Result<Node, Error> {
     if depth > MAX_FILTER_DEPTH {
         return Err(invalid(format!("the filter is nested more deeply than {MAX_FILTER_DEPTH} levels")));
     }
-    let Value::Object(members) = json else { return Err(invalid("a filter is a JSON object")) };
+    let members = match json {
+        Value::Object(members) => members,
+        other => {
+            let found = kind_of(&other);
+            return Err(invalid(format!(r#"a filter is a JSON object, like {{"category": "bd"}}, not {found}"#)));
+        }
+    };
     let mut nodes = Vec::with_capacity(members.len());
     for (key, value) in members {
         match key.as_str() {
