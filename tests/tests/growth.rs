@@ -32,8 +32,8 @@ fn i13_a_replica_grows_with_its_records_and_not_with_its_writes() {
     let mut last = Vec::new();
     for round in 0..40 {
         last = vec![
-            world.run(a.samples().update("kick", json!({"bpm": round}))).unwrap(),
-            world.run(a.samples().update("kick", json!({"bpm": round + 1}))).unwrap(),
+            world.run(a.samples().update("kick", json!({"bpm": 2 * round}))).unwrap().expect("an edit"),
+            world.run(a.samples().update("kick", json!({"bpm": 2 * round + 1}))).unwrap().expect("an edit"),
             world.run(a.samples().create("draft", json!({}))).unwrap(),
             world.run(a.samples().delete("draft")).unwrap(),
         ];
@@ -74,7 +74,8 @@ fn what_waits_for_a_folded_event_waits_however_long_ago_it_was_folded() {
     world.server.access().limit_pushes(Some(6_000));
     let mut folded = Vec::new();
     for round in 0..4 {
-        folded.push(world.run(a.samples().update("kick", json!({"text": "x".repeat(20_000 + round)}))).unwrap());
+        let text = json!({"text": "x".repeat(20_000 + round)});
+        folded.push(world.run(a.samples().update("kick", text)).unwrap().expect("an edit"));
     }
     a.synced(&world);
     let parked = folded.pop().unwrap();

@@ -52,7 +52,7 @@ impl Original {
         world.run(client.sync_now()).unwrap();
         let mut unsent = Vec::new();
         for (index, sample) in library[..30].iter().enumerate() {
-            unsent.push(world.run(samples.update(&sample.id, json!({"rating": index}))).unwrap());
+            unsent.extend(world.run(samples.update(&sample.id, json!({"rating": index}))).unwrap());
         }
         for sample in &library[60..] {
             unsent.push(world.run(samples.create(&sample.id, sample.doc.clone())).unwrap());

@@ -92,7 +92,7 @@ impl Device {
             Command::Write { edits } => {
                 let mut events = Vec::with_capacity(edits.len());
                 for edit in edits {
-                    events.push(self.write(edit).await?);
+                    events.extend(self.write(edit).await?);
                 }
                 Answer::Written { events }
             }
@@ -124,14 +124,15 @@ impl Device {
         }
     }
 
-    async fn write(&self, edit: Edit) -> Result<EventId, Error> {
+    /// Makes an edit; there is no event where nothing changes.
+    async fn write(&self, edit: Edit) -> Result<Option<EventId>, Error> {
         let Edit { record, change } = edit;
         match change {
-            Change::Create { doc } => self.samples.create(record, doc).await,
+            Change::Create { doc } => self.samples.create(record, doc).await.map(Some),
             Change::Set { path, value } => self.samples.edit(record).set(path, value).commit().await,
             Change::Increment { path, by } => self.samples.edit(record).increment(path, by).commit().await,
             Change::Add { path, values } => self.samples.edit(record).add(path, values).commit().await,
-            Change::Delete => self.samples.delete(record).await,
+            Change::Delete => self.samples.delete(record).await.map(Some),
         }
     }
 
