@@ -116,7 +116,7 @@ impl Sight {
     }
 
     /// Of this, the writer has seen only what `basis` shows.
-    pub(crate) fn as_of(mut self, basis: &Basis, shared: Revision) -> Self {
+    pub(crate) fn limited_to(mut self, basis: &Basis, shared: Revision) -> Self {
         self.base = self.base.min(basis.base).min(shared);
         self.covered[0] = basis.covered.clone();
         self

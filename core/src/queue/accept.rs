@@ -180,7 +180,7 @@ async fn sight(txn: &mut Txn, scope: &Scope, place: Place, draft: &Draft) -> Res
     let base = if row.revision == 0 { place.known } else { row.revision };
     let mut sight = Sight::new(base, row.covered.clone(), shared);
     if let Some((basis, shared)) = named {
-        sight = sight.as_of(basis, shared);
+        sight = sight.limited_to(basis, shared);
     }
     Ok(if row.is_ghost() { sight.of_ghost() } else { sight })
 }
