@@ -58,11 +58,14 @@ pub enum Error {
         /// Who asked.
         found: String,
     },
-    /// The replica was sealed by sign-out; it opens again for the same account.
-    #[error("the replica is sealed since its account signed out")]
+    /// The replica was sealed by sign-out; it opens again with a token of the same account.
+    #[error("the replica is sealed since its account signed out: open it with a token of that account")]
     Sealed,
     /// The scope was lost (membership ended); its queue is sealed.
-    #[error("the scope {0} is lost: this account is no longer a member")]
+    #[error(
+        "the scope {0} is lost: the server says that this account is no member. What is unsent is kept; give a new token, or \
+         subscribe to it, once the account is let in again"
+    )]
     ScopeLost(String),
     /// Sync is switched off on this device.
     #[error("sync is disabled")]
@@ -73,6 +76,9 @@ pub enum Error {
     /// Credentials are missing, expired or refused.
     #[error("authentication is required: {0}")]
     Auth(String),
+    /// The source of tokens gave none.
+    #[error("authentication is required: {0}")]
+    NoToken(String),
     /// The deadline of the call passed.
     #[error("the deadline of {} s passed", .0.as_secs_f64())]
     Deadline(Duration),
@@ -239,7 +245,7 @@ impl Error {
             Self::ScopeLost(_) => "scope_lost",
             Self::Disabled => "disabled",
             Self::Closed => "closed",
-            Self::Auth(_) => "auth_required",
+            Self::Auth(_) | Self::NoToken(_) => "auth_required",
             Self::Deadline(_) => "deadline",
             Self::Storage(error) => error.code(),
             Self::Transport(error) => error.code(),
@@ -255,7 +261,7 @@ impl Error {
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::NotFound(_) | Self::AlreadyExists(_) | Self::Event { .. } | Self::Disabled => ErrorKind::Conflict,
             Self::QueueFull { .. } => ErrorKind::Storage,
-            Self::IdentityMismatch { .. } | Self::ScopeLost(_) | Self::Auth(_) => ErrorKind::Auth,
+            Self::IdentityMismatch { .. } | Self::ScopeLost(_) | Self::Auth(_) | Self::NoToken(_) => ErrorKind::Auth,
             Self::Sealed | Self::Closed => ErrorKind::Closed,
             Self::Deadline(_) => ErrorKind::Offline,
             Self::Storage(_) => ErrorKind::Storage,

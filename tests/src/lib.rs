@@ -8,11 +8,13 @@ mod books;
 mod device;
 pub mod http_server;
 pub mod power;
+mod running;
 mod server;
 pub mod sim;
 mod world;
 
 pub use books::Books;
 pub use device::{Customize, Device, Network, canonical_state};
+pub use running::{gaps, millis, running};
 pub use server::{Access, Backup, Link, Server};
 pub use world::World;

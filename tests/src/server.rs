@@ -27,6 +27,7 @@ pub struct Access {
 struct Rules {
     refused: BTreeSet<String>,
     expelled: BTreeSet<String>,
+    without_workspace: BTreeSet<String>,
     proxy_limit: Option<usize>,
 }
 
@@ -56,6 +57,16 @@ impl Access {
         lock(&self.rules).expelled.insert(account.to_owned());
     }
 
+    /// `account` is a member of the workspace again.
+    pub fn readmit(&self, account: &str) {
+        lock(&self.rules).expelled.remove(account);
+    }
+
+    /// `token` does not name the workspace, whoever's it is: it is from before the invitation, or lacks the claim by mistake.
+    pub fn omit_workspace(&self, token: &str) {
+        lock(&self.rules).without_workspace.insert(token.to_owned());
+    }
+
     /// The holder of a token: `anna`, `anna.2` and so on are anna's.
     fn principal(&self, context: &RequestContext) -> Result<Principal, Problem> {
         let unauthorized = || Problem::new(401, "unauthorized", "the token is missing or was refused");
@@ -65,7 +76,7 @@ impl Access {
             return Err(unauthorized());
         }
         let subject = token.split('.').next().unwrap_or_default().to_owned();
-        let expelled = rules.expelled.contains(&subject);
+        let expelled = rules.expelled.contains(&subject) || rules.without_workspace.contains(&token);
         let workspaces = if expelled { Vec::new() } else { vec![WORKSPACE.to_owned()] };
         Ok(Principal { subject, workspaces })
     }

@@ -1,15 +1,19 @@
 //! Whose a replica is: it shows, sends and takes in nothing under another identity (I14, pitfall B12).
 
-use std::time::Duration;
-
+use secrecy::SecretString;
 use serde_json::json;
-use unisono::engine::SyncState;
+use unisono::engine::{Credentials, SyncState, TokenReason};
 use unisono::model::Scope;
+use unisono::platform::BoxFuture;
+use unisono::replica::keys;
 use unisono::replica::rows::Outcome;
-use unisono::storage::MemoryStorage;
-use unisono::testing::CallKind;
+use unisono::storage::{Batch, MemoryStorage, Storage};
 use unisono::{Client, ClientBuilder};
-use unisono_tests::{Books, Device, World};
+use unisono_tests::{Books, World};
+
+/// Tokens that say whose they are, as a JWT does.
+const ANNAS: &str = "anna.eyJzdWIiOiJhbm5hIn0.signature";
+const BENS: &str = "ben.eyJzdWIiOiJiZW4ifQ.signature";
 
 fn plain(builder: ClientBuilder) -> ClientBuilder {
     builder
@@ -152,49 +156,182 @@ fn signing_out_seals_what_is_unsent_for_the_same_account() {
     world.assert_converged(&[&again]);
 }
 
+/// Opens a replica as its builder says; its records' ids, or the error's code.
+fn opened(
+    world: &World,
+    storage: &MemoryStorage,
+    customize: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<usize, String> {
+    let builder = Client::builder().storage(storage.reopen()).environment(world.env.device(0));
+    let client =
+        world.run(customize(builder.transport(world.network())).build()).map_err(|error| error.code().to_owned())?;
+    let shown = world.run(client.collection("samples").query().all()).unwrap().len();
+    world.run(client.close()).unwrap();
+    Ok(shown)
+}
+
+fn refused(code: &str) -> Result<usize, String> {
+    Err(code.to_owned())
+}
+
 #[test]
-fn a_lost_workspace_seals_its_queue_and_the_rest_goes_on() {
-    let world = World::new(7);
-    let mut anna: Device = world.device("anna");
-    let mut books = Books::opened_by(&world, &anna);
-    let songs = anna.client.workspace("band").collection("songs");
-    let id = world.run(songs.create("ours", json!({"takes": 1}))).unwrap();
-    books.accept(&anna, [id]);
-    anna.synced(&world);
-    world.run(anna.client.start()).unwrap();
-    world.env.run_until_idle();
-    world.server.access().expel("anna");
-    let unsent = world.run(songs.update("ours", json!({"takes": 2}))).unwrap().expect("an edit");
-    books.accept(&anna, [unsent.clone()]);
-    books.count(&world, &anna, 1);
-    world.pass(5);
-    let band = Scope::workspace("band").unwrap();
-    for round in 0..2 {
-        let status = anna.client.status();
-        assert_eq!((&status.state, &status.scopes[&band].state), (&SyncState::ScopeLost, &SyncState::ScopeLost));
-        assert_eq!(status.scopes[&Scope::User].state, SyncState::Idle);
-        assert_eq!(status.pending, 1, "only the lost workspace's event waits");
-        assert!(anna.findings(&world).contains(&"scope_lost"));
-        assert!(
-            matches!(world.run(anna.client.outcome(&unsent)).unwrap(), Some(Outcome::Pending { .. })),
-            "kept, sealed"
-        );
-        let songs = anna.client.workspace("band").collection("songs");
-        assert_eq!(world.run(songs.update("ours", json!({"takes": 3}))).unwrap_err().code(), "scope_lost");
-        books.count(&world, &anna, 1);
-        world.pass(5);
-        books.check_with_server(&world, &[&anna]);
-        if round == 0 {
-            anna.restart(&world);
-            world.run(anna.client.start()).unwrap();
-            world.env.run_until_idle();
-            world.env.advance(Duration::from_secs(1));
-        }
+fn b57_a_token_at_hand_is_compared_at_open_whatever_account_says() {
+    let world = World::new(8);
+    let anna = world.device("anna");
+    world.run(anna.samples().create("secret", json!({"of": "anna"}))).unwrap();
+    world.run(anna.client.close()).unwrap();
+    let open = |customize: fn(ClientBuilder) -> ClientBuilder| opened(&world, &anna.storage, customize);
+    assert_eq!(open(|builder| builder.token(BENS)), refused("identity_mismatch"));
+    assert_eq!(open(|builder| builder.token(BENS).account("anna")), refused("identity_mismatch"));
+    assert_eq!(open(|builder| builder.token(ANNAS).account("ben")), refused("identity_mismatch"));
+    assert_eq!(open(|builder| builder.credentials(Given(BENS))), refused("identity_mismatch"), "a source is asked");
+    // One that says nothing by itself, where nobody else says anything: the server knows.
+    assert_eq!(open(|builder| builder.token("ben")), refused("identity_mismatch"));
+    assert_eq!(open(|builder| builder.token("anna")), Ok(1));
+    assert_eq!(open(|builder| builder.token(ANNAS)), Ok(1));
+    assert_eq!(open(|builder| builder.credentials(Given(ANNAS))), Ok(1));
+    assert_eq!(open(|builder| builder.account("anna")), Ok(1), "offline, as it was left");
+    // A fresh replica, too: its app contradicts itself.
+    let fresh = MemoryStorage::new();
+    assert_eq!(opened(&world, &fresh, |builder| builder.token(BENS).account("anna")), refused("identity_mismatch"));
+}
+
+/// Gives one token.
+#[derive(Debug)]
+struct Given(&'static str);
+
+impl Credentials for Given {
+    fn token(&self, _: TokenReason) -> BoxFuture<'_, Result<SecretString, String>> {
+        Box::pin(async { Ok(SecretString::from(self.0)) })
     }
+}
+
+/// Has no token to give.
+#[derive(Debug)]
+struct SignedOutOf;
+
+impl Credentials for SignedOutOf {
+    fn token(&self, _: TokenReason) -> BoxFuture<'_, Result<SecretString, String>> {
+        Box::pin(async { Err("nobody is signed in".to_owned()) })
+    }
+}
+
+#[test]
+fn b57_a_sealed_replica_opens_only_with_a_token_of_its_account() {
+    let world = World::new(9);
+    for (number, token) in [ANNAS, "anna"].into_iter().enumerate() {
+        let anna = world.device("anna");
+        world.run(anna.samples().create(format!("secret{number}"), json!({"of": "anna"}))).unwrap();
+        world.run(anna.client.sign_out()).unwrap();
+        let open = |customize: fn(ClientBuilder) -> ClientBuilder| opened(&world, &anna.storage, customize);
+        for _ in 0..2 {
+            assert_eq!(open(plain), refused("sealed"));
+            assert_eq!(open(|builder| builder.account("anna")), refused("sealed"), "a name proves nothing");
+            assert_eq!(open(|builder| builder.account("ben")), refused("identity_mismatch"));
+            assert_eq!(open(|builder| builder.token(BENS)), refused("identity_mismatch"));
+            assert_eq!(open(|builder| builder.account("anna").token(BENS)), refused("identity_mismatch"));
+            assert_eq!(open(|builder| builder.account("anna").token("ben")), refused("identity_mismatch"));
+            assert_eq!(open(|builder| builder.account("anna").credentials(SignedOutOf)), refused("auth_required"));
+        }
+        assert_eq!(opened(&world, &anna.storage, |builder| builder.token(token)), Ok(1));
+        assert_eq!(open(plain), Ok(1), "it is signed in again");
+    }
+}
+
+#[test]
+fn b57_an_opaque_token_is_proven_by_the_server_before_anything_is_shown() {
+    let world = World::new(10);
+    let anna = world.device("anna");
+    world.run(anna.client.sign_out()).unwrap();
+    let network = world.network();
+    let open = || {
+        let builder = Client::builder().storage(anna.storage.reopen()).environment(world.env.device(0));
+        world
+            .run(builder.transport(network.clone()).token("anna").build())
+            .map(drop)
+            .map_err(|error| error.code().to_owned())
+    };
+    network.set_online(false);
+    assert_eq!(open(), Err("unreachable".to_owned()));
+    network.set_online(true);
+    world.server.access().refuse("anna");
+    assert_eq!(open(), Err("auth_required".to_owned()));
+}
+
+#[test]
+fn b57_while_the_token_is_anothers_nothing_is_shown_nor_taken() {
+    let world = World::new(11);
+    let anna = world.device("anna");
+    world.run(anna.samples().create("secret", json!({"of": "anna"}))).unwrap();
+    anna.synced(&world);
+    let watch = anna.samples().query().watch().unwrap();
+    anna.client.set_token(BENS);
     anna.network.clear_calls();
-    world.pass(600);
-    let asked = anna.network.count(CallKind::Changes);
-    assert!((10..=11).contains(&asked), "the user's scope alone is asked for: {asked}");
-    let tally = anna.get(&world, "tally").unwrap();
-    assert_eq!(tally["all"], books.total());
+    let codes = [
+        world.run(anna.samples().get("secret")).unwrap_err(),
+        world.run(anna.samples().query().all()).unwrap_err(),
+        world.run(anna.samples().create("diary", json!({"of": "ben"}))).unwrap_err(),
+        world.run(anna.samples().update("secret", json!({"of": "ben"}))).unwrap_err(),
+        world
+            .run(async {
+                let mut watch = watch;
+                watch.next().await
+            })
+            .unwrap_err(),
+        world.run(anna.client.pending()).unwrap_err(),
+        anna.sync(&world).unwrap_err(),
+    ];
+    assert!(codes.iter().all(|error| error.code() == "identity_mismatch"), "{codes:?}");
+    world.run(anna.client.start()).unwrap();
+    world.pass(60);
+    assert!(anna.network.calls().is_empty(), "no server is needed to see it");
+    anna.client.set_token(ANNAS);
+    world.pass(1);
+    assert!(anna.get(&world, "secret").is_some());
+    assert_eq!(world.server_state("anna", &Scope::User).len(), 1);
+    assert!(world.server_state("ben", &Scope::User).is_empty());
+}
+
+/// Rewrites the replica's row, as no client does.
+fn rewrite(world: &World, storage: &MemoryStorage, account: Option<&str>) {
+    let stored = world.run(storage.get(vec![keys::replica()])).unwrap().pop().flatten().unwrap();
+    let mut row: serde_json::Value = serde_json::from_slice(&stored.value).unwrap();
+    row["account"] = json!(account);
+    if account.is_none() {
+        row.as_object_mut().unwrap().remove("account");
+    }
+    let batch = Batch { put: vec![(keys::replica(), serde_json::to_vec(&row).unwrap())], ..Batch::default() };
+    world.run(storage.apply(batch)).unwrap();
+}
+
+#[test]
+fn b12_an_event_that_one_account_has_written_is_pushed_as_no_other() {
+    let world = World::new(12);
+    let anna = world.device("anna");
+    world.run(anna.samples().create("diary", json!({"of": "anna"}))).unwrap();
+    world.run(anna.client.close()).unwrap();
+    // The row that says whose the replica is was lost, as a recovery may find it.
+    let storage = anna.storage.reopen();
+    rewrite(&world, &storage, None);
+    let error = world.open("ben", storage.reopen(), 0, ClientBuilder::claim_anonymous).unwrap_err();
+    assert_eq!(error.code(), "identity_mismatch", "nobody claims what another has written");
+    // And even where it said another one.
+    let storage = storage.reopen();
+    rewrite(&world, &storage, Some("ben"));
+    let ben = world.open("ben", storage, 0, plain).unwrap();
+    let error = ben.sync(&world).unwrap_err();
+    assert_eq!(error.code(), "identity_mismatch");
+    assert!(error.to_string().contains("anna"), "{error}");
+    assert!(world.server_state("ben", &Scope::User).is_empty() && world.server_state("anna", &Scope::User).is_empty());
+}
+
+#[test]
+fn a_replica_of_nobody_is_not_signed_out_of() {
+    let world = World::new(13);
+    let nobody = anonymous(&world, &MemoryStorage::new());
+    assert_eq!(world.run(nobody.sign_out()).unwrap_err().code(), "auth_required");
+    world.run(nobody.collection("samples").create("kick", json!({}))).expect("the client goes on");
+    nobody.set_token(BENS);
+    assert_eq!(world.run(nobody.claim("anna")).unwrap_err().code(), "identity_mismatch");
+    world.run(nobody.claim("ben")).unwrap();
 }

@@ -9,33 +9,12 @@ use unisono::replica::rows::Outcome;
 use unisono::storage::MemoryStorage;
 use unisono::testing::{CallKind, Fault, SeededRandom, TEST_EPOCH_MS};
 use unisono::{ClientBuilder, Environment};
-use unisono_tests::{Books, Device, World};
+use unisono_tests::{Books, Device, World, gaps, millis, running};
 
 const TEN_YEARS_MS: i64 = 315_360_000_000;
 
-/// A world with a device whose background sync runs, and one that syncs when told.
-fn running(seed: u64) -> (World, Device, Device, Books) {
-    let world = World::new(seed);
-    let (a, b) = (world.device("anna"), world.device("anna"));
-    let books = Books::opened_by(&world, &a);
-    a.synced(&world);
-    b.synced(&world);
-    world.run(a.client.start()).unwrap();
-    world.env.run_until_idle();
-    a.network.clear_calls();
-    (world, a, b, books)
-}
-
-fn millis(world: &World, ms: u64) {
-    world.env.advance(Duration::from_millis(ms));
-}
-
 fn attempts(device: &Device) -> Vec<Duration> {
     device.network.calls().iter().map(|call| call.at).collect()
-}
-
-fn gaps(times: &[Duration]) -> Vec<Duration> {
-    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
 #[test]
@@ -234,22 +213,6 @@ fn b11_the_way_to_a_server_out_of_reach_is_tried_every_fifteen_seconds_at_most()
     }
     world.pass(16);
     assert_eq!((a.client.status().pending, other.client.status().pending), (0, 0));
-}
-
-#[test]
-fn b11_a_server_that_refuses_is_left_alone_for_up_to_five_minutes() {
-    let (world, a, b, mut books) = running(10);
-    a.push_faults((0..60).map(|_| Fault::status(503)));
-    books.count(&world, &a, 1);
-    world.pass(24 * 3_600);
-    assert_eq!(a.network.unmet_faults(), 0);
-    let times: Vec<_> =
-        a.network.calls().iter().filter(|call| call.asked.kind() == CallKind::Push).map(|call| call.at).collect();
-    let gaps = gaps(&times);
-    assert!(gaps.iter().all(|gap| *gap <= Duration::from_millis(300_100)), "{gaps:?}");
-    assert!(gaps.iter().any(|gap| *gap > Duration::from_secs(200)), "{gaps:?}");
-    b.synced(&world);
-    books.check_settled(&world, &[&a, &b]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import itertools
 import pathlib
@@ -80,6 +81,21 @@ class Collections(ClientCase):
         self.assertEqual(client.status().scopes["workspace:strangers"].last_error.split(":")[0], "scope_not_found")
         self.assertEqual([event.key.record for event in await client.pending()], ["loop"])
 
+    async def test_a_workspace_that_was_lost_comes_back_with_a_new_token(self) -> None:
+        inside, outside = self.server.token("anna", "--workspace", "band"), self.server.token("anna")
+        client = await self.open(token=inside)
+        songs = client.workspace("band").collection("songs")
+        await songs.create("one", {})
+        await client.sync_now()
+        client.set_token(outside)
+        await songs.create("two", {})
+        await self.fails("scope_lost", ErrorKind.AUTH, client.sync_now())
+        self.assertEqual((await client.sync_now()).lost, ["workspace:band"])
+        await self.fails("scope_lost", ErrorKind.AUTH, songs.create("three", {}))
+        client.set_token(inside)
+        await songs.create("three", {})
+        self.assertEqual(((await client.sync_now()).pushed, client.status().pending), (2, 0))
+
 
 class Lifecycle(ClientCase):
     async def test_a_closed_client_says_so_and_closes_again(self) -> None:
@@ -137,8 +153,58 @@ class Lifecycle(ClientCase):
         report = await client.sign_out()
         self.assertEqual((report.pending, report.parked), (1, 0))
         await self.fails("identity_mismatch", ErrorKind.AUTH, self.local(account="bob"))
-        again = await self.local(account="anna")
+        words = await self.fails("sealed", ErrorKind.CLOSED, self.local(account="anna"))
+        self.assertIn("open it with a token", words)
+        await self.fails("identity_mismatch", ErrorKind.AUTH, self.local(account="anna", token=self.server.token("bob")))
+        again = await self.local(token=self.server.token("anna"))
         self.assertEqual(again.status().pending, 1)
+
+    async def test_another_account_s_token_opens_nothing_and_is_shown_nothing(self) -> None:
+        client = await self.open()
+        await client.collection("samples").create("secret", {})
+        bobs = self.server.token("bob")
+        client.set_token(bobs)
+        for call in (client.collection("samples").get("secret"), client.collection("samples").create("b", {}), client.sync_now()):
+            await self.fails("identity_mismatch", ErrorKind.AUTH, call)
+        await client.close()
+        for account in (None, "anna"):
+            await self.fails("identity_mismatch", ErrorKind.AUTH, self.open(account=account, token=bobs))
+
+    async def test_neither_close_nor_sign_out_waits_for_a_silent_server(self) -> None:
+        async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await ended.wait()
+            writer.close()
+
+        ended = asyncio.Event()
+        self.addCleanup(ended.set)
+        server = await asyncio.start_server(says_nothing, "127.0.0.1", 0)
+        url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        for name, end in (("a", unisono.Client.close), ("b", unisono.Client.sign_out)):
+            asked = asyncio.Event()
+            client = await self.open(name, url=url, account="anna", token="t")
+            sync = asyncio.ensure_future(client.sync_now())
+            await asked.wait()
+            # Far below the 30 s after which a request is given up.
+            await asyncio.wait_for(end(client), 10)
+            await self.fails("closed", ErrorKind.CLOSED, sync)
+
+    async def test_what_ends_a_with_block_is_not_hidden_by_a_close_that_fails(self) -> None:
+        async def fails() -> None:
+            await closes()
+            raise full
+
+        with self.assertRaises(unisono.Error) as failure:
+            await (await self.local("other")).collection("samples").get("")
+        full = failure.exception  # one of the library's errors, whichever
+        for error in (KeyError("the app's own"), None):
+            client = await self.local("a")
+            closes, client.close = client.close, fails
+            with self.assertRaises(type(error or full)) as caught:
+                async with client:
+                    if error:
+                        raise error
+            self.assertIs(caught.exception, error or full)
 
 
 class Errors(ClientCase):

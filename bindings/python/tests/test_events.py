@@ -62,6 +62,40 @@ class Watches(ClientCase):
         await watch.aclose()
 
 
+class Endings(ClientCase):
+    async def test_a_stream_that_is_begun_while_the_client_closes_ends(self) -> None:
+        for turns in range(20):
+            client = await self.local(f"a{turns}")
+            await client.collection("samples").create("a", {})
+            closing = asyncio.ensure_future(client.close())
+            for _ in range(turns % 5):
+                await asyncio.sleep(0)
+
+            async def drain() -> None:
+                async for _ in client.events():
+                    pass
+
+            await asyncio.wait_for(drain(), 30)
+            await closing
+
+    async def test_a_watch_ends_when_the_client_closes_among_writes(self) -> None:
+        for n in range(10):
+            client = await self.local(f"a{n}")
+            samples = client.collection("samples")
+
+            async def follow() -> None:
+                async for _ in samples.watch(order_by="k"):
+                    pass
+
+            following = asyncio.ensure_future(follow())
+            await samples.create("x", {"k": 0})
+            writes = asyncio.gather(*(samples.update("x", {"k": k}) for k in range(20)), return_exceptions=True)
+            await asyncio.sleep(0)
+            await client.close()
+            await writes
+            await asyncio.wait_for(following, 30)
+
+
 class Listeners(ClientCase):
     async def test_a_listener_hears_what_an_iterator_yields(self) -> None:
         client = await self.open()

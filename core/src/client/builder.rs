@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::handle::Client;
-use super::identity::{Identity, subject_of};
+use super::identity::Opener;
 use crate::engine::{Credentials, Engine, EngineOptions, Tokens};
 use crate::environment::SharedEnvironment;
 use crate::error::{Error, InvalidCode, Result};
@@ -52,8 +52,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Whose replica this is; read from the token's `sub` if it is not given. A replica that was made without either is
-    /// anonymous: it keeps what is written, and syncs once it is [claimed](Self::claim_anonymous).
+    /// Whose replica this is; read from the token's `sub` if it is not given. Where both are there, they must agree: a token at
+    /// hand is compared whatever is said here. A replica that was made without either is anonymous: it keeps what is written,
+    /// and syncs once it is [claimed](Self::claim_anonymous).
+    ///
+    /// With an account given, opening asks a [source of tokens](Self::credentials) for none, unless the replica is sealed.
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
         self
@@ -117,8 +120,10 @@ impl ClientBuilder {
     /// Opens the replica. Nothing runs in the background before [`Client::start`].
     ///
     /// # Errors
-    /// `invalid_config`; `identity_mismatch` if the replica is another account's, or anonymous and not claimed; `sealed`;
-    /// the storage's (`already_open`, `newer_schema`, `storage_corrupt`, …).
+    /// `invalid_config`; `identity_mismatch` if the replica is another account's (as `account` or the token says), or anonymous
+    /// and not claimed; `sealed` after a sign-out, without a token of its account; `auth_required` if the token that was needed
+    /// is not to be had, or is refused; `unreachable` and its kin if the server had to be asked whose token it is; the storage's
+    /// (`already_open`, `newer_schema`, `storage_corrupt`, …).
     pub async fn build(self) -> Result<Client> {
         let config = |message: &str| Error::invalid(InvalidCode::Config, message);
         let storage = self.storage.ok_or_else(|| config("a client needs a storage"))?;
@@ -134,35 +139,25 @@ impl ClientBuilder {
             policies.set(CollectionName::new(collection)?, path, *policy);
         }
 
-        let asks = self.credentials.is_some();
         let tokens = Tokens::new(self.credentials);
         let opened = async {
             let writer = Writer::open(storage.clone(), environment.clone(), indexes.clone()).await?;
-            let identity = Identity::open(&writer, self.account.clone(), self.claim).await;
-            match identity {
-                // The token may know what the app did not say.
-                Ok(Identity::Anonymous) if self.account.is_none() => {
-                    let token = if asks { tokens.current(&*environment).await.ok() } else { None };
-                    if let Some(subject) = token.and_then(|token| subject_of(&token.value)) {
-                        Identity::open(&writer, Some(subject), self.claim).await?;
-                    }
-                }
-                other => _ = other?,
-            }
+            let queue = OfflineQueue::new(writer, self.limits, policies);
+            let engine = Engine::new(queue.clone(), transport, environment.clone(), tokens, self.options);
+            let opener = Opener::of(&engine, &*environment, self.account).await?;
+            Opener { claim: self.claim, ..opener }.enter(queue.writer()).await?;
             crate::query::build_indexes(&*storage, &indexes).await?;
-            Ok(writer)
+            Ok((Arc::new(engine), queue))
         }
         .await;
-        let writer = match opened {
-            Ok(writer) => writer,
+        let (engine, queue) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 // The caller has no client to close.
                 drop(storage.close().await);
                 return Err(error);
             }
         };
-        let queue = OfflineQueue::new(writer, self.limits, policies);
-        let engine = Arc::new(Engine::new(queue.clone(), transport, environment, tokens, self.options));
         Ok(Client::new(engine, queue, self.schema.unwrap_or(1)))
     }
 }

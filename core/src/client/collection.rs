@@ -197,7 +197,7 @@ impl Collection {
 
     /// A record's row, and the generation that it was read in.
     async fn row(&self, id: &str) -> Result<(Generation, Option<RecordRow>)> {
-        self.client.check_open()?;
+        self.client.check_shown()?;
         let (scope, collection) = self.place()?;
         let key = RecordKey { collection: collection.clone(), record: RecordId::new(id)? };
         self.client.reader().record_in(scope, &key).await

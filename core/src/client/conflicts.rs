@@ -55,7 +55,7 @@ impl Client {
     /// # Errors
     /// The storage's.
     pub async fn conflicts(&self) -> Result<Vec<Conflict>> {
-        self.check_open()?;
+        self.check_shown()?;
         let mut found = Vec::new();
         for scope in self.reader().scopes().await? {
             let notes = Collection::reserved(self.clone(), scope.clone(), CONFLICTS)?;
@@ -75,7 +75,7 @@ impl Client {
     ///
     /// [`Transaction::resolve`]: super::Transaction::resolve
     pub async fn resolve(&self, note: &str) -> Result<Option<EventId>> {
-        self.check_open()?;
+        self.check_shown()?;
         let key = RecordKey { collection: CollectionName::new(CONFLICTS)?, record: RecordId::new(note)? };
         let (mut open, mut resolved) = (Vec::new(), None);
         for scope in self.reader().scopes().await? {

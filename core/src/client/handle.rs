@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::builder::ClientBuilder;
 use super::collection::{BadName, Collection, bad_name};
-use super::identity::{Identity, SignedOut};
+use super::identity::{Opener, SignedOut, check_same};
 use super::observe::Events;
 use super::transaction::Transaction;
 use crate::concurrency::Closing;
@@ -76,7 +76,7 @@ impl Client {
     /// # Errors
     /// What stopped the sync; what was done before is kept.
     pub async fn sync_now(&self) -> Result<SyncReport> {
-        self.check_open()?;
+        self.check_shown()?;
         self.inner.engine.sync_now(None).await
     }
 
@@ -85,7 +85,7 @@ impl Client {
     /// # Errors
     /// `deadline`, and as above.
     pub async fn sync_within(&self, deadline: Duration) -> Result<SyncReport> {
-        self.check_open()?;
+        self.check_shown()?;
         self.inner.engine.sync_now(Some(deadline)).await
     }
 
@@ -129,7 +129,7 @@ impl Client {
     }
 
     async fn listed(&self, parked: bool) -> Result<Vec<QueuedEvent>> {
-        self.check_open()?;
+        self.check_shown()?;
         let mut found = Vec::new();
         for scope in self.reader().scopes().await? {
             found.extend(match parked {
@@ -295,18 +295,24 @@ impl Client {
     /// `identity_mismatch` if it is another account's.
     pub async fn claim(&self, account: impl Into<String>) -> Result<()> {
         self.check_open()?;
-        Identity::open(self.inner.queue.writer(), Some(account.into()), true).await?;
+        let account = account.into();
+        if let Some(subject) = self.inner.engine.tokens().subject() {
+            check_same(&account, &subject)?;
+        }
+        let opener = Opener { account: Some(account), proven: false, claim: true };
+        opener.enter(self.inner.queue.writer()).await?;
         self.inner.engine.wake_all(Cause::Request);
         Ok(())
     }
 
-    /// Seals the replica, unsent work included, and closes the client. It opens again for the same account only.
+    /// Seals the replica, unsent work included, and closes the client, without waiting for the server. It opens again for the
+    /// same account only, with a token of it. If this fails or is cancelled before the replica is sealed, the client goes on.
     ///
     /// # Errors
-    /// The storage's.
+    /// `auth_required` if the replica is anonymous, and so nobody's to seal; the storage's.
     pub async fn sign_out(&self) -> Result<SignedOut> {
         self.check_open()?;
-        self.inner.engine.stop().await;
+        let quiet = self.inner.engine.quiesce().await;
         let report = self
             .inner
             .queue
@@ -314,18 +320,26 @@ impl Client {
             .run(|txn| {
                 Box::pin(async move {
                     let replica = txn.replica_mut();
+                    if replica.account.is_none() {
+                        return Err(Error::Auth(
+                            "the replica is anonymous: nobody is signed in. Close it instead".into(),
+                        ));
+                    }
                     replica.sealed = true;
                     let pending = replica.queued_events.saturating_sub(replica.parked_events);
                     Ok(SignedOut { pending, parked: replica.parked_events })
                 })
             })
             .await?;
-        self.close().await?;
+        self.inner.engine.refuse();
+        drop(quiet);
+        // It is sealed, durably: that is what was asked. A close that fails counts as one all the same.
+        drop(self.close().await);
         Ok(report)
     }
 
-    /// Ends sync, flushes and closes the replica. Idempotent; later calls fail with `closed`. Once it returns, all is
-    /// closed; if it is cancelled, the next call does the rest.
+    /// Ends sync, flushes and closes the replica. Idempotent; later calls fail with `closed`. Requests under way are abandoned:
+    /// it does not wait for the server. Once it returns, all is closed; if it is cancelled, the next call does the rest.
     ///
     /// # Errors
     /// The storage's.
@@ -359,14 +373,24 @@ impl Client {
         if self.inner.closing.has_begun() { Err(Error::Closed) } else { Ok(()) }
     }
 
-    pub(super) fn check_writable(&self) -> Result<()> {
+    /// Refuses to show anything, or to take it, while the token at hand is another account's.
+    pub(super) fn check_shown(&self) -> Result<()> {
         self.check_open()?;
+        match (&self.reader().snapshot().account, self.inner.engine.tokens().subject()) {
+            (Some(owner), Some(subject)) => check_same(owner, &subject),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.check_shown()?;
         if self.reader().snapshot().sealed { Err(Error::Sealed) } else { Ok(()) }
     }
 
     /// Accepts drafts and wakes the engine. An id per draft; `None` for one that changes nothing.
     pub(super) async fn write(&self, scope: &Scope, drafts: Vec<Draft>) -> Result<Vec<Option<EventId>>> {
         self.check_writable()?;
+        self.inner.engine.heed_new_token().await?;
         let ids = self.inner.queue.accept(scope, drafts).await?;
         self.wake_for(scope, &ids);
         Ok(ids)
@@ -404,24 +428,15 @@ pub struct Workspace {
 
 impl Workspace {
     /// Makes the workspace one of those that are synced. A write to it does the same; an app that only reads asks for it
-    /// once.
+    /// once. One that was lost is asked for again at once, and takes writes until the server denies it anew.
     ///
     /// # Errors
     /// `invalid_id`; the storage's.
     pub async fn subscribe(&self) -> Result<()> {
         self.client.check_writable()?;
         let scope = self.scope.clone().map_err(|(code, message)| Error::invalid(code, message))?;
-        let known = scope.clone();
-        self.client
-            .inner
-            .queue
-            .writer()
-            .run(move |txn| {
-                let scope = scope.clone();
-                Box::pin(async move { txn.scope_mut(&scope).await.map(drop) })
-            })
-            .await?;
-        self.client.inner.engine.wake(&known, Cause::Request);
+        self.client.inner.engine.ask_for(&scope).await?;
+        self.client.inner.engine.wake(&scope, Cause::Request);
         Ok(())
     }
 

@@ -1,20 +1,15 @@
-//! Whose replica it is.
+//! Whose replica it is, decided before anything of it is shown.
+//!
+//! What the app says (`account`), what the token at hand says, and what the replica knows must agree. The token's own word is
+//! enough, for who opens a replica may read its file anyway; where a token says nothing by itself and nobody else has said who
+//! opens, the server is asked (ADR 20).
 
-use secrecy::{ExposeSecret, SecretString};
-
+use crate::engine::{Engine, known_scopes, subject_of};
+use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::replica::rows::ReplicaRow;
 use crate::replica::{Txn, Writer};
 use crate::storage::{Scan, Table};
-
-/// What opening found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Identity {
-    /// The replica is the account's.
-    Known,
-    /// It is nobody's yet.
-    Anonymous,
-}
 
 /// What signing out left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,79 +21,126 @@ pub struct SignedOut {
     pub parked: u64,
 }
 
-impl Identity {
-    /// Compares the account with the replica's owner before anything is shown. A fresh replica becomes the account's; one
-    /// that was written anonymously only with `claim`. A sealed one opens again for its own account.
-    pub async fn open(writer: &Writer, account: Option<String>, claim: bool) -> Result<Self> {
+/// Who opens a replica.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Opener {
+    /// The account, if it is known.
+    pub account: Option<String>,
+    /// A token vouches for it.
+    pub proven: bool,
+    /// It may take over what was written anonymously.
+    pub claim: bool,
+}
+
+/// Entries that are read at a time.
+const PAGE: usize = 512;
+
+impl Opener {
+    /// Finds out who opens the replica of `engine`, which `account` says, or a token.
+    ///
+    /// A source of tokens is asked where nothing else says it, or where a token is needed; else opening does not wait for it.
+    pub async fn of(engine: &Engine, environment: &dyn Environment, account: Option<String>) -> Result<Self> {
+        let tokens = engine.tokens();
+        let replica = engine.replica_row().await?;
+        if let (Some(account), Some(owner)) = (&account, &replica.account) {
+            check_same(owner, account)?;
+        }
+        let token = match tokens.at_hand() {
+            None if tokens.has_source() && (account.is_none() || replica.sealed) => {
+                match tokens.current(environment).await {
+                    Ok(token) => Some(token.value),
+                    Err(error) if replica.sealed => return Err(error),
+                    // The app may be offline, and has not signed out.
+                    Err(_) => None,
+                }
+            }
+            token => token,
+        };
+        let Some(token) = token else { return Ok(Self { account, ..Self::default() }) };
+        if let Some(subject) = subject_of(&token) {
+            if let Some(account) = &account {
+                check_same(account, &subject)?;
+            }
+            return Ok(Self { account: Some(subject), proven: true, claim: false });
+        }
+        let asks = replica.account.is_some() && (account.is_none() || replica.sealed);
+        if !asks {
+            return Ok(Self { account, ..Self::default() });
+        }
+        engine.prove().await?;
+        Ok(Self { account: replica.account.clone(), proven: true, claim: false })
+    }
+
+    /// Lets it in, or not. A fresh replica becomes the account's; one that was written anonymously only with `claim`. A sealed
+    /// one opens again for its own account, with a token of it.
+    pub async fn enter(self, writer: &Writer) -> Result<()> {
         writer
             .run(move |txn| {
-                let account = account.clone();
-                Box::pin(async move { open(txn, account, claim).await })
+                let opener = self.clone();
+                Box::pin(async move { opener.enter_in(txn).await })
             })
             .await
     }
-}
 
-async fn open(txn: &mut Txn, account: Option<String>, claim: bool) -> Result<Identity> {
-    let owner = txn.replica().account.clone();
-    match (owner, account) {
-        (Some(owner), Some(account)) if owner == account => {
-            // A replica that is open needs no write, which a full disk would refuse.
-            if txn.replica().sealed {
-                txn.replica_mut().sealed = false;
+    async fn enter_in(self, txn: &mut Txn) -> Result<()> {
+        let owner = txn.replica().account.clone();
+        match (owner, self.account) {
+            (Some(owner), account) => {
+                if let Some(account) = account {
+                    check_same(&owner, &account)?;
+                }
+                if txn.replica().sealed {
+                    if !self.proven {
+                        return Err(Error::Sealed);
+                    }
+                    txn.replica_mut().sealed = false;
+                }
+                Ok(())
             }
-            Ok(Identity::Known)
-        }
-        (Some(_), None) if txn.replica().sealed => Err(Error::Sealed),
-        // A token will say who it is; the server compares it with the owner.
-        (Some(_), None) => Ok(Identity::Known),
-        (Some(owner), Some(account)) => Err(Error::IdentityMismatch { expected: owner, found: account }),
-        (None, None) => Ok(Identity::Anonymous),
-        (None, Some(account)) => {
-            let row: &ReplicaRow = txn.replica();
-            let untouched =
-                row.next_position == 1 && txn.scan_stored(Scan::prefix(Table::Record, b"").limit(1)).await?.is_empty();
-            if !untouched && !claim {
-                return Err(Error::IdentityMismatch {
-                    expected: "nobody yet (it is anonymous)".into(),
-                    found: account,
-                });
+            (None, None) => Ok(()),
+            (None, Some(account)) => {
+                if !self.claim && !is_untouched(txn).await? {
+                    return Err(Error::IdentityMismatch {
+                        expected: "nobody yet (it is anonymous)".into(),
+                        found: account,
+                    });
+                }
+                check_writers(txn, &account).await?;
+                txn.replica_mut().account = Some(account);
+                Ok(())
             }
-            txn.replica_mut().account = Some(account);
-            Ok(Identity::Known)
         }
     }
 }
 
-/// The `sub` claim of a JWT, unverified: a hint of whose replica to open, which the server verifies with every request.
-pub(super) fn subject_of(token: &SecretString) -> Option<String> {
-    let payload = token.expose_secret().split('.').nth(1)?;
-    let claims: crate::model::Value = serde_json::from_slice(&base64url(payload)?).ok()?;
-    claims.get("sub")?.as_str().filter(|subject| !subject.is_empty()).map(str::to_owned)
+/// Compares whom the replica belongs to with who asks.
+pub(super) fn check_same(expected: &str, found: &str) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::IdentityMismatch { expected: expected.to_owned(), found: found.to_owned() })
 }
 
-/// RFC 4648 §5, without padding.
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bits = 0u32;
-    let mut count = 0;
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    for digit in text.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(((bits >> count) & 0xff) as u8);
+async fn is_untouched(txn: &mut Txn) -> Result<bool> {
+    let row: &ReplicaRow = txn.replica();
+    Ok(row.next_position == 1 && txn.scan_stored(Scan::prefix(Table::Record, b"").limit(1)).await?.is_empty())
+}
+
+/// Nobody takes over what another account has written: the queue of a recovered replica may tell of one although the
+/// replica's own row is lost.
+async fn check_writers(txn: &mut Txn, account: &str) -> Result<()> {
+    for scope in known_scopes(txn).await? {
+        let mut from = 0;
+        loop {
+            let page = txn.entries_from(&scope, from, PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            from = last + 1;
+            for writer in page.iter().filter_map(|(_, entry)| entry.account.as_deref()) {
+                check_same(writer, account)?;
+            }
         }
     }
-    Some(bytes)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -119,19 +161,10 @@ mod tests {
                 let storage: Arc<dyn Storage> = faulty.clone();
                 let writer =
                     Writer::open(storage, Arc::new(environment.clone()), Arc::new(IndexSet::default())).await.unwrap();
-                assert_eq!(Identity::open(&writer, Some("anna".into()), false).await.unwrap(), Identity::Known);
+                let anna = Opener { account: Some("anna".into()), ..Opener::default() };
+                anna.enter(&writer).await.unwrap();
                 faulty.fail_every_apply(StorageError::Full("it is full".into()));
             }
         });
-    }
-
-    #[test]
-    fn the_subject_is_read_from_a_token_and_from_nothing_else() {
-        // {"alg":"HS256"} . {"sub":"alice"} . signature
-        let token = SecretString::from("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln");
-        assert_eq!(subject_of(&token).as_deref(), Some("alice"));
-        for other in ["", "a.b", "a.!!.c", "osk_live_1_abc", "a.e30.c"] {
-            assert_eq!(subject_of(&SecretString::from(other)), None, "{other}");
-        }
     }
 }

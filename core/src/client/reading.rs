@@ -112,7 +112,7 @@ impl Reading {
     }
 
     async fn rows(&self) -> Result<QueryPage> {
-        self.collection.client.check_open()?;
+        self.collection.client.check_shown()?;
         let query = self.to_query()?;
         let (scope, _) = self.collection.place()?;
         let replica = self.collection.client.reader();
@@ -133,10 +133,15 @@ impl Reading {
     /// # Errors
     /// `invalid_query`.
     pub fn watch(&self) -> Result<Watch> {
-        self.collection.client.check_open()?;
+        self.collection.client.check_shown()?;
         let query = self.to_query()?;
         query.check()?;
         Ok(Watch::new(self.clone(), self.collection.place()?.0.clone(), query, self.collection.client.commits()))
+    }
+
+    /// Whether the client closes, or is closed.
+    pub(super) fn is_over(&self) -> bool {
+        self.collection.client.check_open().is_err()
     }
 
     /// How the query will be answered: by which index, and whether it has to sort.

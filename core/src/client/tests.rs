@@ -1,7 +1,8 @@
-//! Opening with tokens that come late, names that are none, and closing a client whose syncs wait for a server that does not
-//! answer, by callers who do not wait either.
+//! Opening with tokens that come late, names that are none, and closing, sealing and suspending a client whose syncs wait for a
+//! server that does not answer, by callers who do not wait either.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::platform::BoxFuture;
 use crate::storage::{MemoryStorage, StorageError};
-use crate::testing::{CallKind, Fault, ScriptedTransport, TestEnvironment};
+use crate::testing::{CallKind, Fault, FaultyStorage, ScriptedTransport, TestEnvironment};
 use crate::transport::NoTransport;
 
 struct Bench {
@@ -99,6 +100,97 @@ fn a_sync_that_waits_for_its_turn_does_not_begin_once_the_client_closes() {
         close.await.unwrap();
         assert_eq!(bench.network.calls().len(), calls, "nothing was asked of the server");
         assert!(bench.storage_is_closed().await);
+    });
+}
+
+/// Runs `end` on a client of which both the worker and a call of the app wait for a server that never answers.
+fn without_waiting(seed: u64, end: impl AsyncFn(&Client)) {
+    let bench = bench(seed);
+    let environment = &bench.environment;
+    environment.block_on(bench.client.start()).unwrap();
+    let sync = {
+        let client = bench.client.clone();
+        async move { drop(client.sync_now().await) }
+    };
+    environment.spawn(Box::pin(sync));
+    environment.run_until_idle();
+    assert!(bench.network.count(CallKind::Request) > 0, "the server was asked");
+    let began = environment.monotonic();
+    environment.block_on(end(&bench.client));
+    assert_eq!(environment.monotonic(), began, "it does not wait for the server");
+}
+
+#[test]
+fn b65_closing_signing_out_and_suspending_do_not_wait_for_a_silent_server() {
+    without_waiting(6, async |client| client.close().await.unwrap());
+    without_waiting(7, async |client| {
+        client.sign_out().await.unwrap();
+        assert_eq!(client.sync_now().await.unwrap_err().code(), "closed");
+    });
+    without_waiting(8, async |client| client.suspend().await.unwrap());
+}
+
+#[test]
+fn a_suspended_client_takes_up_the_sync_that_was_interrupted() {
+    let bench = bench(9);
+    bench.environment.block_on(async {
+        let mut sync = pin!(bench.client.sync_now());
+        assert!(poll!(sync.as_mut()).is_pending());
+        {
+            let mut suspend = pin!(bench.client.suspend());
+            assert!(poll!(suspend.as_mut()).is_pending());
+            assert!(poll!(sync.as_mut()).is_pending(), "interrupted");
+            suspend.await.unwrap();
+        }
+        let calls = bench.network.calls().len();
+        bench.client.resume().await.unwrap();
+        assert!(poll!(sync.as_mut()).is_pending());
+        assert!(bench.network.calls().len() > calls, "the server is asked again");
+    });
+}
+
+#[test]
+fn b65_every_stream_ends_whenever_it_was_begun() {
+    let bench = bench(10);
+    bench.environment.block_on(async {
+        let samples = bench.client.collection("samples");
+        let (mut early, mut watch) = (bench.client.events(), samples.query().watch().unwrap());
+        assert!(watch.next().await.unwrap().is_some());
+        let mut unread = samples.query().watch().unwrap();
+        let mut close = pin!(bench.client.close());
+        assert!(matches!(poll!(close.as_mut()), Poll::Ready(Ok(()))));
+        let mut late = bench.client.events();
+        assert_eq!((early.next().await, late.next().await), (None, None));
+        assert!(watch.next().await.unwrap().is_none());
+        assert!(unread.next().await.unwrap().is_none(), "no answer of a closed client");
+        assert_eq!(samples.query().watch().unwrap_err().code(), "closed");
+    });
+}
+
+#[test]
+fn a_sign_out_that_fails_or_is_given_up_leaves_a_client_that_syncs() {
+    let environment = TestEnvironment::new(11);
+    environment.block_on(async {
+        let disk = Arc::new(FaultyStorage::new(MemoryStorage::new()));
+        let network = ScriptedTransport::new(NoTransport, environment.shared());
+        let builder = Client::builder().storage(disk.clone()).environment(environment.clone());
+        let client = builder.transport(network.clone()).account("anna").token("token").build().await.unwrap();
+        client.start().await.unwrap();
+        disk.fail_next_apply(StorageError::Full("no room".into()));
+        assert_eq!(client.sign_out().await.unwrap_err().code(), "storage_full");
+        network.script(CallKind::Request, [Fault::hang()]);
+        let mut sync = pin!(Some(Box::pin(client.sync_now())));
+        assert!(poll!(sync.as_mut().as_pin_mut().unwrap()).is_pending());
+        {
+            let mut sign_out = pin!(client.sign_out());
+            assert!(poll!(sign_out.as_mut()).is_pending(), "it waits for the sync to go");
+        }
+        sync.set(None);
+        client.collection("samples").create("kick", serde_json::json!({})).await.expect("it is not signed out");
+        assert_eq!(client.sync_now().await.unwrap_err().code(), "unreachable", "it reaches for the server");
+        let before = network.calls().len();
+        environment.sleep(Duration::from_secs(60)).await;
+        assert!(network.calls().len() > before, "so does its worker");
     });
 }
 

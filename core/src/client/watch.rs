@@ -72,7 +72,11 @@ impl Watch {
             if self.closed {
                 return Ok(None);
             }
-            let page = self.reading.page().await?;
+            let page = match self.reading.page().await {
+                // Nothing follows what was closed, whatever the answer says.
+                Err(_) if self.reading.is_over() => return Ok(None),
+                page => page?,
+            };
             self.stale = false;
             let first = self.present.is_none();
             let before = self.present.take().map(|(_, records)| records).unwrap_or_default();

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use secrecy::SecretString;
 
 use super::runtime::Engine;
+use super::subject::subject_of;
 use crate::clock::{HybridClock, OFFSET_NOISE_MS, Stamp};
 use crate::concurrency::Numbered;
 use crate::error::{Error, Result};
@@ -26,6 +27,10 @@ impl Engine {
     pub(super) async fn vouch(&self, token: &Numbered<SecretString>) -> Result<()> {
         if self.vouched.load(Ordering::Acquire) == token.number {
             return Ok(());
+        }
+        // What it says of itself needs no server.
+        if let Some(subject) = subject_of(&token.value) {
+            self.check_account(&subject).await?;
         }
         let before = self.environment.now_ms();
         let answer = self.ask(token, |context| async move {
@@ -152,7 +157,7 @@ pub(super) async fn restamp(txn: &mut Txn) -> Result<()> {
 }
 
 /// The scopes that the replica knows.
-pub(super) async fn scopes(txn: &mut Txn) -> Result<Vec<Scope>> {
+pub(crate) async fn scopes(txn: &mut Txn) -> Result<Vec<Scope>> {
     use crate::replica::keys;
     use crate::storage::{Scan, Table};
     let rows = txn.scan_stored(Scan::prefix(Table::Meta, keys::SCOPES)).await?;

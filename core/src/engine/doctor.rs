@@ -86,7 +86,10 @@ impl Engine {
                 SyncState::Stalled { reason } => findings.problem("stalled", format!("{scope}: {reason}")),
                 SyncState::ScopeLost => findings.problem(
                     "scope_lost",
-                    format!("{scope}: this account is no longer a member; unsent work is kept, sealed."),
+                    format!(
+                        "{scope}: the server says that this account is no member; unsent work is kept. It is asked again \
+                         every few minutes: give a new token, or subscribe, once the account is let in again."
+                    ),
                 ),
                 SyncState::Disabled | SyncState::Idle | SyncState::Syncing => {}
             }

@@ -158,6 +158,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
             let generation = txn.scope(scope).await?.generation;
             let entry = QueueEntry {
                 event,
+                account: txn.replica().account.clone(),
                 bytes,
                 frozen: true,
                 // The new history may hold it too: the device may have pushed to it already.

@@ -11,13 +11,17 @@ mod doctor;
 mod forget;
 mod fork;
 mod generation;
+mod interrupt;
+mod membership;
 mod pull;
 mod push;
 mod runtime;
 mod session;
 mod status;
+mod subject;
 mod worker;
 
+pub(crate) use clock::scopes as known_scopes;
 #[cfg(feature = "sqlite")]
 pub(crate) use fork::take_new_device;
 #[cfg(feature = "sqlite")]
@@ -30,3 +34,5 @@ pub use runtime::{Engine, EngineOptions};
 pub use session::SyncReport;
 pub use status::{Progress, ScopeStatus, Status, SyncState};
 pub use worker::Cause;
+
+pub(crate) use subject::subject_of;

@@ -176,6 +176,7 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
         }
         if let Some(trailer) = &chunk.trailer {
             row.epoch = Some(trailer.epoch.clone());
+            row.membership.answered();
             row.backup_revision = trailer.backup_revision;
             if !trailer.more {
                 // The end of an earlier page may be older than what a receipt has proved.

@@ -107,10 +107,12 @@ impl Refusal {
     fn of(problem: &Problem, resent: bool) -> Self {
         match (problem.status, problem.code.as_str()) {
             (408 | 429 | 500..=599, _) => Self::Ambiguous,
-            (_, "epoch_changed" | "device_forked" | "cursor_expired" | "invalid_cursor") => Self::OfReplica,
+            (_, "epoch_changed" | "device_forked" | "cursor_expired" | "invalid_cursor" | "unsupported_protocol") => {
+                Self::OfReplica
+            }
             // A proxy's limit; other bare statuses come from something that is not our server, and judge no event.
             (413, _) => Self::OfRequest(Judges::ThisSending { resent }),
-            (_, code) if code.starts_with("http_") => Self::OfReplica,
+            _ if problem.is_bare() => Self::OfReplica,
             (400 | 409 | 422, _) => Self::OfRequest(Judges::ThePush),
             _ => Self::OfReplica,
         }

@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use super::backoff::Backoff;
 use super::credentials::Tokens;
+use super::interrupt::Interrupts;
 use super::status::{Progress, ScopeStatus, Status, SyncState};
 use crate::concurrency::{Bell, Turns};
 use crate::environment::SharedEnvironment;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::events::ClientEvent;
 use crate::model::Scope;
 use crate::queue::OfflineQueue;
+use crate::replica::rows::ReplicaRow;
 use crate::replica::{Replica, Writer};
 use crate::transport::Transport;
 
@@ -63,6 +65,8 @@ pub struct Engine {
     pub(super) no_network: AtomicBool,
     /// One sync at a time of each scope; none once the engine is stopped.
     pub(super) turns: Turns<Scope>,
+    /// Ends syncs under way for whoever cannot wait for a server.
+    pub(super) interrupts: Interrupts,
 }
 
 /// What is remembered of a scope between syncs; nothing here is authoritative.
@@ -74,6 +78,8 @@ pub(super) struct ScopeRuntime {
     pub steps: AtomicU64,
     /// Whether a worker serves it.
     pub served: AtomicBool,
+    /// Something was written since the last sync began.
+    pub written: AtomicBool,
     pub memory: Mutex<Memory>,
 }
 
@@ -85,10 +91,21 @@ pub(super) struct Memory {
     pub last_error: Option<String>,
     pub complete: bool,
     pub consistent: bool,
-    /// After a failure: when the next try is due, on the monotonic clock; `None` where only the app can help.
-    pub not_before: Option<Duration>,
+    /// After a failure: the next try; `None` where only the app can help.
+    pub next_try: Option<NextTry>,
     /// The outcome down to which the last look for old ones came; the next begins at the newest if absent.
     pub swept: Option<Vec<u8>>,
+}
+
+/// When a scope is tried again, on the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NextTry {
+    /// When the last try failed.
+    pub failed: Duration,
+    /// When the next one is due.
+    pub due: Duration,
+    /// A local write does not bring it forward.
+    pub is_fixed: bool,
 }
 
 impl Default for Memory {
@@ -100,7 +117,7 @@ impl Default for Memory {
             last_error: None,
             complete: false,
             consistent: false,
-            not_before: None,
+            next_try: None,
             swept: None,
         }
     }
@@ -140,6 +157,7 @@ impl Engine {
             paused: AtomicBool::new(false),
             no_network: AtomicBool::new(false),
             turns: Turns::default(),
+            interrupts: Interrupts::default(),
         }
     }
 
@@ -183,6 +201,11 @@ impl Engine {
         if changed {
             self.announce(ClientEvent::State { scope: scope.clone(), state });
         }
+    }
+
+    /// The replica's row.
+    pub(crate) async fn replica_row(&self) -> Result<Arc<ReplicaRow>> {
+        self.reader().replica().await
     }
 
     /// Refuses calls on a closed engine.

@@ -7,11 +7,12 @@ use futures_util::FutureExt;
 use secrecy::SecretString;
 use serde::Serialize;
 
+use super::backoff::{Backoff, is_own_word};
 use super::push::Pushed;
-use super::runtime::{Engine, ScopeRuntime};
+use super::runtime::{Engine, NextTry, ScopeRuntime};
 use super::status::{Progress, SyncState};
 use crate::concurrency::Numbered;
-use crate::environment::timeout;
+use crate::environment::{Environment, timeout};
 use crate::error::{Error, Result};
 use crate::events::ClientEvent;
 use crate::model::Scope;
@@ -19,7 +20,7 @@ use crate::protocol::Problem;
 use crate::transport::{RequestContext, TransportError};
 
 /// What a sync did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 #[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct SyncReport {
@@ -33,6 +34,10 @@ pub struct SyncReport {
     pub parked: u64,
     /// Digest buckets that differed and were repaired.
     pub repaired: u64,
+    /// Scopes that were lost before and are so still: the server knows none of the kind for this account. Their unsent work is
+    /// kept. The sync that first finds a scope lost fails with `scope_lost` instead.
+    #[cfg_attr(feature = "wasm", tsify(type = "string[]"))]
+    pub lost: Vec<Scope>,
 }
 
 impl SyncReport {
@@ -43,6 +48,7 @@ impl SyncReport {
         self.conflicts += other.conflicts;
         self.parked += other.parked;
         self.repaired += other.repaired;
+        self.lost.extend(other.lost);
     }
 }
 
@@ -56,17 +62,40 @@ impl Engine {
     /// # Errors
     /// What stopped the sync. What was done before is kept.
     pub async fn sync_scope(&self, scope: &Scope) -> Result<SyncReport> {
-        let _turn = self.turns.take(scope).await.ok_or(Error::Closed)?;
+        loop {
+            let turn = self.turns.take(scope).await.ok_or(Error::Closed)?;
+            if let Some(result) = self.interrupts.unless_held(self.sync_in_turn(scope)).await {
+                return result;
+            }
+            // Whoever interrupts waits for the turn. Then it is begun anew, unless the client is closed.
+            drop(turn);
+            self.interrupts.over().await;
+        }
+    }
+
+    async fn sync_in_turn(&self, scope: &Scope) -> Result<SyncReport> {
         let runtime = self.runtime(scope);
         runtime.memory().progress = Progress::default();
         let mut syncing = Syncing::begin(self, scope, &runtime);
-        let result = self.watched(scope, &runtime).await;
+        let result = match self.watched(scope, &runtime).await {
+            Err(error) if is_denial(&error) => Err(self.denied(scope, error).await),
+            result => result,
+        };
         syncing.ended = true;
         self.remember(scope, &runtime, &result).await;
         if let Ok(report) = &result {
-            self.announce(ClientEvent::Synced { scope: scope.clone(), report: *report });
+            self.announce(ClientEvent::Synced { scope: scope.clone(), report: report.clone() });
         }
         result
+    }
+
+    /// Asks the server whose the present token is.
+    ///
+    /// # Errors
+    /// `identity_mismatch` if it is not the replica's account's, or the server is not the replica's; `auth_required`; the
+    /// transport's.
+    pub(crate) async fn prove(&self) -> Result<()> {
+        self.pass().await.map(drop)
     }
 
     /// Runs the sync under the watchdog: given up after [`stall_limit`](super::EngineOptions::stall_limit) without a step,
@@ -90,7 +119,7 @@ impl Engine {
     async fn run_sync(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<SyncReport> {
         let mut report = SyncReport::default();
         let mut turns = 0;
-        self.check_may_sync(scope).await?;
+        self.check_may_sync().await?;
         loop {
             match self.exchange(scope, runtime, &mut report).await {
                 Ok(()) => return Ok(report),
@@ -135,7 +164,7 @@ impl Engine {
         }
     }
 
-    async fn check_may_sync(&self, scope: &Scope) -> Result<()> {
+    async fn check_may_sync(&self) -> Result<()> {
         let replica = self.reader().replica().await?;
         if replica.disabled {
             return Err(Error::Disabled);
@@ -146,13 +175,11 @@ impl Engine {
         if replica.account.is_none() {
             return Err(Error::Auth("the replica is anonymous: give it an account with `claim`".into()));
         }
-        if self.reader().scope(scope).await?.lost {
-            return Err(Error::ScopeLost(scope.to_string()));
-        }
         Ok(())
     }
 
-    /// Calls the server: with a token of the replica's account, renewed once if it is refused, and with a deadline.
+    /// Calls the server: with a token of the replica's account, renewed once if it is refused, and with a deadline. So what is
+    /// refused in the end was refused to a fresh token.
     pub(super) async fn call<T, F>(&self, request: impl Fn(RequestContext) -> F) -> Result<T>
     where
         F: Future<Output = Result<T, TransportError>>,
@@ -169,7 +196,7 @@ impl Engine {
     /// A pass for a call.
     async fn pass(&self) -> Result<Pass> {
         let token = self.tokens.current(&*self.environment).await?;
-        self.vouched(Pass { token, renewed: false }).await
+        self.vouched(Pass { token, refused: false, denied: false }).await
     }
 
     /// A pass after one with which a call ended in `error`: if the token was refused, and was not yet renewed.
@@ -186,16 +213,19 @@ impl Engine {
     }
 
     async fn renew(&self, pass: Pass, error: Error) -> Result<Pass> {
-        match error {
-            Error::Transport(TransportError::Problem(problem)) if problem.status == 401 => {
-                if pass.renewed {
-                    return Err(Error::Auth(words(&problem)));
-                }
-                let token = self.tokens.refresh(Some(pass.token.number), &*self.environment).await?;
-                Ok(Pass { token, renewed: true })
-            }
-            error => Err(error),
+        let refused = matches!(&error, Error::Transport(TransportError::Problem(problem)) if problem.status == 401);
+        // A token may be from before the membership, or may lack it by mistake, one that was just renewed too.
+        let denied = is_denial(&error);
+        if (refused && !pass.refused) || (denied && !pass.denied) {
+            let token = self.tokens.refresh(Some(pass.token.number), &*self.environment).await?;
+            return Ok(Pass { token, refused: pass.refused || refused, denied: pass.denied || denied });
         }
+        Err(match error {
+            Error::Transport(TransportError::Problem(problem)) if refused && !problem.is_bare() => {
+                Error::Auth(words(&problem))
+            }
+            error => error,
+        })
     }
 
     /// Makes one request, with this token and a deadline.
@@ -222,12 +252,6 @@ impl Engine {
     }
 
     async fn remember(&self, scope: &Scope, runtime: &Arc<ScopeRuntime>, result: &Result<SyncReport>) {
-        if let Err(error) = result
-            && is_scope_lost(error)
-        {
-            // Nothing more can be done where even this fails; the next sync finds out again.
-            drop(self.seal_scope(scope).await);
-        }
         let row = self.reader().scope(scope).await.unwrap_or_default();
         let state = {
             let mut memory = runtime.memory();
@@ -240,33 +264,25 @@ impl Engine {
                 }
                 Err(error) => {
                     let wait = || memory.backoff.next(error, &*self.environment);
-                    state_after(error, self.options.interval, wait)
+                    state_after(error, self.options.interval, wait, &*self.environment)
                 }
             };
-            memory.not_before = wait.map(|wait| self.environment.monotonic() + wait);
+            let failed = self.environment.monotonic();
+            let is_fixed = result.as_ref().err().is_some_and(is_own_word);
+            memory.next_try = wait.map(|wait| NextTry { failed, due: failed + wait, is_fixed });
             state
         };
         self.set_state(scope, state);
-    }
-
-    async fn seal_scope(&self, scope: &Scope) -> Result<()> {
-        let scope = scope.clone();
-        self.writer()
-            .run(move |txn| {
-                let scope = scope.clone();
-                Box::pin(async move {
-                    txn.scope_mut(&scope).await?.lost = true;
-                    Ok(())
-                })
-            })
-            .await
     }
 }
 
 /// A token with which the server may be called.
 struct Pass {
     token: Numbered<SecretString>,
-    renewed: bool,
+    /// One before it was refused.
+    refused: bool,
+    /// One before it was denied the scope.
+    denied: bool,
 }
 
 /// A sync under way, as the status tells it. If its caller gives it up, the state is again what it was before.
@@ -297,18 +313,27 @@ fn words(problem: &Problem) -> String {
     problem.detail.clone().unwrap_or_else(|| problem.title.clone())
 }
 
-fn is_scope_lost(error: &Error) -> bool {
+fn is_denial(error: &Error) -> bool {
     matches!(error, Error::Transport(TransportError::Problem(problem)) if problem.code == "scope_not_found")
 }
 
 /// The state after a failure, and how long to wait before the next try, at most `interval` where it may help.
-fn state_after(error: &Error, interval: Duration, wait: impl FnOnce() -> Duration) -> (SyncState, Option<Duration>) {
+fn state_after(
+    error: &Error,
+    interval: Duration,
+    wait: impl FnOnce() -> Duration,
+    environment: &dyn Environment,
+) -> (SyncState, Option<Duration>) {
     match error {
         Error::Disabled => (SyncState::Disabled, None),
         // The next token may be a better one.
         Error::Auth(_) => (SyncState::AuthRequired, Some(interval)),
-        Error::ScopeLost(_) => (SyncState::ScopeLost, None),
-        error if is_scope_lost(error) => (SyncState::ScopeLost, None),
+        // The source may need the network too, and what stands before the server may answer for it.
+        Error::NoToken(_) => (SyncState::AuthRequired, Some(wait().min(interval))),
+        Error::Transport(TransportError::Problem(problem)) if problem.status == 401 => {
+            (SyncState::AuthRequired, Some(wait().min(interval)))
+        }
+        Error::ScopeLost(_) => (SyncState::ScopeLost, Some(Backoff::probe(environment))),
         Error::Transport(transport) if transport.retryable() => {
             let wait = wait();
             (SyncState::Offline { next_try: Some(wait) }, Some(wait))

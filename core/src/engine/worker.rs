@@ -1,11 +1,13 @@
 //! The worker: one loop a scope, woken by writes, the server, the app and the interval.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 
+use super::interrupt::Hold;
 use super::runtime::{Engine, ScopeRuntime, lock};
 use super::session::SyncReport;
 use super::status::SyncState;
@@ -15,14 +17,28 @@ use crate::model::Scope;
 use crate::platform::BoxFuture;
 use crate::platform::sync::OwnedTurn;
 
+/// No sync is under way while this lives.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    // Dropped first: who was interrupted goes on only when its turn can be had.
+    _turns: Vec<OwnedTurn>,
+    _hold: Hold,
+}
+
 /// Why a scope should sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A local write: more may follow at once.
     Write,
+    /// A sync that was asked for has failed: when the next try is due is known now.
+    Failure,
     /// The app, the network or the server asks: now, whatever the backoff says.
     Request,
 }
+
+/// How long after a failure a local write causes the next try, at the earliest: an app that writes without a pause does not
+/// hammer a server that is coming back.
+const WRITE_PAUSE: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Starts background sync of every scope. Idempotent.
@@ -47,7 +63,11 @@ impl Engine {
         self.serve(scope);
         let runtime = self.runtime(scope);
         match cause {
-            Cause::Write => runtime.bell.ring(),
+            Cause::Write => {
+                runtime.written.store(true, Ordering::Release);
+                runtime.bell.ring();
+            }
+            Cause::Failure => runtime.bell.ring(),
             Cause::Request => runtime.bell.ring_urgently(),
         }
     }
@@ -95,7 +115,7 @@ impl Engine {
             return None;
         }
         if !runtime.bell.take_urgent() {
-            // A write does not cut a backoff short.
+            // A write brings the next try forward, but for a wait that the server asked for.
             if let Some(rest) = self.until_next_try(runtime).filter(|rest| !rest.is_zero()) {
                 return Some(rest);
             }
@@ -108,6 +128,7 @@ impl Engine {
                 burst = rest;
             }
         }
+        runtime.written.store(false, Ordering::Release);
         let result = self.sync_scope(scope).await;
         match &result {
             Ok(_) => Some(self.options.interval),
@@ -119,27 +140,38 @@ impl Engine {
 
     /// After a failure: how long it is until the next try is due.
     fn until_next_try(&self, runtime: &ScopeRuntime) -> Option<Duration> {
-        let due = runtime.memory().not_before;
-        due.map(|due| due.saturating_sub(self.environment.monotonic()))
+        let next = runtime.memory().next_try?;
+        let brought_forward = !next.is_fixed && runtime.written.load(Ordering::Acquire);
+        let due = if brought_forward { next.due.min(next.failed + WRITE_PAUSE) } else { next.due };
+        Some(due.saturating_sub(self.environment.monotonic()))
     }
 
     /// Syncs every scope now and waits, for at most `deadline`.
     ///
     /// # Errors
-    /// `deadline`; what stopped a scope's sync (the first of them, the other scopes are synced all the same).
+    /// `deadline`; what stopped a scope's sync (the first of them, the other scopes are synced all the same). A scope that was
+    /// lost before, and is so still, is told in the report.
     pub async fn sync_now(self: &Arc<Self>, deadline: Option<Duration>) -> Result<SyncReport> {
         self.check_open()?;
         let all = async {
-            let scopes = self.scopes_to_sync().await?;
+            self.heed_new_token().await?;
+            let scopes = self.reader().scopes().await?;
+            let mut lost = BTreeSet::new();
+            for scope in &scopes {
+                if self.reader().scope(scope).await?.membership.is_lost() {
+                    lost.insert(scope.clone());
+                }
+            }
             let results = join_all(scopes.iter().map(|scope| self.sync_scope(scope))).await;
             let mut total = SyncReport::default();
             let mut failed = None;
             for (scope, result) in scopes.iter().zip(results) {
                 match result {
                     Ok(report) => total.add(report),
+                    Err(Error::ScopeLost(_)) if lost.contains(scope) => total.lost.push(scope.clone()),
                     Err(error) => {
                         // Its worker may sleep for as long as after its own last sync: it learns when to try again.
-                        self.wake(scope, Cause::Write);
+                        self.wake(scope, Cause::Failure);
                         failed = failed.or(Some(error));
                     }
                 }
@@ -150,20 +182,6 @@ impl Engine {
             None => all.await,
             Some(limit) => timeout(&*self.environment, limit, all).await.unwrap_or(Err(Error::Deadline(limit))),
         }
-    }
-
-    /// The scopes that the replica knows, but for workspaces that it has lost: those are told by their state, and fail no
-    /// sync of the others.
-    async fn scopes_to_sync(&self) -> Result<Vec<Scope>> {
-        let mut scopes = self.reader().scopes().await?;
-        let mut lost = Vec::new();
-        for scope in &scopes {
-            if self.reader().scope(scope).await?.lost {
-                lost.push(scope.clone());
-            }
-        }
-        scopes.retain(|scope| !lost.contains(scope));
-        Ok(scopes)
     }
 
     /// Holds background sync until [`resume`](Self::resume). A sync under way ends first. Not persisted.
@@ -207,17 +225,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits for syncs under way to end and keeps new ones of the same scopes from beginning until the turns are dropped.
-    pub(crate) async fn quiesce(&self) -> Vec<OwnedTurn> {
-        self.turns.hold_all().await
+    /// Interrupts syncs under way and keeps others from beginning until the result is dropped. What was committed is kept; what
+    /// was asked of the server is asked again by the next sync.
+    pub(crate) async fn quiesce(&self) -> Quiet {
+        let hold = self.interrupts.hold();
+        Quiet { _turns: self.turns.hold_all().await, _hold: hold }
     }
 
-    /// Ends background sync for good; a sync under way ends first.
-    pub async fn stop(self: &Arc<Self>) {
+    /// Lets no sync begin any more.
+    pub(crate) fn refuse(&self) {
         self.turns.refuse();
         for runtime in lock(&self.scopes).values() {
             runtime.bell.ring();
         }
+    }
+
+    /// Ends background sync for good, at once: syncs under way are interrupted.
+    pub async fn stop(self: &Arc<Self>) {
+        self.refuse();
         drop(self.quiesce().await);
     }
 }

@@ -62,6 +62,13 @@ impl Problem {
         }
     }
 
+    /// Whether it stands for an answer without an error document, of which nobody knows whether the server gave it: a gateway's,
+    /// a captive portal's.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.code.starts_with("http_")
+    }
+
     /// Adds words on this occurrence.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -38,7 +38,7 @@ pub(super) async fn accept(
         ));
     }
     let row = txn.scope(scope).await?;
-    if row.lost {
+    if row.membership.is_lost() {
         return Err(Error::ScopeLost(scope.to_string()));
     }
     let (generation, known) = (row.generation, row.known_revision);
@@ -229,6 +229,7 @@ async fn enqueue(
         return Ok(Outcome::Pending { position });
     }
     let replica = txn.replica_mut();
+    let account = replica.account.clone();
     let position = replica.next_position;
     replica.next_position += 1;
     replica.queued_events += 1;
@@ -238,6 +239,7 @@ async fn enqueue(
     row.covered.add(&event, revision);
     let entry = QueueEntry {
         event,
+        account,
         bytes,
         frozen: false,
         sent: Default::default(),

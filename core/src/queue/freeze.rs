@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits::{MAX_PUSH_BYTES, MAX_PUSH_EVENTS};
 use crate::model::{EventId, GroupId, OpKind, Pointer, RecordKey, Scope, SyncEvent};
 use crate::replica::Txn;
@@ -26,6 +26,11 @@ const SCAN: usize = 512;
 /// The push in flight, or a new one of at most `max_events` events; `None` if nothing can be sent.
 pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -> Result<Option<Push>> {
     let row = txn.scope(scope).await?;
+    // Whoever asked may have read the row before a commit that says so: a sync that was given up leaves its last commit to
+    // the background.
+    if row.in_doubt || row.building.is_some() {
+        return Ok(None);
+    }
     if let Some(in_flight) = row.in_flight.clone() {
         let events = load(txn, scope, &in_flight.positions).await?;
         return Ok(Some(Push { push_seq: in_flight.push_seq, events, resent: true }));
@@ -63,13 +68,27 @@ pub(super) async fn has_sendable(txn: &mut Txn, scope: &Scope) -> Result<bool> {
 
 async fn load(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<Vec<SyncEvent>> {
     txn.load_entries(scope, positions).await?;
+    let account = txn.replica().account.clone();
     let mut events = Vec::with_capacity(positions.len());
     for &position in positions {
         if let Some(entry) = txn.entry(scope, position).await? {
+            check_writer(entry, account.as_deref())?;
             events.push(entry.event.clone());
         }
     }
     Ok(events)
+}
+
+/// A push goes out under the replica's account, whoever gave the token: it carries what that account has written and nothing
+/// else.
+fn check_writer(entry: &QueueEntry, account: Option<&str>) -> Result<()> {
+    match entry.account.as_deref() {
+        Some(writer) if account != Some(writer) => Err(Error::IdentityMismatch {
+            expected: account.unwrap_or("nobody yet").to_owned(),
+            found: format!("{writer}, who has written event {}", entry.event.id),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Walks the queue in order, leaving out what has to wait.
@@ -158,6 +177,7 @@ impl Choice {
         }
         self.bytes += bytes;
         for ((position, entry), depends_on) in unit.into_iter().zip(dependencies) {
+            check_writer(&entry, txn.replica().account.as_deref())?;
             self.chosen_ids.insert(entry.event.id.clone());
             self.texts.extend(text_leaves(&entry.event));
             self.chosen.push((position, entry, depends_on));

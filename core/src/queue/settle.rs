@@ -30,6 +30,7 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     let Some(in_flight) = row.in_flight.take() else { return Ok(Settlement::default()) };
     row.seen = Some(response.head.clone());
     row.epoch = Some(response.epoch.clone());
+    row.membership.answered();
     if let Some(previous) = response.previous_push_seq {
         row.lineage.learn(in_flight.push_seq, previous);
     }

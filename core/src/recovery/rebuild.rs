@@ -158,6 +158,8 @@ async fn put_rows(storage: &Arc<dyn Storage>, environment: &SharedEnvironment, f
 fn replica_row(found: &Found, environment: &SharedEnvironment) -> ReplicaRow {
     let fresh = || ReplicaRow::new(DeviceId::generate(&**environment));
     let mut row = found.replica.clone().unwrap_or_else(fresh);
+    // Where the row is lost, what the queue holds is still its writer's.
+    row.account = row.account.or_else(|| found.events.values().find_map(|entry| entry.account.clone()));
     let mut clock = HybridClock::new(row.clock);
     for entry in found.events.values() {
         let ops = entry.event.ops.iter().filter_map(|op| op.stamp.as_ref());

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Set, Union
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Set, Type, Union
 
 from ._native import unisono_ffi as native
 from ._native.unisono import Conflict, Finding, Outcome, QueuedEvent, SignedOut, Status, SyncReport
 from .collection import Collection, elements
+from .errors import Error
 from .listening import Listener, Subscription, tell
 from .streams import Events
 from .tokens import Token, TokensOf
@@ -46,7 +47,8 @@ class Client:
 
         Without ``url`` the client works on its replica alone. ``token`` is the token, or a function or coroutine function
         that gives one; it is asked for the first and whenever the server has refused one. ``account`` says whose replica
-        this is; else the token does. ``indexes`` are the fields to index, by collection: ``{"samples": [["category", "name"]]}``.
+        this is; else the token does. A token at hand is compared whatever ``account`` says, and a function is asked while
+        opening only where ``account`` is not given or the replica is sealed. ``indexes`` are the fields to index, by collection: ``{"samples": [["category", "name"]]}``.
         ``sync_interval`` is in seconds.
         """
         text = token if isinstance(token, str) else None
@@ -69,8 +71,13 @@ class Client:
     async def __aenter__(self) -> Client:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], _: object) -> None:
+        try:
+            await self.close()
+        except Error:
+            # It counts as closed all the same. What ended the block says more than what the end met.
+            if error is None:
+                raise
 
     def collection(self, name: str) -> Collection:
         """A collection of the account's own scope."""
@@ -181,15 +188,22 @@ class Client:
         self._client.set_online(online)
 
     def set_token(self, token: str) -> None:
-        """Replaces the token, or the function that gives it, after the user has signed in again."""
+        """Replaces the token, or the function that gives it, after the user has signed in again.
+
+        While the token says that it is another account's, the client shows nothing and takes no writes (``identity_mismatch``).
+        """
         self._client.set_token(token)
 
     async def sign_out(self) -> SignedOut:
-        """Seals the replica, unsent work included, and closes the client. It opens again for the same account only."""
+        """Seals the replica, unsent work included, and closes the client, without waiting for the server. It opens again for
+        the same account only, with a token of it.
+        """
         return await self._client.sign_out()
 
     async def close(self) -> None:
-        """Ends sync, flushes and closes the replica. Idempotent; later calls fail with ``closed``."""
+        """Ends sync, flushes and closes the replica. Idempotent; later calls fail with ``closed``. Requests under way are
+        abandoned: it does not wait for the server.
+        """
         await self._client.close()
 
 
@@ -200,7 +214,7 @@ class Workspace:
         self._workspace = workspace
 
     async def subscribe(self) -> None:
-        """Makes the workspace one of those that are synced. A write to it does the same."""
+        """Makes the workspace one of those that are synced. A write to it does the same. One that was lost is asked for again."""
         await self._workspace.subscribe()
 
     def collection(self, name: str) -> Collection:

@@ -45,7 +45,7 @@ fn b06_who_waited_for_a_refresh_takes_its_failure() {
     let tokens = Tokens::new(Some(source.clone()));
     let results = environment.block_on(join_all((0..20).map(|_| tokens.refresh(None, &environment))));
     for result in results {
-        assert!(matches!(result, Err(Error::Auth(text)) if text.ends_with("signed out")));
+        assert!(matches!(result, Err(Error::NoToken(text)) if text.ends_with("signed out")));
     }
     assert_eq!(
         (source.asked(), environment.monotonic()),

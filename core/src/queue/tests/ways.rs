@@ -97,9 +97,17 @@ fn what_the_server_may_hold_is_parked_as_uncertain_and_never_as_refused() {
     // The doubt about an earlier sending stays, whatever a later one hears.
     let bench = sent();
     bench.give_up(None, Judges::ThisSending { resent: true });
+    assert_eq!(bench.push(), None, "nothing is cut before a pull has told what the server holds");
+    let pulled = bench.queue.writer().run(|txn| {
+        Box::pin(async move {
+            txn.scope_mut(&Scope::User).await?.in_doubt = false;
+            Ok(())
+        })
+    });
+    bench.environment.block_on(pulled).unwrap();
     bench.push().unwrap();
     bench.give_up(Some("too_large"), Judges::ThisSending { resent: false });
-    assert_eq!((parked(&bench), bench.feed().1), (vec![Parking::UNCERTAIN.to_owned()], true));
+    assert_eq!((parked(&bench), bench.feed().1), (vec![Parking::UNCERTAIN.to_owned()], false));
 }
 
 #[test]

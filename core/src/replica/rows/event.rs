@@ -14,6 +14,9 @@ use crate::replica::lineage::{Lineage, Sendings};
 pub struct QueueEntry {
     /// The event.
     pub event: SyncEvent,
+    /// Who wrote it; absent if it was written before the replica had an account, whose it then is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Its length as JSON.
     pub bytes: u64,
     /// The content may have been sent and never changes again.
@@ -40,7 +43,7 @@ pub struct QueueEntry {
 }
 
 reading::fields!(QueueEntry {
-    event, bytes by counter, frozen = false, sent = Sendings::default(), uncertain = false, absorbed = false, settled = None,
+    event, account = None, bytes by counter, frozen = false, sent = Sendings::default(), uncertain = false, absorbed = false, settled = None,
     parked = None, before = Before::default(),
 });
 

@@ -2,12 +2,14 @@
 //! and a test holds each form.
 
 mod event;
+mod membership;
 mod outcome;
 mod record;
 mod replica;
 mod scope;
 
 pub use event::{Before, Parking, QueueEntry, QueuedEvent};
+pub use membership::Membership;
 pub use outcome::{Outcome, OutcomeRow, SettledRow};
 pub use record::{DigestRow, RecordRow};
 pub use replica::ReplicaRow;
@@ -74,7 +76,7 @@ mod tests {
             "epoch": "e1", "cursor": "c", "seen": "s", "generation": 2,
             "building": {"generation": 3, "cursor": "b", "shared_revision": 5}, "retired": [1], "push_seq": 8, "lineage": [[3, 1], [7, 4]],
             "in_flight": {"push_seq": 8, "positions": [4, 5]}, "in_doubt": true, "consistent": true, "complete": true,
-            "known_revision": 44, "pulled": 43, "lost": false, "backup_revision": 40, "shared": [2, 5], "repaired": {"17": 1000},
+            "known_revision": 44, "pulled": 43, "membership": "lost", "backup_revision": 40, "shared": [2, 5], "repaired": {"17": 1000},
         }));
         form::<RecordRow>(json!({
             "r": 4, "d": {"bpm": 1}, "b": ["019a3f2c11d0-0003-dev-a", {"user": "alice", "device": "dev-a"}],
@@ -86,7 +88,7 @@ mod tests {
         let confirmed: RecordRow = form(json!({"r": 4, "d": {"bpm": 1}}));
         assert_eq!(confirmed.view(), Some(&json!({"bpm": 1})));
         form::<QueueEntry>(json!({
-            "event": event(), "bytes": 99, "frozen": true, "sent": [2, 8], "absorbed": true,
+            "event": event(), "account": "alice", "bytes": 99, "frozen": true, "sent": [2, 8], "absorbed": true,
             "settled": {"id": "0193-e", "status": "applied", "revision": 5, "previous": 4},
             "parked": {"code": "quota", "message": "full", "because": "0193-d"},
             "before": {"leaves": {"/bpm": 120, "/note": null}, "absent": ["/x"], "doc": {"bpm": 1}},

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{counter, is_false};
+use super::{Membership, counter, is_false};
 use crate::model::Revision;
 use crate::protocol::Cursor;
 use crate::reading;
@@ -53,8 +53,9 @@ pub struct ScopeRow {
     /// The newest revision that a pull has brought to the generation that is read. The feed goes upwards: what the server made of
     /// any event up to here, these records hold.
     pub pulled: Revision,
-    /// Membership ended; the queue is sealed.
-    pub lost: bool,
+    /// The account's place in it.
+    #[serde(skip_serializing_if = "Membership::is_unknown")]
+    pub membership: Membership,
     /// Settled events up to here need not be kept.
     pub backup_revision: Revision,
     /// What was read in a generation before this one is of another history above this revision.
@@ -68,7 +69,8 @@ pub struct ScopeRow {
 reading::fields!(ScopeRow {
     epoch = None, cursor = None, seen = None, generation = 0, building = None, retired = Vec::new(),
     push_seq by counter = 0, lineage = Lineage::default(), in_flight = None, in_doubt = false, consistent = false,
-    complete = false, known_revision = 0, pulled = 0, lost = false, backup_revision = 0, shared = None, repaired = BTreeMap::new(),
+    complete = false, known_revision = 0, pulled = 0, membership = Membership::default(), backup_revision = 0,
+    shared = None, repaired = BTreeMap::new(),
 });
 
 impl ScopeRow {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::engine::subject_of;
 use crate::platform::BoxFuture;
 use crate::protocol::Problem;
 use crate::transport::RequestContext;
@@ -47,7 +48,7 @@ impl Access {
         let mut state = self.lock();
         let (newest, _) = state.tokens.entry(account.to_owned()).or_default();
         *newest += 1;
-        SecretString::from(format!("{CANARY}.{account}.{newest}"))
+        SecretString::from(format!("{CANARY}.{}.{newest}", claims(account)))
     }
 
     /// Every token that `account` was given so far is refused from now on.
@@ -82,14 +83,15 @@ impl Access {
     /// `401 unauthorized` if its token is missing, unknown or expired.
     pub fn judge(&self, context: &RequestContext) -> Result<Caller, Problem> {
         let refused = || Problem::new(401, "unauthorized", "the token is missing, unknown or expired");
-        let token = context.token.as_ref().ok_or_else(refused)?.expose_secret();
-        let mut parts = token.split('.');
-        let (Some(CANARY), Some(account), Some(number)) = (parts.next(), parts.next(), parts.next()) else {
+        let token = context.token.as_ref().ok_or_else(refused)?;
+        let account = subject_of(token).ok_or_else(refused)?;
+        let mut parts = token.expose_secret().split('.');
+        let (Some(CANARY), Some(_), Some(number)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(refused());
         };
         let number: u64 = number.parse().map_err(|_| refused())?;
-        let (newest, expired) = self.lock().tokens.get(account).copied().unwrap_or_default();
-        if number <= expired || number > newest { Err(refused()) } else { Ok(self.caller(account)) }
+        let (newest, expired) = self.lock().tokens.get(&account).copied().unwrap_or_default();
+        if number <= expired || number > newest { Err(refused()) } else { Ok(self.caller(&account)) }
     }
 }
 
@@ -97,6 +99,18 @@ impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Access").field("accounts", &self.lock().tokens.len()).finish_non_exhaustive()
     }
+}
+
+/// The middle part of a JWT of `account`: RFC 4648 §5, without padding.
+fn claims(account: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let json = serde_json::json!({"sub": account}).to_string();
+    let mut text = String::new();
+    for bytes in json.as_bytes().chunks(3) {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(*bytes.get(at).unwrap_or(&0)));
+        text.extend((0..=bytes.len()).map(|at| char::from(DIGITS[bits >> (18 - 6 * at) & 63])));
+    }
+    text
 }
 
 /// A device's source of tokens, which can be told to fail, as when the user has to sign in again.
@@ -118,13 +132,21 @@ impl Wallet {
     pub fn set_closed(&self, closed: bool) {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = closed;
     }
+
+    /// Whether there is no token to be had.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl crate::engine::Credentials for Wallet {
     fn token(&self, _: crate::engine::TokenReason) -> BoxFuture<'_, Result<SecretString, String>> {
-        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        let token =
-            if closed { Err("the user has to sign in".to_owned()) } else { Ok(self.access.issue(&self.account)) };
+        let token = if self.is_closed() {
+            Err("the user has to sign in".to_owned())
+        } else {
+            Ok(self.access.issue(&self.account))
+        };
         Box::pin(std::future::ready(token))
     }
 }

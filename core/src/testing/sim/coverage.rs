@@ -211,7 +211,7 @@ fn variant(error: &Error) -> &'static str {
         Error::ScopeLost(_) => "scope_lost",
         Error::Disabled => "disabled",
         Error::Closed => "closed",
-        Error::Auth(_) => "auth_required",
+        Error::Auth(_) | Error::NoToken(_) => "auth_required",
         Error::Deadline(_) => "deadline",
         Error::Storage(error) => match error {
             StorageError::Stale => "storage_stale",

@@ -398,6 +398,8 @@ impl World<'_> {
         let device = &mut self.devices[number];
         let other = ACCOUNTS.iter().find(|account| **account != device.account).unwrap_or(&ACCOUNTS[0]);
         device.account = (*other).to_owned();
+        // Whoever signs in has a token.
+        device.wallet(&self.access).set_closed(false);
         self.client(number).map(drop)
     }
 
@@ -522,7 +524,12 @@ impl Excuses {
     /// Whether a sync may fail so.
     fn excuse_sync(self, error: &Error) -> bool {
         match error {
-            Error::Transport(_) | Error::Auth(_) | Error::Deadline(_) | Error::Disabled | Error::Protocol(_) => true,
+            Error::Transport(_)
+            | Error::Auth(_)
+            | Error::NoToken(_)
+            | Error::Deadline(_)
+            | Error::Disabled
+            | Error::Protocol(_) => true,
             error => self.excuse(error),
         }
     }
