@@ -165,6 +165,30 @@ class Endings(ClientCase):
                 """
             )
 
+    async def test_a_process_may_end_while_syncs_are_under_way(self) -> None:
+        server = self.server
+        for _ in range(10):
+            self.run_script(
+                f"""
+                import sys
+                async def forever():
+                    try:
+                        while True:
+                            await client.sync_now()
+                    except unisono.Error:
+                        pass
+                async def main():
+                    global client
+                    url, token = {server.url!r}, {server.token()!r}
+                    client = await unisono.Client.open(sys.argv[1], url=url, account="anna", token=token, sync_interval=0.02)
+                    await client.start()
+                    threading.Thread(target=lambda: asyncio.run(forever()), daemon=True).start()
+                    for n in range(5):
+                        await client.collection("samples").create(f"s{{threading.get_ident()}}{{n}}", {{}})
+                asyncio.run(main())
+                """
+            )
+
     async def test_a_process_may_end_while_the_library_calls_it(self) -> None:
         self.run_script(
             """

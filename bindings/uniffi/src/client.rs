@@ -25,7 +25,7 @@ impl Client {
     #[uniffi::constructor]
     pub async fn open(options: ClientOptions) -> Result<Arc<Self>> {
         let executor = Arc::new(Executor::of_this_process()?);
-        let inner = executor.run(options.open()).await?;
+        let inner = executor.run(options.open(executor.environment())).await?;
         Ok(Arc::new(Self(On { inner, executor })))
     }
 

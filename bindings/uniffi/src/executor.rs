@@ -14,6 +14,8 @@ use tokio::task::{JoinError, JoinHandle};
 use unisono::{Error, UnisonoError};
 
 use crate::Result;
+use crate::environment::GatedEnvironment;
+use crate::gate::{Gate, Gated};
 
 /// Enough for commits, requests and callbacks to overlap; work that waits for a disk leaves its thread to others.
 const THREADS: usize = 2;
@@ -23,15 +25,26 @@ const THREADS: usize = 2;
 pub struct Executor {
     handle: Handle,
     process: u32,
+    gate: &'static Gate,
 }
 
-/// How long [`shut_down`] waits for the app's callbacks to come back.
+/// How long [`shut_down`] waits for the work that it finds, and then for the app's callbacks to come back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The runtime in use, with the process that made it.
-static CURRENT: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
+/// A runtime.
+#[derive(Debug)]
+struct Current {
+    /// Who made it.
+    process: u32,
+    runtime: Runtime,
+    /// What all its work goes through.
+    gate: &'static Gate,
+}
 
-fn current() -> MutexGuard<'static, Option<(u32, Runtime)>> {
+/// The runtime in use.
+static CURRENT: Mutex<Option<Current>> = Mutex::new(None);
+
+fn current() -> MutexGuard<'static, Option<Current>> {
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -42,11 +55,16 @@ fn current() -> MutexGuard<'static, Option<(u32, Runtime)>> {
 /// clients' files are released with the process.
 #[uniffi::export]
 pub fn shut_down() {
-    let runtime = match current().take() {
-        Some((maker, runtime)) if maker == std::process::id() => runtime,
+    let ending = match current().take() {
+        Some(ending) if ending.process == std::process::id() => ending,
         other => return std::mem::forget(other),
     };
-    runtime.shutdown_timeout(PATIENCE);
+    if ending.gate.shut(PATIENCE) {
+        ending.runtime.shutdown_timeout(PATIENCE);
+    } else {
+        // Something waits for a disk that does not answer: to end the runtime beneath it would be a panic.
+        std::mem::forget(ending);
+    }
 }
 
 impl Executor {
@@ -55,10 +73,10 @@ impl Executor {
     pub fn of_this_process() -> Result<Self> {
         let process = std::process::id();
         let mut current = current();
-        if let Some((maker, runtime)) = &*current
+        if let Some(Current { process: maker, runtime, gate }) = &*current
             && *maker == process
         {
-            return Ok(Self { handle: runtime.handle().clone(), process });
+            return Ok(Self { handle: runtime.handle().clone(), process, gate });
         }
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
@@ -67,14 +85,21 @@ impl Executor {
             .build()
             .map_err(|error| Error::Internal(format!("the system gives no threads: {error}")))?;
         let handle = runtime.handle().clone();
+        let gate: &'static Gate = Box::leak(Box::new(Gate::new()));
         // Ending the parent's runtime would wait for threads that are not there.
-        std::mem::forget(current.replace((process, runtime)));
-        Ok(Self { handle, process })
+        std::mem::forget(current.replace(Current { process, runtime, gate }));
+        Ok(Self { handle, process, gate })
     }
 
-    /// Fails in a forked child, where a task would never run.
+    /// Fails in a forked child and once all has ended, where a task would never run.
     pub fn check(&self) -> Result<()> {
-        if std::process::id() == self.process { Ok(()) } else { Err(Error::Closed.into()) }
+        let runs = std::process::id() == self.process && self.gate.enter().is_some();
+        if runs { Ok(()) } else { Err(Error::Closed.into()) }
+    }
+
+    /// The environment of clients whose work is this executor's.
+    pub fn environment(&self) -> GatedEnvironment {
+        GatedEnvironment(self.gate)
     }
 
     /// Runs `work` to its end on the runtime. Dropping the future cancels the work at its next await.
@@ -83,7 +108,7 @@ impl Executor {
         work: impl Future<Output = unisono::Result<T>> + Send + 'static,
     ) -> Result<T> {
         self.check()?;
-        match Cancelling(self.handle.spawn(work)).await {
+        match Cancelling(self.handle.spawn(Gated::new(self.gate, work))).await {
             Ok(result) => result.map_err(UnisonoError::from),
             Err(error) if error.is_cancelled() => Err(Error::Closed.into()),
             Err(error) => Err(Error::Internal(panicked(error)).into()),
@@ -92,7 +117,7 @@ impl Executor {
 
     /// Lets `task` run in the background.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        self.handle.spawn(task)
+        self.handle.spawn(Gated::new(self.gate, task))
     }
 
     /// For plain calls into the core, which may start tasks.

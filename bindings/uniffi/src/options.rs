@@ -8,8 +8,9 @@ use unisono::environment::run_blocking;
 use unisono::error::InvalidCode;
 use unisono::storage::SqliteStorage;
 use unisono::transport::HttpTransport;
-use unisono::{Client, Error, TokioEnvironment};
+use unisono::{Client, Error};
 
+use crate::environment::GatedEnvironment;
 use crate::tokens::{Asked, TokenSource};
 
 /// How a client is opened. It has no text form: it may hold a token.
@@ -54,11 +55,11 @@ pub struct IndexOptions {
 
 impl ClientOptions {
     /// Opens the core's client.
-    pub(crate) async fn open(self) -> unisono::Result<Client> {
+    pub(crate) async fn open(self, environment: GatedEnvironment) -> unisono::Result<Client> {
         let path = self.path;
-        let opened = run_blocking(&TokioEnvironment, move || SqliteStorage::open(path)).await;
+        let opened = run_blocking(&environment, move || SqliteStorage::open(path)).await;
         let storage = opened.ok_or_else(|| Error::Internal("opening the replica panicked".into()))??;
-        let mut builder = Client::builder().storage(storage).environment(TokioEnvironment);
+        let mut builder = Client::builder().storage(storage).environment(environment);
         if let Some(url) = self.url {
             builder = builder.transport(HttpTransport::new(url)?);
         }
