@@ -276,7 +276,7 @@ fn b05_a_token_that_is_refused_for_good_leaves_the_queue_as_it_is() {
     world.pass(600);
     assert_eq!(a.client.status().state, SyncState::AuthRequired);
     assert_eq!(a.client.status().pending, 50);
-    assert!(a.findings(&world).contains(&"auth_required"));
+    assert!(a.findings(&world).contains(&"auth_required".to_owned()));
     books.check(&world, &[&a]);
     // The user does not come back today.
     a.restart(&world);
@@ -310,7 +310,7 @@ fn b01_an_event_that_the_server_may_hold_is_not_called_refused_by_a_proxy() {
             let parked = world.run(a.client.parked()).unwrap();
             assert_eq!((parked.len(), &parked[0].id), (1, &id));
             assert_eq!(parked[0].parked.as_ref().unwrap().code, "uncertain");
-            assert!(a.findings(&world).contains(&"uncertain"));
+            assert!(a.findings(&world).contains(&"uncertain".to_owned()));
         };
         is_uncertain(&a);
         assert!(matches!(world.run(a.client.outcome(&beside)).unwrap(), Some(Outcome::Applied { .. })), "it goes on");
@@ -411,7 +411,7 @@ fn b03_a_proxy_that_takes_no_large_push_stops_the_one_event_that_is_too_large() 
     books.check_with_server(&world, &[&a, &b]);
     let parked = world.run(a.client.parked()).unwrap().remove(0);
     assert_eq!(parked.parked.unwrap().code, "http_413");
-    assert!(a.findings(&world).contains(&"parked"));
+    assert!(a.findings(&world).contains(&"parked".to_owned()));
     assert!(a.get(&world, "s17").is_some(), "its writer goes on seeing it");
     a.restart(&world);
     books.check_with_server(&world, &[&a, &b]);

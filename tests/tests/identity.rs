@@ -62,7 +62,7 @@ fn b12_with_anothers_token_nothing_is_sent_and_nothing_taken_in() {
                 world.run(anna.client.start()).unwrap();
                 world.pass(300);
                 assert!(matches!(anna.client.status().state, SyncState::Stalled { .. }), "{:?}", anna.client.status());
-                assert!(anna.findings(&world).contains(&"stalled"));
+                assert!(anna.findings(&world).contains(&"stalled".to_owned()));
             } else {
                 assert_eq!(anna.sync(&world).unwrap_err().code(), "identity_mismatch");
             }

@@ -44,7 +44,7 @@ fn b58_a_workspace_that_was_joined_a_moment_ago_is_not_lost() {
     for _ in 0..2 {
         assert_eq!(anna.sync(&world).unwrap_err().code(), "scope_not_found", "never reached, it cannot be lost");
         assert!(matches!(anna.client.status().scopes[&band()].state, SyncState::Stalled { .. }));
-        assert!(anna.findings(&world).contains(&"stalled"));
+        assert!(anna.findings(&world).contains(&"stalled".to_owned()));
     }
     world.run(songs(&anna).create("one", json!({}))).expect("it takes writes");
     world.run(anna.client.start()).unwrap();
@@ -120,7 +120,7 @@ fn b58_a_slow_probe_finds_a_lost_workspace_again_and_so_does_a_restart() {
         let probes = anna.network.pushes().len();
         assert!((20..=60).contains(&probes), "slowly, with the token at hand and with a fresh one: {probes}");
         assert!(matches!(anna.client.status().scopes[&band()].state, SyncState::ScopeLost));
-        assert!(anna.findings(&world).contains(&"scope_lost"));
+        assert!(anna.findings(&world).contains(&"scope_lost".to_owned()));
         world.server.access().readmit("anna");
         world.pass(301);
         assert_eq!((anna.client.status().pending, anna.client.status().state), (0, SyncState::Idle));
@@ -163,7 +163,7 @@ fn a_lost_workspace_seals_its_queue_and_the_rest_goes_on() {
         assert_eq!((&status.state, &status.scopes[&band].state), (&SyncState::ScopeLost, &SyncState::ScopeLost));
         assert_eq!(status.scopes[&Scope::User].state, SyncState::Idle);
         assert_eq!(status.pending, 1, "only the lost workspace's event waits");
-        assert!(anna.findings(&world).contains(&"scope_lost"));
+        assert!(anna.findings(&world).contains(&"scope_lost".to_owned()));
         assert!(
             matches!(world.run(anna.client.outcome(&unsent)).unwrap(), Some(Outcome::Pending { .. })),
             "kept, sealed"

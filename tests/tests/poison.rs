@@ -66,7 +66,7 @@ fn b03_one_refused_event_among_thirty_holds_up_its_own_record_only() {
         assert!(matches!(outcome(&world, &a, &behind), Outcome::Pending { .. }), "the rest of the lane waits");
         assert_eq!(a.client.status().pending, 1, "all others have arrived");
         assert_eq!(world.run(a.samples().state("kick")).unwrap(), Some(RecordState::Parked));
-        assert!(a.findings(&world).contains(&"parked"), "the doctor names it");
+        assert!(a.findings(&world).contains(&"parked".to_owned()), "the doctor names it");
         // It is not forgotten over a restart, either.
         a.restart(&world);
     }

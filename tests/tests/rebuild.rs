@@ -64,7 +64,7 @@ fn b16_a_replica_that_missed_dropped_deletes_starts_afresh_and_keeps_its_queue()
         away.sync(&world).unwrap_err();
         let row = world.run(away.client.replica().scope(&Scope::User)).unwrap();
         assert!(row.building.is_some(), "a fresh generation is being filled");
-        assert!(away.findings(&world).contains(&"rebuilding"));
+        assert!(away.findings(&world).contains(&"rebuilding".to_owned()));
         books.check(&world, &[&a, &away]);
         if restarts {
             away.restart(&world);
@@ -164,7 +164,7 @@ fn b19_damaged_records_are_mended_and_at_most_once_an_hour() {
         let good = b.get(&world, "s7");
         damage(&world, &b.storage, "s7", how);
         assert_ne!(b.get(&world, "s7"), good);
-        assert!(b.findings(&world).contains(&"digest"), "the doctor sees it");
+        assert!(b.findings(&world).contains(&"digest".to_owned()), "the doctor sees it");
         let mut events = b.client.events();
         let report = b.synced(&world);
         assert_eq!(report.repaired, 1, "{how:?}");
@@ -178,12 +178,12 @@ fn b19_damaged_records_are_mended_and_at_most_once_an_hour() {
             }
         });
         assert_eq!(told, (Scope::User, bucket_of(&key("s7"))), "it is reported");
-        assert!(!b.findings(&world).contains(&"digest"));
+        assert!(!b.findings(&world).contains(&"digest".to_owned()));
         assert_eq!(b.synced(&world), SyncReport::default());
 
         // The same bucket at once again: whatever rots there is not fetched for ever.
         damage(&world, &b.storage, "s7", how);
-        assert!(b.findings(&world).contains(&"digest"));
+        assert!(b.findings(&world).contains(&"digest".to_owned()));
         world.pass(1_800);
         let asked = b.network.count(CallKind::Changes);
         assert_eq!(b.synced(&world).repaired, 0);
@@ -213,7 +213,7 @@ fn b19_a_repair_keeps_what_is_pending_in_view() {
     b.synced(&world);
     assert_eq!(b.parked(&world), std::slice::from_ref(&met));
     damage(&world, &b.storage, "kick", Damage::Changed);
-    assert!(b.findings(&world).contains(&"digest"));
+    assert!(b.findings(&world).contains(&"digest".to_owned()));
     assert_eq!(b.synced(&world).repaired, 1);
     assert_eq!(b.get(&world, "kick"), Some(json!({"bpm": 99})), "the pending value, on the mended record");
     books.check_with_server(&world, &[&a, &b]);
@@ -245,7 +245,7 @@ fn b19_a_repair_keeps_an_update_of_a_deleted_record_in_view() {
     let shown = Some(json!({"bpm": 120, "note": "mine"}));
     assert_eq!(b.get(&world, "kick"), shown);
     damage(&world, &b.storage, &neighbour, Damage::Changed);
-    assert!(b.findings(&world).contains(&"digest"));
+    assert!(b.findings(&world).contains(&"digest".to_owned()));
     assert_eq!(b.synced(&world).repaired, 1);
     assert_eq!(b.get(&world, "kick"), shown, "until the app decides");
     world.run(b.client.discard(&met)).unwrap();

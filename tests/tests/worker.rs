@@ -56,7 +56,7 @@ fn nothing_is_asked_while_the_app_says_that_there_is_no_network() {
     world.pass(3_600);
     assert!(a.network.calls().is_empty());
     assert_eq!(a.client.status().state, SyncState::Offline { next_try: None });
-    assert!(a.findings(&world).contains(&"no_network"));
+    assert!(a.findings(&world).contains(&"no_network".to_owned()));
     a.client.set_online(true);
     millis(&world, 100);
     assert_eq!((a.client.status().state, a.client.status().pending), (SyncState::Idle, 0), "at once");
@@ -104,7 +104,7 @@ fn a_paused_client_syncs_when_asked_only() {
     a.client.set_token("anna.2");
     world.pass(600);
     assert!(a.network.calls().is_empty());
-    assert!(a.findings(&world).contains(&"paused"));
+    assert!(a.findings(&world).contains(&"paused".to_owned()));
     a.synced(&world);
     assert_eq!(a.client.status().pending, 0, "the app may sync all the same");
     books.count(&world, &a, 1);
@@ -137,7 +137,7 @@ fn a_disabled_client_stays_so_over_a_restart() {
         world.pass(600);
         assert!(a.network.calls().is_empty());
         assert_eq!(a.client.status().state, SyncState::Disabled);
-        assert!(a.findings(&world).contains(&"disabled"));
+        assert!(a.findings(&world).contains(&"disabled".to_owned()));
         assert_eq!(a.sync(&world).unwrap_err().code(), "disabled");
         books.check(&world, &[&a]);
         a.restart(&world);
@@ -207,7 +207,7 @@ fn b11_the_way_to_a_server_out_of_reach_is_tried_every_fifteen_seconds_at_most()
     assert!((300..1_000).contains(&times.len()), "no hammering, no giving up: {}", times.len());
     let together = times.iter().filter(|at| others.contains(at)).count();
     assert!(together * 20 < times.len(), "devices do not come back together: {together} of {}", times.len());
-    assert!(a.findings(&world).contains(&"offline"));
+    assert!(a.findings(&world).contains(&"offline".to_owned()));
     for device in [&a, &other] {
         device.network.set_online(true);
     }
@@ -297,7 +297,7 @@ fn b10_a_sync_without_any_progress_is_started_again() {
     a.push_faults([Fault::hang()]);
     books.count(&world, &a, 1);
     millis(&world, 120_021);
-    assert!(a.findings(&world).contains(&"stalled"), "it says so");
+    assert!(a.findings(&world).contains(&"stalled".to_owned()), "it says so");
     world.pass(1);
     assert_eq!((a.client.status().state, a.client.status().pending), (SyncState::Idle, 0));
     books.check_settled(&world, &[&a]);
@@ -329,15 +329,18 @@ fn a_scope_that_hangs_holds_up_no_other() {
 fn the_doctor_names_the_reason_of_each_stuck_state() {
     let (world, a, b, mut books) = running(25);
     assert!(a.findings(&world).is_empty(), "all is well");
-    assert!(b.findings(&world).contains(&"not_started"));
+    assert!(b.findings(&world).contains(&"not_started".to_owned()));
     a.push_faults(std::iter::once(Fault::drop_response()).chain(std::iter::repeat_n(Fault::garble(), 99)));
     books.count(&world, &a, 1);
     millis(&world, 100);
     let findings = a.findings(&world);
-    assert!(findings.contains(&"offline") && findings.contains(&"unanswered_push"), "{findings:?}");
+    assert!(
+        findings.contains(&"offline".to_owned()) && findings.contains(&"unanswered_push".to_owned()),
+        "{findings:?}"
+    );
     world.pass(16);
     assert!(matches!(a.client.status().state, SyncState::Stalled { .. }));
-    assert!(a.findings(&world).contains(&"stalled"));
+    assert!(a.findings(&world).contains(&"stalled".to_owned()));
     a.network.heal();
     world.server.access().refuse("anna");
     world.pass(180);
@@ -360,7 +363,7 @@ fn b24_a_clock_ten_years_off_decides_no_conflict() {
             device.synced(&world);
         }
         assert!(matches!(world.run(wrong.client.outcome(&early)).unwrap(), Some(Outcome::Applied { .. })));
-        assert!(wrong.findings(&world).contains(&"clock_skew"));
+        assert!(wrong.findings(&world).contains(&"clock_skew".to_owned()));
         for round in 0..3 {
             // Each writes last once, none has seen the other.
             world.run(wrong.samples().update("kick", json!({"bpm": round}))).unwrap();
