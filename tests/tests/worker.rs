@@ -370,11 +370,15 @@ fn b24_a_clock_ten_years_off_decides_no_conflict() {
             world.pass(5);
             world.run(right.samples().update("kick", json!({"bpm": 100 + round, "key": "right"}))).unwrap();
             world.pass(5);
-            world.run(wrong.samples().update("kick", json!({"key": "wrong"}))).unwrap();
+            world.run(wrong.samples().update("kick", json!({"key": format!("wrong {round}")}))).unwrap();
             for device in [&right, &wrong, &right, &wrong] {
                 device.synced(&world);
             }
-            assert_eq!(right.get(&world, "kick"), Some(json!({"bpm": 100 + round, "key": "wrong"})), "{offset}");
+            assert_eq!(
+                right.get(&world, "kick"),
+                Some(json!({"bpm": 100 + round, "key": format!("wrong {round}")})),
+                "{offset}"
+            );
             world.assert_converged(&[&right, &wrong]);
         }
         stamps_are_bounded(&world, &right);
