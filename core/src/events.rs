@@ -67,18 +67,24 @@ pub enum ClientEvent {
     },
     /// The client was closed; nothing follows.
     Closed,
-    /// Events were lost because the app did not keep up; what interests it must be read anew.
+    /// Events were lost, because the app did not keep up or began to listen while they happened; what interests it must be
+    /// read anew.
     Lagged,
 }
 
-impl From<&Notice> for ClientEvent {
-    fn from(notice: &Notice) -> Self {
-        match notice.clone() {
-            Notice::Record { scope, key, .. } => Self::Changed { scope, key },
-            Notice::Reset { scope } => Self::Reset { scope },
-            Notice::Event { scope, id, key, outcome } => Self::Event { scope, id, key, outcome },
-            Notice::Repaired { scope, bucket } => Self::Repaired { scope, bucket },
+impl ClientEvent {
+    /// What a notice tells the app; `None` for a revision that moved under a view that stayed.
+    pub(crate) fn of(notice: &Notice) -> Option<Self> {
+        Some(match notice {
+            Notice::Revised { .. } => return None,
+            Notice::Record { scope, key, .. } => Self::Changed { scope: scope.clone(), key: key.clone() },
+            Notice::Reset { scope } => Self::Reset { scope: scope.clone() },
+            Notice::Event { scope, id, key, outcome } => {
+                Self::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: outcome.clone() }
+            }
+            Notice::Repaired { scope, bucket } => Self::Repaired { scope: scope.clone(), bucket: *bucket },
+            Notice::Missed => Self::Lagged,
             Notice::Closed => Self::Closed,
-        }
+        })
     }
 }

@@ -50,7 +50,7 @@ impl Events {
             // `select` polls commits first: what a sync changed is told before its end.
             let (commits, engine) = (std::pin::pin!(self.commits.recv()), std::pin::pin!(self.engine.recv()));
             match select(commits, engine).await {
-                Either::Left((Ok(notices), _)) => self.ready.extend(notices.iter().map(ClientEvent::from)),
+                Either::Left((Ok(notices), _)) => self.ready.extend(notices.iter().filter_map(ClientEvent::of)),
                 Either::Right((Ok(event), _)) => return Some(event),
                 Either::Left((Err(RecvError::Lagged(_)), _)) | Either::Right((Err(RecvError::Lagged(_)), _)) => {
                     return Some(ClientEvent::Lagged);

@@ -12,8 +12,9 @@ use crate::model::{Scope, Value};
 use crate::query::{Change, Query, Record, Watched, diff};
 use crate::replica::Notice;
 
-/// Follows a query. The subscription began before the first answer was read, so no change falls between the two; changes
-/// that come faster than the app asks are told together. Dropping it ends it.
+/// Follows a query. The subscription began before the first answer was read, and a commit that was under way then is told as
+/// well, so no change falls between the two; changes that come faster than the app asks are told together. Dropping it ends
+/// it.
 #[derive(Debug)]
 pub struct Watch {
     reading: Reading,
@@ -117,12 +118,13 @@ impl Watch {
                     && watched.is_affected(&key.collection, &key.record, before.as_ref(), after.as_ref())
             }
             // A receipt changes a record's revision and state, even where its fields stay.
-            Notice::Event { scope, key, .. } => {
+            Notice::Event { scope, key, .. } | Notice::Revised { scope, key } => {
                 *scope == self.scope
                     && key.collection == *self.query.collection()
                     && records.iter().any(|record| record.id == key.record)
             }
             Notice::Reset { scope } => *scope == self.scope,
+            Notice::Missed => true,
             Notice::Repaired { .. } | Notice::Closed => false,
         }
     }

@@ -194,12 +194,12 @@ impl Shared {
                 }
                 continue;
             }
-            let (batch, cache, notices) = txn.into_batch();
+            let (batch, cache, told) = txn.into_batch();
             match self.storage.apply(batch).await {
                 Ok(()) => {
                     *lock(&self.snapshot) = cache.replica.clone();
                     *lock(&self.cache) = Some(cache);
-                    self.notices.publish(notices);
+                    self.notices.publish(told);
                     work.into_iter().for_each(|work| work.finish(Ok(())));
                     return;
                 }

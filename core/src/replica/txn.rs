@@ -11,12 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, Generation};
-use super::notice::Notice;
+use super::notice::{Notice, Told};
 use super::rows::{DigestRow, OutcomeRow, QueueEntry, RecordRow, ReplicaRow, ScopeRow};
 use crate::clock::Stamp;
 use crate::environment::SharedEnvironment;
 use crate::error::Result;
-use crate::model::{EventId, RecordKey, Scope, Value};
+use crate::model::{EventId, RecordKey, Revision, Scope, Value};
 use crate::query::IndexSet;
 use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
 
@@ -74,6 +74,8 @@ struct RecordSlot {
     row: RecordRow,
     stored: bool,
     dirty: bool,
+    /// The revision that is stored.
+    revision: Revision,
     /// The view before the first change, where an index or an observer asks for it.
     original: Option<Option<Value>>,
 }
@@ -196,12 +198,15 @@ impl Txn {
         }
         let rows = self.get_rows(missing.iter().map(|(_, row)| row.clone()).collect()).await?;
         for ((key, name), stored) in missing.into_iter().zip(rows) {
+            let (is_stored, row) = (stored.is_some(), stored.map(|row| decode::<RecordRow>(&row.value)).transpose()?);
+            let row = row.unwrap_or_default();
             let slot = RecordSlot {
                 scope: scope.clone(),
                 generation,
                 key: key.clone(),
-                stored: stored.is_some(),
-                row: stored.map(|row| decode(&row.value)).transpose()?.unwrap_or_default(),
+                stored: is_stored,
+                revision: row.revision,
+                row,
                 dirty: false,
                 original: None,
             };
@@ -392,8 +397,8 @@ impl Txn {
         Ok(row.is_some_and(|row| row.version == self.cache.version))
     }
 
-    /// The batch, what to keep in memory once it is committed, and what to tell observers, if there are any.
-    pub(super) fn into_batch(self) -> (Batch, Cache, Vec<Notice>) {
+    /// The batch, what to keep in memory once it is committed, and what to tell observers.
+    pub(super) fn into_batch(self) -> (Batch, Cache, Told) {
         let mut batch = Batch { clear: self.clear, durable: self.durable, ..Batch::default() };
         let mut notices = self.notices;
         let mut cache = self.cache;
@@ -415,19 +420,25 @@ impl Txn {
                 continue;
             }
             let row = RowKey { table: Table::Record, key: name };
+            let scope = cache.scopes.get(&slot.scope).map(|scope| &scope.row);
+            let read = scope.is_none_or(|scope| scope.generation == slot.generation);
             if !slot.row.is_vacant() {
                 batch.put.push((row, encode(&slot.row)));
             } else if slot.stored {
                 batch.delete.push(row);
             }
+            let notices = notices.as_mut().filter(|_| read);
             let view = slot.row.view();
             if let Some(original) = slot.original.filter(|original| original.as_ref() != view) {
                 self.indexes.diff(&slot.scope, slot.generation, &slot.key, original.as_ref(), view).add_to(&mut batch);
-                let read = cache.scopes.get(&slot.scope).is_none_or(|scope| scope.row.generation == slot.generation);
-                if let Some(notices) = notices.as_mut().filter(|_| read) {
+                if let Some(notices) = notices {
                     let view = view.cloned();
                     notices.push(Notice::Record { scope: slot.scope, key: slot.key, before: original, after: view });
                 }
+            } else if let Some(notices) = notices
+                && slot.revision != slot.row.revision
+            {
+                notices.push(Notice::Revised { scope: slot.scope, key: slot.key });
             }
         }
         for ((scope, position), slot) in self.entries {
@@ -442,7 +453,7 @@ impl Txn {
                 None => batch.delete.push(row),
             }
         }
-        (batch, cache, notices.unwrap_or_default())
+        (batch, cache, notices.map_or(Told::Unlisted, Told::Listed))
     }
 }
 

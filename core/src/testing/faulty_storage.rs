@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::environment::SharedEnvironment;
 use crate::platform::BoxFuture;
@@ -22,6 +23,10 @@ struct Script {
     reads: VecDeque<Option<StorageError>>,
     /// What every `apply` fails with.
     broken: Option<StorageError>,
+    /// How long every `apply` takes.
+    commit_time: Duration,
+    /// Whose clock tells.
+    environment: Option<SharedEnvironment>,
     counts: Counts,
 }
 
@@ -77,6 +82,12 @@ impl<S> FaultyStorage<S> {
         self.lock().broken = Some(error);
     }
 
+    /// Lets every `apply` take so long, on the clock of the client's environment, before it reaches the storage: things
+    /// happen during a commit, as on a real disk.
+    pub fn take_time(&self, commit: Duration) {
+        self.lock().commit_time = commit;
+    }
+
     /// Forgets every scripted failure.
     pub fn heal(&self) {
         let mut script = self.lock();
@@ -105,6 +116,16 @@ impl<S> FaultyStorage<S> {
         script.reads.pop_front().flatten().map_or(Ok(()), Err)
     }
 
+    async fn pass_time(&self) {
+        let (time, environment) = {
+            let script = self.lock();
+            (script.commit_time, script.environment.clone())
+        };
+        if let Some(environment) = environment.filter(|_| !time.is_zero()) {
+            environment.sleep(time).await;
+        }
+    }
+
     fn begin_apply(&self) -> Result<(), StorageError> {
         let mut script = self.lock();
         script.counts.applies += 1;
@@ -123,6 +144,7 @@ fn schedule(calls: &mut VecDeque<Option<StorageError>>, n: usize, error: Storage
 
 impl<S: Storage> Storage for FaultyStorage<S> {
     fn attach(&self, environment: SharedEnvironment) {
+        self.lock().environment = Some(environment.clone());
         self.inner.attach(environment);
     }
 
@@ -151,6 +173,7 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
             self.begin_apply()?;
+            self.pass_time().await;
             let rows = batch.put.len() as u64;
             let bytes: usize = batch.put.iter().map(|(row, value)| row.key.len() + value.len()).sum();
             self.inner.apply(batch).await?;
