@@ -101,3 +101,30 @@ fn what_waits_for_a_folded_event_waits_however_long_ago_it_was_folded() {
     }
     assert_eq!(a.get(&world, "loop"), Some(json!({})));
 }
+
+#[test]
+fn i13_a_record_that_was_deleted_here_leaves_no_row() {
+    let world = World::new(13);
+    let (a, b) = (world.device("anna"), world.device("anna"));
+    for round in 0..20 {
+        let id = format!("r{round}");
+        world.run(a.samples().create(&*id, json!({}))).unwrap();
+        a.synced(&world);
+        world.run(a.samples().delete(&*id)).unwrap();
+        a.synced(&world);
+    }
+    assert_eq!(rows(&world, &a)["record"], 0, "nothing is left of what it has deleted alone");
+    // The same where another's delete comes under an own write that loses to it.
+    world.run(a.samples().create("kick", json!({}))).unwrap();
+    a.synced(&world);
+    b.synced(&world);
+    world.run(b.samples().delete("kick")).unwrap();
+    b.synced(&world);
+    world.run(a.samples().update("kick", json!({"late": true}))).unwrap();
+    a.synced(&world);
+    b.synced(&world);
+    a.synced(&world);
+    assert_eq!((a.get(&world, "kick"), b.get(&world, "kick")), (None, None));
+    let notes = world.run(a.client.conflicts()).unwrap().len();
+    assert_eq!((rows(&world, &a)["record"], rows(&world, &b)["record"]), (notes, notes), "the note alone");
+}

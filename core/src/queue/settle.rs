@@ -201,8 +201,7 @@ async fn settle_one(
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
     let row = txn.scope(scope).await?;
-    let newest = row.known_revision.max(row.pulled);
-    let told = row.building.is_none() && receipt.revision.is_some_and(|revision| revision <= newest);
+    let told = row.building.is_none() && receipt.revision.is_some_and(|revision| revision <= row.fed());
     let advance = if told {
         // The feed has told of it, or of something newer; of a delete it may have left no revision to compare with. That an
         // event is taken to be absorbed says less: of a push that the records contain it may have been refused.

@@ -422,7 +422,8 @@ impl Txn {
             let row = RowKey { table: Table::Record, key: name };
             let scope = cache.scopes.get(&slot.scope).map(|scope| &scope.row);
             let read = scope.is_none_or(|scope| scope.generation == slot.generation);
-            if !slot.row.is_vacant() {
+            let fed = scope.filter(|_| read).map_or(0, |scope| scope.fed());
+            if !slot.row.is_vacant(fed) {
                 batch.put.push((row, encode(&slot.row)));
             } else if slot.stored {
                 batch.delete.push(row);

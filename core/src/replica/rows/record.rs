@@ -78,10 +78,11 @@ impl RecordRow {
         }
     }
 
-    /// Whether the row says nothing and can go.
+    /// Whether the row says nothing and can go. The revision of a delete says something only as long as older changes of the
+    /// record may come: the feed goes upwards, and stands at `fed`.
     #[must_use]
-    pub fn is_vacant(&self) -> bool {
-        self.revision == 0 && self.doc.is_none() && self.pending.is_empty()
+    pub fn is_vacant(&self, fed: Revision) -> bool {
+        self.revision <= fed && self.doc.is_none() && self.pending.is_empty()
     }
 
     /// The confirmed state's share of the digest.

@@ -93,6 +93,13 @@ impl ScopeRow {
         }
     }
 
+    /// What the server made of any event up to this revision, the generation that is read holds: the feed, or a push that stood
+    /// alone at its end, has told of it.
+    #[must_use]
+    pub fn fed(&self) -> Revision {
+        self.known_revision.max(self.pulled)
+    }
+
     /// Takes note that a generation's rows are to be cleared.
     pub fn retire(&mut self, generation: Generation) {
         if let Err(place) = self.retired.binary_search(&generation) {
