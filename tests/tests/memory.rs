@@ -61,6 +61,25 @@ fn i13_a_first_sync_holds_a_page_and_not_the_scope() {
 }
 
 #[test]
+fn i13_a_first_sync_holds_a_bounded_weight_however_large_the_documents_are() {
+    let first_sync = |records: usize| {
+        let world = World::new(1);
+        let writer = device(&world);
+        for number in 0..records {
+            let doc = json!({"text": "x".repeat(512 << 10)});
+            world.run(writer.samples().create(format!("r{number:02}"), doc)).unwrap();
+        }
+        writer.synced(&world);
+        let reader = device(&world);
+        peak(|| {
+            reader.synced(&world);
+        })
+    };
+    let (some, many) = (first_sync(16), first_sync(48));
+    assert!(many < some + some / 10, "16 records of 512 KiB: {some} bytes; 48: {many}");
+}
+
+#[test]
 fn i13_a_long_queue_is_sent_in_parts_and_not_held() {
     let queue = |events: usize| {
         let world = World::new(1);

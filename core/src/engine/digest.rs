@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::pull::{Gathered, goes_on};
 use super::runtime::{Engine, ScopeRuntime};
 use super::session::SyncReport;
 use crate::clock::HybridClock;
@@ -16,7 +17,7 @@ use crate::replica::rows::{DigestRow, RecordRow};
 use crate::replica::{Notice, Txn, decode, keys};
 use crate::storage::{Scan, Table};
 use crate::transport::wire::percent_encode;
-use crate::transport::{Method, TransportError};
+use crate::transport::{Chunk, Method, TransportError};
 
 /// A bucket is repaired at most this often, in milliseconds: a fault that a repair does not mend must not become a load.
 const REPAIR_INTERVAL_MS: u64 = 3_600_000;
@@ -87,7 +88,8 @@ impl Engine {
             .await
     }
 
-    /// Pulls one bucket anew and makes the replica equal to it.
+    /// Pulls one bucket anew and makes the replica equal to it: what the server has is taken part by part, and what it does not
+    /// have goes at the end. What is held meanwhile are the bucket's names.
     async fn repair(&self, scope: &Scope, bucket: u8, now: u64) -> Result<()> {
         let row = self.reader().scope(scope).await?;
         let mut request = ChangesRequest {
@@ -96,86 +98,102 @@ impl Engine {
             bucket: Some(bucket),
             ..ChangesRequest::from_start(scope.clone())
         };
-        let mut changes = Vec::new();
+        let mut named = BTreeSet::new();
         loop {
-            let trailer = self.read_bucket(&request, &mut changes).await?;
+            let trailer = self.read_bucket(&request, bucket, &mut named).await?;
             if !trailer.more {
                 break;
             }
+            goes_on(&request, &trailer)?;
             request.cursor = Some(trailer.cursor);
         }
         let scope = scope.clone();
-        let changes = Arc::new(changes);
+        let named = Arc::new(named);
         self.writer()
             .run(move |txn| {
-                let (scope, changes) = (scope.clone(), changes.clone());
-                Box::pin(async move { replace_bucket(txn, &scope, bucket, &changes, now).await })
+                let (scope, named) = (scope.clone(), named.clone());
+                Box::pin(async move { finish_bucket(txn, &scope, bucket, &named, now).await })
             })
             .await
     }
-}
 
-impl Engine {
-    /// One request of a bucket's feed.
-    async fn read_bucket(&self, request: &ChangesRequest, changes: &mut Vec<Change>) -> Result<Trailer> {
+    /// One request of a bucket's feed: takes what it tells, and adds the names to `named`.
+    async fn read_bucket(
+        &self,
+        request: &ChangesRequest,
+        bucket: u8,
+        named: &mut BTreeSet<RecordKey>,
+    ) -> Result<Trailer> {
         let mut feed = self.call(|context| async move { self.transport.changes(&context, request).await }).await?;
+        let mut gathered = Gathered::default();
         loop {
             let next = timeout(&*self.environment, self.options.deadline, feed.next()).await;
-            match next.unwrap_or_else(|| Err(TransportError::Unreachable("the feed stands still".into())))? {
-                Some(chunk) => {
-                    changes.extend(chunk.changes);
-                    if let Some(trailer) = chunk.trailer {
-                        return Ok(trailer);
-                    }
-                }
-                None => return Err(Error::Protocol("the feed ended without a trailer".into())),
+            let next = next.unwrap_or_else(|| Err(TransportError::Unreachable("the feed stands still".into())))?;
+            let Some(mut chunk) = next else {
+                return Err(Error::Protocol("the feed ended without a trailer".into()));
+            };
+            chunk.changes.retain(|change| bucket_of(&change.key()) == bucket);
+            named.extend(chunk.changes.iter().map(Change::key));
+            let trailer = chunk.trailer.clone();
+            gathered.add(chunk)?;
+            if trailer.is_some() || gathered.is_enough() {
+                let (scope, part) = (request.scope.clone(), Arc::new(gathered.take()));
+                self.writer()
+                    .run(move |txn| {
+                        let (scope, part) = (scope.clone(), part.clone());
+                        Box::pin(async move { take_part(txn, &scope, &part).await })
+                    })
+                    .await?;
+            }
+            if let Some(trailer) = trailer {
+                return Ok(trailer);
             }
         }
     }
 }
 
-async fn replace_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, changes: &[Change], now: u64) -> Result<()> {
+/// Takes a part of a bucket as the server says. It may tell of a record again that has changed since an earlier part.
+async fn take_part(txn: &mut Txn, scope: &Scope, part: &[Chunk]) -> Result<()> {
     let generation = txn.scope(scope).await?.generation;
-    let mut keep = BTreeSet::new();
-    keep.extend(changes.iter().map(Change::key).filter(|key| bucket_of(key) == bucket));
-    // What the server does not have goes; what it has is taken as it says.
-    for key in local_keys(txn, scope, bucket).await? {
-        let row = txn.record_mut(scope, generation, &key).await?;
-        if !keep.contains(&key) {
+    for change in part.iter().flat_map(|chunk| &chunk.changes) {
+        let key = change.key();
+        confirm(txn, scope, generation, &key, Confirmed::of(change)).await?;
+        finish_settled(txn, scope, generation, &key, change.revision).await?;
+    }
+    Ok(())
+}
+
+/// Removes from a bucket what the server has not `named`, and sums up what is held then, so that an error in the sum itself is
+/// repaired too.
+async fn finish_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, named: &BTreeSet<RecordKey>, now: u64) -> Result<()> {
+    let generation = txn.scope(scope).await?.generation;
+    let prefix = keys::generation_prefix(scope, generation);
+    let mut scan = Scan::prefix(Table::Record, &prefix).limit(PAGE);
+    let mut sum = DigestSum::default();
+    loop {
+        let rows = txn.scan_stored(scan.clone()).await?;
+        let Some(last) = rows.last() else { break };
+        scan = scan.after(&last.key);
+        for row in &rows {
+            let Some(key) = keys::record_key_of(&row.key, &prefix).filter(|key| bucket_of(key) == bucket) else {
+                continue;
+            };
+            if named.contains(&key) {
+                if let Some(share) = decode::<RecordRow>(&row.value)?.digest(&key) {
+                    sum.add(share);
+                }
+                continue;
+            }
+            let row = txn.record_mut(scope, generation, &key).await?;
             row.vanish();
             (row.revision, row.by) = (0, None);
             finish_settled(txn, scope, generation, &key, 0).await?;
         }
     }
-    // The sum is made from what is held now, so that an error in the sum itself is mended too.
-    txn.digest_mut(scope, generation).await?.0[usize::from(bucket)] = DigestSum::default();
-    for change in changes.iter().filter(|change| bucket_of(&change.key()) == bucket) {
-        let key = change.key();
-        let row = txn.record_mut(scope, generation, &key).await?;
-        // Not subtracted from a sum that does not hold it.
-        (row.doc, row.revision) = (None, 0);
-        confirm(txn, scope, generation, &key, Confirmed::of(change)).await?;
-        finish_settled(txn, scope, generation, &key, change.revision).await?;
-    }
+    txn.digest_mut(scope, generation).await?.0[usize::from(bucket)] = sum;
     txn.scope_mut(scope).await?.repaired.insert(bucket, now);
     txn.notify(|| Notice::Repaired { scope: scope.clone(), bucket });
     Ok(())
-}
-
-/// The records of a bucket that the replica holds.
-async fn local_keys(txn: &mut Txn, scope: &Scope, bucket: u8) -> Result<Vec<RecordKey>> {
-    let generation = txn.scope(scope).await?.generation;
-    let prefix = keys::generation_prefix(scope, generation);
-    let mut scan = Scan::prefix(Table::Record, &prefix).limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let rows = txn.scan_stored(scan.clone()).await?;
-        let Some(last) = rows.last() else { return Ok(found) };
-        scan = scan.after(&last.key);
-        found.extend(
-            rows.iter().filter_map(|row| keys::record_key_of(&row.key, &prefix)).filter(|key| bucket_of(key) == bucket),
-        );
-    }
 }
 
 /// The digest of the generation that is read, computed from its rows.
@@ -192,6 +210,68 @@ async fn recompute(reader: &crate::replica::Replica, scope: &Scope) -> Result<Di
             if let Some(share) = decode::<RecordRow>(&row.value)?.digest(&key) {
                 digest.0[usize::from(bucket_of(&key))].add(share);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Author, ChangeKind, CollectionName, DeviceId, RecordId, Revision};
+    use crate::protocol::Cursor;
+    use crate::query::IndexSet;
+    use crate::replica::Writer;
+    use crate::storage::MemoryStorage;
+    use crate::testing::TestEnvironment;
+
+    fn part(kind: ChangeKind, revision: Revision) -> Vec<Chunk> {
+        let change = Change {
+            kind,
+            collection: CollectionName::new("samples").unwrap(),
+            record: RecordId::new("kick").unwrap(),
+            revision,
+            doc: (kind == ChangeKind::Put).then(|| json!({"n": revision})),
+            stamp: "019a3f2c11d0-0003-d1".parse().unwrap(),
+            by: Author { user: "alice".into(), device: DeviceId::new("d1").unwrap() },
+            schema: 1,
+            group: None,
+        };
+        vec![Chunk { changes: vec![change], cursor: Cursor("c".into()), included: 0, trailer: None }]
+    }
+
+    /// A bucket's feed is read part by part: of a record that changes meanwhile it tells twice.
+    #[test]
+    fn a_repaired_bucket_has_the_sum_of_what_it_holds() {
+        for (last, held) in [(ChangeKind::Put, 1), (ChangeKind::Delete, 0)] {
+            let environment = TestEnvironment::new(1);
+            environment.block_on(async {
+                let storage = Arc::new(MemoryStorage::new());
+                let writer =
+                    Writer::open(storage.clone(), environment.shared(), Arc::new(IndexSet::default())).await.unwrap();
+                let parts = [part(ChangeKind::Put, 5), part(last, 200)];
+                let key = parts[0][0].changes[0].key();
+                let bucket = bucket_of(&key);
+                for part in parts {
+                    let part = Arc::new(part);
+                    let take = writer.run(move |txn| {
+                        let part = part.clone();
+                        Box::pin(async move { take_part(txn, &Scope::User, &part).await })
+                    });
+                    take.await.unwrap();
+                }
+                let named = Arc::new(BTreeSet::from([key]));
+                let finish = writer.run(move |txn| {
+                    let named = named.clone();
+                    Box::pin(async move { finish_bucket(txn, &Scope::User, bucket, &named, 1).await })
+                });
+                finish.await.unwrap();
+                let stored = writer.reader().digest(&Scope::User).await.unwrap();
+                let recomputed = recompute(&writer.reader(), &Scope::User).await.unwrap();
+                assert_eq!(stored.total(), recomputed.total(), "what is compared with the server's, and what is held");
+                assert_eq!(recomputed != DigestRow::default(), held == 1);
+            });
         }
     }
 }

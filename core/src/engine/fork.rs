@@ -24,9 +24,10 @@ pub(crate) async fn take_new_device(txn: &mut Txn) -> Result<()> {
     for scope in scopes(txn).await? {
         let row = txn.scope_mut(&scope).await?;
         (row.push_seq, row.lineage) = (0, Lineage::default());
-        row.in_doubt = false;
         let in_flight = row.in_flight.take().map(|push| push.positions).unwrap_or_default();
-        disown(txn, &scope, &in_flight).await?;
+        let doubt = disown(txn, &scope, &in_flight).await?;
+        // Between two pages nothing could tell what the original's pushes have come to.
+        txn.scope_mut(&scope).await?.in_doubt = doubt;
     }
     let device = DeviceId::generate(&**txn.environment());
     txn.replica_mut().device = device;
@@ -34,12 +35,12 @@ pub(crate) async fn take_new_device(txn: &mut Txn) -> Result<()> {
 }
 
 /// Forgets which pushes carried the queue's events: the former device's numbers say nothing about the new one's pushes. Those
-/// `in_flight` may have been sent.
-async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<()> {
-    let mut from = 0;
+/// `in_flight` may have been sent. Returns whether there are events that the server may hold.
+async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<bool> {
+    let (mut from, mut doubt) = (0, false);
     loop {
         let page = txn.entries_from(scope, from, PAGE).await?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
+        let Some((last, _)) = page.last() else { return Ok(doubt) };
         from = last + 1;
         for (position, entry) in page {
             let sent = in_flight.contains(&position);
@@ -49,6 +50,7 @@ async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<()> {
                 entry.frozen |= sent;
                 entry.sent = Sendings::default();
                 entry.uncertain = true;
+                doubt = true;
             }
         }
     }

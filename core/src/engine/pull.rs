@@ -1,4 +1,6 @@
 //! Pulling: the change feed, chunk by chunk, each with its cursor in one commit.
+//!
+//! What is held of a feed is bounded, whatever the server sends: by number, by weight, and by what brings nothing.
 
 use std::sync::Arc;
 
@@ -9,8 +11,9 @@ use super::session::SyncReport;
 use crate::environment::timeout;
 use crate::error::{Error, Result};
 use crate::events::ClientEvent;
+use crate::model::value::canonical_len;
 use crate::model::{ChangeKind, RecordKey, Scope};
-use crate::protocol::ChangesRequest;
+use crate::protocol::{ChangesRequest, Trailer};
 use crate::queue::{Confirmed, confirm, finish_settled};
 use crate::replica::Txn;
 use crate::replica::keys::Generation;
@@ -19,6 +22,61 @@ use crate::transport::{Chunk, TransportError};
 
 /// Changes that are gathered into one commit, so that a first sync does not pay for one per chunk.
 const COMMIT_CHANGES: usize = 4_000;
+/// Bytes of documents that are gathered into one commit; the last chunk may come on top.
+const COMMIT_BYTES: usize = 4 << 20;
+/// Chunks without a change that a request of the feed may have in a row. A server that has nothing to tell ends the feed.
+const MAX_IDLE_CHUNKS: usize = 1_000;
+
+/// A server that says that there is more has to move on.
+pub(super) fn goes_on(request: &ChangesRequest, trailer: &Trailer) -> Result<()> {
+    if trailer.more && request.cursor.as_ref() == Some(&trailer.cursor) {
+        return Err(Error::Protocol("the feed says that there is more, and stands still".into()));
+    }
+    Ok(())
+}
+
+/// Chunks that are about to be committed.
+#[derive(Default)]
+pub(super) struct Gathered {
+    chunks: Vec<Chunk>,
+    changes: usize,
+    bytes: usize,
+    /// Chunks without a change since the last one with some.
+    idle: usize,
+}
+
+impl Gathered {
+    /// Adds a chunk.
+    ///
+    /// # Errors
+    /// `protocol` if the feed brings nothing, again and again.
+    pub(super) fn add(&mut self, chunk: Chunk) -> Result<()> {
+        let documents = chunk.changes.iter().filter_map(|change| change.doc.as_ref());
+        self.bytes += documents.map(canonical_len).sum::<usize>();
+        self.changes += chunk.changes.len();
+        self.idle = if chunk.changes.is_empty() { self.idle + 1 } else { 0 };
+        if self.idle > MAX_IDLE_CHUNKS {
+            return Err(Error::Protocol("the feed goes on and on without a change".into()));
+        }
+        // A position that nothing leads up to takes the place of the one before.
+        if self.idle > 1 {
+            self.chunks.pop();
+        }
+        self.chunks.push(chunk);
+        Ok(())
+    }
+
+    /// Whether there is enough for a commit.
+    pub(super) fn is_enough(&self) -> bool {
+        self.changes >= COMMIT_CHANGES || self.bytes >= COMMIT_BYTES
+    }
+
+    /// The chunks, to be committed.
+    pub(super) fn take(&mut self) -> Vec<Chunk> {
+        (self.changes, self.bytes) = (0, 0);
+        std::mem::take(&mut self.chunks)
+    }
+}
 
 /// How a request of the feed ended.
 #[derive(Debug)]
@@ -57,25 +115,25 @@ impl Engine {
                 async move { self.transport.changes(&context, request).await }
             })
             .await?;
-        let mut gathered: Vec<Chunk> = Vec::new();
-        let mut count = 0;
+        let mut gathered = Gathered::default();
         loop {
             let next = timeout(&*self.environment, self.options.deadline, feed.next()).await;
             let next = next.unwrap_or_else(|| Err(TransportError::Unreachable("the feed stands still".into())));
             runtime.step();
             let (ended, failed) = match next {
                 Ok(Some(chunk)) => {
-                    count += chunk.changes.len();
                     let ended = chunk.trailer.is_some();
-                    gathered.push(chunk);
-                    (ended, None)
+                    match gathered.add(chunk) {
+                        Ok(()) => (ended, None),
+                        Err(error) => (true, Some(error)),
+                    }
                 }
                 Ok(None) => (true, None),
                 // What came whole is kept.
-                Err(error) => (true, Some(error)),
+                Err(error) => (true, Some(error.into())),
             };
-            if ended || count >= COMMIT_CHANGES {
-                let trailer = gathered.last().and_then(|chunk| chunk.trailer.clone());
+            if ended || gathered.is_enough() {
+                let trailer = gathered.chunks.last().and_then(|chunk| chunk.trailer.clone());
                 if let Some(trailer) = &trailer {
                     self.check_server(&trailer.server_id).await?;
                     self.learn_time(trailer.server_now, before).await?;
@@ -84,18 +142,18 @@ impl Engine {
                 // sync end now.
                 let whole = trailer.as_ref().is_some_and(|trailer| !trailer.more);
                 runtime.memory().consistent &= whole;
-                let pulled = self.apply_chunks(scope, std::mem::take(&mut gathered)).await?;
-                count = 0;
+                let pulled = self.apply_chunks(scope, gathered.take()).await?;
                 report.pulled += pulled;
                 runtime.memory().consistent = whole;
                 runtime.step();
                 self.tell_progress(scope, runtime, pulled, trailer.as_ref().and_then(|trailer| trailer.total));
                 if let Some(trailer) = trailer {
+                    goes_on(&request, &trailer)?;
                     return Ok(Pulled { more: trailer.more, digest: trailer.digest });
                 }
             }
             if let Some(error) = failed {
-                return Err(error.into());
+                return Err(error);
             }
             if ended {
                 return Err(Error::Protocol("the feed ended without a trailer".into()));
@@ -244,5 +302,82 @@ impl Included {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Author, Change, DeviceId};
+    use crate::protocol::Cursor;
+
+    fn chunk(cursor: usize, changes: usize, text: usize) -> Chunk {
+        let change = Change {
+            kind: ChangeKind::Put,
+            collection: "samples".parse().unwrap(),
+            record: "kick".parse().unwrap(),
+            revision: 1,
+            doc: Some(json!({"text": "x".repeat(text)})),
+            stamp: "019a3f2c11d0-0003-d1".parse().unwrap(),
+            by: Author { user: "alice".into(), device: DeviceId::new("d1").unwrap() },
+            schema: 1,
+            group: None,
+        };
+        let cursor = Cursor(format!("c{cursor}"));
+        Chunk { changes: vec![change; changes], cursor, included: 0, trailer: None }
+    }
+
+    #[test]
+    fn i13_a_commit_is_bounded_by_changes_and_by_bytes() {
+        let mut gathered = Gathered::default();
+        gathered.add(chunk(1, COMMIT_CHANGES - 1, 0)).unwrap();
+        assert!(!gathered.is_enough());
+        gathered.add(chunk(2, 1, 0)).unwrap();
+        assert!(gathered.is_enough());
+        assert_eq!(gathered.take().len(), 2);
+        assert!(!gathered.is_enough());
+        gathered.add(chunk(3, 4, COMMIT_BYTES / 4)).unwrap();
+        assert!(gathered.is_enough());
+    }
+
+    #[test]
+    fn i13_positions_without_changes_are_not_collected_and_end_at_last() {
+        let mut gathered = Gathered::default();
+        gathered.add(chunk(0, 1, 0)).unwrap();
+        for cursor in 1..=MAX_IDLE_CHUNKS {
+            gathered.add(chunk(cursor, 0, 0)).unwrap();
+        }
+        assert_eq!(gathered.add(chunk(0, 0, 0)).unwrap_err().code(), "protocol");
+        let cursors: Vec<_> = gathered.take().into_iter().map(|chunk| chunk.cursor.0).collect();
+        assert_eq!(cursors, ["c0".to_owned(), format!("c{MAX_IDLE_CHUNKS}")], "what came with changes, and the last");
+        // A change in between, and they are counted anew.
+        gathered.add(chunk(1, 1, 0)).unwrap();
+        gathered.add(chunk(2, 0, 0)).unwrap();
+        assert_eq!(gathered.take().len(), 2);
+    }
+
+    #[test]
+    fn a_feed_that_stands_still_is_no_feed() {
+        let mut request = ChangesRequest::from_start(Scope::User);
+        let mut trailer = Trailer {
+            cursor: Cursor("c1".into()),
+            revision: 0,
+            more: true,
+            epoch: "e1".into(),
+            included: 0,
+            hlc: None,
+            backup_revision: 0,
+            server_now: 1,
+            server_id: "s".into(),
+            total: None,
+            digest: None,
+        };
+        assert!(goes_on(&request, &trailer).is_ok());
+        request.cursor = Some(trailer.cursor.clone());
+        assert_eq!(goes_on(&request, &trailer).unwrap_err().code(), "protocol");
+        trailer.more = false;
+        assert!(goes_on(&request, &trailer).is_ok());
     }
 }
