@@ -8,12 +8,13 @@
 use std::ops::Bound;
 
 use super::collect::Collector;
+use super::encoding::encode;
 use super::index::{Entry, IndexSet};
-use super::plan::{Access, IndexAccess, KeyRange, Plan, plan};
+use super::plan::{Access, IndexAccess, KeyRange, Plan, held_equal, plan};
 use super::query::{Continuation, OrderKey, Query, QueryPage, Record, RecordState};
 use crate::error::Error;
 use crate::limits::MAX_INDEXED_VALUE_BYTES;
-use crate::model::{RecordId, RecordKey, Scope};
+use crate::model::{Pointer, RecordId, RecordKey, Scope};
 use crate::replica::decode;
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
@@ -156,7 +157,11 @@ impl Reading<'_> {
         let prefix = keys::collection_prefix(reader.scope, reader.generation, &self.query.collection);
         let mut range = KeyRange { upper: successor(&prefix), lower: prefix.clone() };
         let after = self.after.filter(|_| !self.plan.sorts()).and_then(|after| after.parts(&self.query.order));
-        if let Some((_, id)) = after {
+        // Without a sort, the filter holds all fields of the order equal. Where that is the continuation's own values, the
+        // wanted records come by id after its; else all of them come after it, or none.
+        if let Some((fields, id)) = after
+            && self.query.order.iter().zip(&fields).all(|(by, field)| self.is_held_at(&by.path, field))
+        {
             let key = [&prefix, id.as_str().as_bytes()].concat();
             range = range.beyond(self.plan.reverse, key, true);
         }
@@ -238,13 +243,31 @@ impl Reading<'_> {
         rows.into_iter().zip(entries).map(record).collect()
     }
 
-    /// Where in the index (without its prefix) the place `after` lies, and whether what lies exactly there is past.
+    /// Whether the filter holds the field `path` equal to the value that is encoded as `field`.
+    fn is_held_at(&self, path: &Pointer, field: &[u8]) -> bool {
+        held_equal(self.query, path).is_some_and(|value| {
+            let mut held = Vec::new();
+            encode(Some(value), &mut held);
+            held == field
+        })
+    }
+
+    /// Where in the index (without its prefix) the place `after` lies, and whether what lies exactly there is past. The filter
+    /// may be another one than the continuation was made with: from the first field on that it holds at another value, all of
+    /// the wanted records come after, or none.
     fn seek(&self, access: &IndexAccess, after: &OrderKey) -> Option<(Vec<u8>, bool)> {
         let (fields, id) = after.parts(&self.query.order)?;
         let mut key = access.equal_bytes.clone();
-        for by in &access.ordered {
-            let place = self.query.order.iter().position(|wanted| wanted.path == by.path)?;
-            let field = &fields[place];
+        for (place, (wanted, field)) in self.query.order.iter().zip(&fields).enumerate() {
+            if self.query.order[..place].iter().any(|earlier| earlier.path == wanted.path) {
+                continue;
+            }
+            if !access.ordered.iter().any(|by| by.path == wanted.path) {
+                if self.is_held_at(&wanted.path, field) {
+                    continue;
+                }
+                return Some((key, false));
+            }
             key.extend(&field[..field.len().min(MAX_INDEXED_VALUE_BYTES)]);
             if field.len() > MAX_INDEXED_VALUE_BYTES {
                 return Some((key, false));

@@ -126,6 +126,11 @@ pub(super) fn plan(query: &Query, indexes: &IndexSet) -> Plan {
     Plan { collection: query.collection.clone(), access, reverse, sort, order: query.order.clone() }
 }
 
+/// The value that every record that `query` wants has at `path`, if its filter says so.
+pub(super) fn held_equal<'q>(query: &'q Query, path: &Pointer) -> Option<&'q Value> {
+    Conjuncts::of(query.filter.root()).equal(path)
+}
+
 /// The conditions of which every wanted record fulfils each.
 struct Conjuncts<'a>(Vec<(&'a Pointer, &'a Condition)>);
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::replica::{Replica, ids, indexes, query};
 use crate::model::Pointer;
-use crate::query::{IndexSet, Query, arbitrary, compare};
+use crate::query::{IndexSet, Query, arbitrary, compare, eq};
 
 /// A query's order in the test's own words: (field, descending).
 type Order = Vec<(&'static str, bool)>;
@@ -113,5 +113,34 @@ proptest! {
         prop_assert_eq!(&pages(&replica, &indexes, &query, size), &expected);
         let first: Vec<String> = expected.iter().take(size).cloned().collect();
         prop_assert_eq!(&replica.ids(&indexes, &query.limit(size)), &first);
+    }
+
+    #[test]
+    fn a_continuation_goes_on_with_any_filter(
+        docs in prop::collection::vec(arbitrary::document(), 0..40),
+        filter in arbitrary::filter(),
+        // Which field the filter holds equal besides, and to the value of which record.
+        held in prop::option::of((prop::sample::select(&arbitrary::FIELDS[..]), any::<prop::sample::Index>())),
+        order in query_order(),
+        indexes in some_indexes(),
+        size in 1usize..9,
+    ) {
+        let names: Vec<String> = (0..docs.len()).map(id).collect();
+        let records = names.iter().map(String::as_str).zip(docs.iter().cloned());
+        let replica = Replica::with(&indexes, records);
+        let everything = ordered(query(), &order);
+        let page = replica.ask(&indexes, &everything.clone().limit(size));
+        let Some(after) = page.next else { return Ok(()) };
+        let mut query = everything.clone();
+        match held.and_then(|(field, of)| Some((field, Pointer::parse(field).ok()?.find(of.get(&docs))?.clone()))) {
+            Some((field, value)) => query = query.filter(eq(field, value)),
+            None => query = query.filter(filter),
+        }
+        let behind = naive(&docs, &everything, &order).split_off(size);
+        let wanted = naive(&docs, &query, &order);
+        let expected: Vec<String> = behind.into_iter().filter(|id| wanted.contains(id)).collect();
+        let query = query.after(after);
+        prop_assert_eq!(&replica.ids(&IndexSet::default(), &query), &expected);
+        prop_assert_eq!(&replica.ids(&indexes, &query), &expected);
     }
 }

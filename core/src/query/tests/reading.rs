@@ -52,6 +52,24 @@ fn a_real_library_answers_by_category_and_name() {
 }
 
 #[test]
+fn a_continuation_goes_on_with_another_filter() {
+    let records: Vec<(String, Value)> = [("a", "c", "a"), ("b", "b", "m"), ("z", "c", "z")]
+        .map(|(id, category, name)| (id.to_owned(), json!({"category": category, "name": name})))
+        .into();
+    for indexes in [IndexSet::default(), indexes(&[("both", &["category", "name"])])] {
+        let replica = replica(&indexes, &records);
+        for ordered in [query().order_by("category").order_by("name"), query().order_by("category")] {
+            let page = replica.ask(&indexes, &ordered.clone().limit(1));
+            assert_eq!(page.records[0].id.as_str(), "b");
+            let rest = ordered.after(page.next.unwrap());
+            assert_eq!(replica.ids(&indexes, &rest), ["a", "z"]);
+            assert_eq!(replica.ids(&indexes, &rest.clone().filter(eq("category", "c"))), ["a", "z"]);
+            assert_eq!(replica.ids(&indexes, &rest.filter(eq("category", "a"))), [""; 0]);
+        }
+    }
+}
+
+#[test]
 fn an_index_reads_about_as_many_rows_as_match() {
     let indexes = indexes(&[("hundredth", &["hundredth"]), ("name", &["name"]), ("both", &["hundredth", "n"])]);
     let records = many(10_000);
