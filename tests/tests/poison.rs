@@ -5,6 +5,7 @@ use serde_json::json;
 use unisono::client::RecordState;
 use unisono::model::{EventId, OpKind};
 use unisono::replica::rows::{Outcome, Parking};
+use unisono::testing::Fault;
 use unisono_tests::{Books, Device, World};
 
 /// `a` has increments on a field that `b` has made a text meanwhile, in the middle of thirty other events.
@@ -217,4 +218,105 @@ fn b07_a_group_with_one_refused_member_applies_nothing_anywhere() {
         }
         books.check_settled(&world, &[&a, &b]);
     }
+}
+
+#[test]
+fn b04_what_was_refused_in_a_push_without_an_answer_stays_in_view_and_can_be_replaced() {
+    let world = World::new(6);
+    let (a, b) = (world.device("anna"), world.device("anna"));
+    world.run(a.samples().create("kick", json!({"plays": 1}))).unwrap();
+    a.synced(&world);
+    b.synced(&world);
+    world.run(b.samples().update("kick", json!({"plays": "many"}))).unwrap();
+    b.synced(&world);
+    // The server will refuse it as a whole: the increment does not fit.
+    let refused = a.samples().edit("kick").set("/title", "mine").increment("/plays", 1).commit();
+    let refused = world.run(refused).unwrap().expect("an edit");
+    let beside = world.run(a.samples().create("beside", json!({}))).unwrap();
+    a.push_faults([Fault::drop_response()]);
+    a.sync(&world).unwrap_err();
+    assert_eq!(a.get(&world, "kick").unwrap()["title"], json!("mine"));
+    // Sent again, a proxy refuses it. A pull tells that the server holds the push, and not that it holds a refusal.
+    a.push_faults([Fault::status(413)]);
+    a.synced(&world);
+    assert!(matches!(outcome(&world, &a, &beside), Outcome::Applied { .. }));
+    assert_eq!(why(&world, &a)[0].code, "type_mismatch", "the server has refused it: it holds nothing of it");
+    assert_eq!(a.get(&world, "kick"), Some(json!({"plays": 2, "title": "mine"})), "entirely, as it was written");
+    let replaced = a.client.replace(&refused, |mut event| {
+        event.ops.retain(|op| !matches!(op.kind, OpKind::Inc { .. }));
+        event
+    });
+    let replaced = world.run(replaced).unwrap();
+    a.synced(&world);
+    assert!(matches!(outcome(&world, &a, &replaced), Outcome::Applied { .. }));
+    assert_eq!(a.get(&world, "kick"), Some(json!({"plays": "many", "title": "mine"})));
+}
+
+#[test]
+fn b01_an_event_that_the_server_holds_is_never_sent_with_other_dependencies() {
+    let world = World::new(7);
+    let a = world.device("anna");
+    a.synced(&world);
+    let first = world.run(a.samples().create("first", json!({}))).unwrap();
+    let second = world.run(a.samples().after([first.clone()]).create("second", json!({}))).unwrap();
+    a.push_faults([Fault::drop_response()]);
+    a.sync(&world).unwrap_err();
+    // Both are on the server. Sent again, they meet a proxy that takes nothing any more.
+    a.push_faults([Fault::status(413), Fault::status(413)]);
+    a.synced(&world);
+    assert_eq!(a.parked(&world), std::slice::from_ref(&first));
+    world.run(a.client.discard(&first)).unwrap();
+    a.synced(&world);
+    assert!(matches!(outcome(&world, &a, &second), Outcome::Applied { .. }), "{:?}", why(&world, &a));
+}
+
+#[test]
+fn a_delete_reaches_the_server_whatever_was_refused_before_it() {
+    let world = World::new(8);
+    let (a, b) = (world.device("anna"), world.device("anna"));
+    world.run(a.samples().create("kick", json!({"plays": 1}))).unwrap();
+    a.synced(&world);
+    b.synced(&world);
+    world.run(a.samples().update("kick", json!({"plays": "many"}))).unwrap();
+    a.synced(&world);
+    let edit = world.run(b.samples().edit("kick").increment("/plays", 3).commit()).unwrap().expect("an edit");
+    b.synced(&world);
+    assert_eq!(why(&world, &b)[0].code, "type_mismatch");
+    let deleted = world.run(b.samples().delete("kick")).unwrap();
+    b.synced(&world);
+    a.synced(&world);
+    assert_eq!((a.get(&world, "kick"), b.get(&world, "kick"), b.parked(&world).len()), (None, None, 0));
+    assert_eq!(outcome(&world, &b, &edit), Outcome::Cancelled);
+    assert!(matches!(outcome(&world, &b, &deleted), Outcome::Applied { .. }));
+    world.assert_converged(&[&a, &b]);
+}
+
+#[test]
+fn b10_an_answer_that_is_too_long_makes_the_next_push_smaller() {
+    let world = World::new(9);
+    let a = world.device("anna");
+    a.synced(&world);
+    let mut books = Books::opened_by(&world, &a);
+    for n in 0..7 {
+        let id = world.run(a.samples().create(format!("r{n}"), json!({}))).unwrap();
+        books.accept(&a, [id]);
+    }
+    a.network.clear_calls();
+    a.push_faults([Fault::answer_too_long(), Fault::answer_too_long()]);
+    a.synced(&world);
+    let sizes: Vec<_> = a.network.pushes().iter().map(|push| push.events.len()).collect();
+    assert_eq!(sizes, [8, 4, 2, 4, 2], "halved, then grown again");
+    books.check_settled(&world, &[&a]);
+
+    // One event alone cannot be made smaller: it is shown, and holds nothing else up.
+    let alone = world.run(a.samples().create("alone", json!({}))).unwrap();
+    a.push_faults([Fault::answer_too_long()]);
+    a.synced(&world);
+    assert_eq!((a.parked(&world), why(&world, &a)[0].code.as_str()), (vec![alone.clone()], Parking::UNCERTAIN));
+    let free = world.run(a.samples().create("free", json!({}))).unwrap();
+    a.synced(&world);
+    assert!(matches!(outcome(&world, &a, &free), Outcome::Applied { .. }));
+    world.run(a.client.retry(&alone)).unwrap();
+    a.synced(&world);
+    assert!(matches!(outcome(&world, &a, &alone), Outcome::Applied { .. }));
 }

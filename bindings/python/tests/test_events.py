@@ -61,6 +61,22 @@ class Watches(ClientCase):
             self.assertEqual(len(ids), n + 1)
         await watch.aclose()
 
+    async def test_a_watch_ends_without_an_error_when_the_client_is_closed_beside_writes(self) -> None:
+        for attempt in range(10):
+            client = await self.local(f"replica-{attempt}")
+            samples = client.collection("samples")
+            await samples.create("kick", {"n": 0})
+
+            async def follow() -> int:
+                return len([update async for update in samples.watch()])
+
+            following = asyncio.ensure_future(follow())
+            writes = asyncio.gather(*(samples.update("kick", {"n": n}) for n in range(1, 20)), return_exceptions=True)
+            await asyncio.sleep(0)
+            await client.close()
+            await writes
+            await asyncio.wait_for(following, 30)
+
 
 class Endings(ClientCase):
     async def test_a_stream_that_is_begun_while_the_client_closes_ends(self) -> None:

@@ -181,10 +181,11 @@ impl Client {
         Ok(())
     }
 
-    /// Replaces a parked event's content; it goes back into the queue under the id that is returned.
+    /// Replaces a parked event's content; it goes back into the queue under the id that is returned. Its record and action stay.
     ///
     /// # Errors
-    /// `event_state` if it is not parked; those of content.
+    /// `event_state` if it is not parked; those of content; `type_mismatch` and its kin if it does not fit what the app sees
+    /// before it; `queue_full`.
     pub async fn replace(
         &self,
         id: &EventId,

@@ -24,8 +24,9 @@ pub(super) enum Pushed {
 impl Engine {
     /// Sends the push in flight or the next one, and settles its receipts.
     pub(super) async fn push_once(&self, scope: &Scope, report: &mut SyncReport) -> Result<Pushed> {
-        let mut max_events = MAX_PUSH_EVENTS;
+        let runtime = self.runtime(scope);
         loop {
+            let max_events = runtime.memory().push_events;
             let Some(push) = self.queue.next_push(scope, max_events).await? else { return Ok(Pushed::Nothing) };
             let replica = self.reader().replica().await?;
             let row = self.reader().scope(scope).await?;
@@ -41,15 +42,13 @@ impl Engine {
                 device_now: crate::clock::HybridClock::new(replica.clock).corrected(before),
                 events: push.events,
             };
-            let count = request.events.len();
-            let resent = push.resent;
             let answer = self
                 .call(|context| {
                     let request = &request;
                     async move { self.transport.push(&context, request).await }
                 })
                 .await;
-            match answer {
+            let (judges, parking) = match answer {
                 Ok(response) => {
                     self.check_server(&response.server_id).await?;
                     self.learn_time(response.server_now, before).await?;
@@ -57,40 +56,39 @@ impl Engine {
                     report.pushed += settlement.settled;
                     report.conflicts += settlement.conflicts;
                     report.parked += settlement.parked;
+                    runtime.memory().push_events = (max_events * 2).min(MAX_PUSH_EVENTS);
                     return Ok(Pushed::Some);
                 }
-                Err(Error::Transport(TransportError::Problem(problem))) => match Refusal::of(&problem, resent) {
+                Err(Error::Transport(error)) => match Refusal::of(&error, push.resent) {
                     // May have been applied: the same push is sent again, after a pause.
-                    Refusal::Ambiguous | Refusal::OfReplica => return Err(TransportError::Problem(problem).into()),
-                    Refusal::OfRequest(judges) => {
-                        let single = count == 1 || self.is_one_group(&request);
-                        if single {
-                            let parking = Parking {
-                                code: problem.code.clone(),
-                                message: problem.detail.clone().unwrap_or_else(|| problem.title.clone()),
-                                because: None,
-                            };
-                            self.queue.recut(scope, Some(parking), judges).await?;
-                            report.parked += count as u64;
-                            max_events = MAX_PUSH_EVENTS;
-                        } else {
-                            self.queue.recut(scope, None, judges).await?;
-                            max_events = (count / 2).max(1);
-                        }
-                        if judges == (Judges::ThisSending { resent: true }) {
-                            return Ok(Pushed::GivenUp);
-                        }
-                    }
+                    Refusal::Ambiguous | Refusal::OfReplica => return Err(error.into()),
+                    Refusal::OfRequest(judges) => (judges, parking_of(&error)),
                 },
                 Err(error) => return Err(error),
+            };
+            let count = request.events.len();
+            let single = count == 1 || is_one_group(&request);
+            report.parked += self.queue.recut(scope, Some(parking).filter(|_| single), judges).await?;
+            runtime.memory().push_events = if single { MAX_PUSH_EVENTS } else { (count / 2).max(1) };
+            if judges.leaves_doubt() {
+                return Ok(Pushed::GivenUp);
             }
         }
     }
+}
 
-    fn is_one_group(&self, request: &PushRequest) -> bool {
-        let group = request.events.first().and_then(|event| event.group.as_ref());
-        group.is_some() && request.events.iter().all(|event| event.group.as_ref() == group)
-    }
+fn is_one_group(request: &PushRequest) -> bool {
+    let group = request.events.first().and_then(|event| event.group.as_ref());
+    group.is_some() && request.events.iter().all(|event| event.group.as_ref() == group)
+}
+
+/// Why an event that goes alone is parked.
+fn parking_of(error: &TransportError) -> Parking {
+    let message = match error {
+        TransportError::Problem(problem) => problem.detail.clone().unwrap_or_else(|| problem.title.clone()),
+        error => error.to_string(),
+    };
+    Parking { code: error.code().to_owned(), message, because: None }
 }
 
 /// What a refused push means.
@@ -104,7 +102,16 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn of(problem: &Problem, resent: bool) -> Self {
+    fn of(error: &TransportError, resent: bool) -> Self {
+        match error {
+            TransportError::Problem(problem) => Self::of_problem(problem, resent),
+            // It would come again.
+            TransportError::TooLong { .. } => Self::OfRequest(Judges::AnswerTooLong),
+            TransportError::Unreachable(_) | TransportError::Malformed(_) => Self::Ambiguous,
+        }
+    }
+
+    fn of_problem(problem: &Problem, resent: bool) -> Self {
         match (problem.status, problem.code.as_str()) {
             (408 | 429 | 500..=599, _) => Self::Ambiguous,
             (_, "epoch_changed" | "device_forked" | "cursor_expired" | "invalid_cursor" | "unsupported_protocol") => {

@@ -15,6 +15,7 @@ use crate::concurrency::{Bell, Turns};
 use crate::environment::SharedEnvironment;
 use crate::error::{Error, Result};
 use crate::events::ClientEvent;
+use crate::limits::MAX_PUSH_EVENTS;
 use crate::model::Scope;
 use crate::queue::OfflineQueue;
 use crate::replica::rows::ReplicaRow;
@@ -95,6 +96,8 @@ pub(super) struct Memory {
     pub next_try: Option<NextTry>,
     /// The outcome down to which the last look for old ones came; the next begins at the newest if absent.
     pub swept: Option<Vec<u8>>,
+    /// The most events that the next push may have: less after one that was too large, or whose answer was.
+    pub push_events: usize,
 }
 
 /// When a scope is tried again, on the monotonic clock.
@@ -119,6 +122,7 @@ impl Default for Memory {
             consistent: false,
             next_try: None,
             swept: None,
+            push_events: MAX_PUSH_EVENTS,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The client's half: applying operations to a document, without clocks.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Op, OpKind, Pointer, SyncAction, SyncEvent, TextComponent, TextEdit, Value, leaves_of, value};
 
 /// An operation that did not fit the document and had no effect.
@@ -23,20 +25,73 @@ pub fn apply(doc: &mut Value, ops: &[Op]) -> Vec<Skipped> {
 /// The document after `event`, if the record lives then. An update of an absent record stays absent.
 #[must_use]
 pub fn apply_event(doc: Option<Value>, event: &SyncEvent) -> Option<Value> {
+    apply_event_with(doc, event, &mut |_, _| {})
+}
+
+/// What the writer of `event` sees on top of `doc`: like [`apply_event`], but entirely, whatever has come beneath it. An
+/// operation that does not fit is applied to what its writer had found at its place (`seen`), or else to nothing.
+///
+/// The server refuses such an event as a whole; until the app has decided what becomes of it, half of it would be what
+/// nobody wrote.
+#[must_use]
+pub fn show_event(doc: Option<Value>, event: &SyncEvent, seen: &BTreeMap<Pointer, Value>) -> Option<Value> {
+    apply_event_with(doc, event, &mut |doc, op| force(doc, op, seen.get(&op.path)))
+}
+
+/// Applies an event; `misfit` gets the operations that do not fit.
+fn apply_event_with(doc: Option<Value>, event: &SyncEvent, misfit: &mut dyn FnMut(&mut Value, &Op)) -> Option<Value> {
+    let mut ops = Vec::new();
     let mut doc = match (event.action, doc) {
         (SyncAction::Delete, _) | (SyncAction::Update, None) => return None,
         (SyncAction::Update, Some(doc)) => doc,
         (SyncAction::Create, None) => event.doc.clone()?,
-        (SyncAction::Create, Some(mut doc)) => {
-            for (path, value) in event.doc.iter().flat_map(leaves_of) {
-                // A create takes the place of whatever stands in its leaves' way.
-                let _ = set(&mut doc, &path, value);
-            }
+        (SyncAction::Create, Some(doc)) => {
+            let leaves = event.doc.iter().flat_map(leaves_of);
+            ops.extend(leaves.map(|(path, value)| Op { path, kind: OpKind::Set { value }, base: None, stamp: None }));
             doc
         }
     };
-    apply(&mut doc, &event.ops);
+    for op in ops.iter().chain(&event.ops) {
+        if apply_one(&mut doc, op).is_err() {
+            misfit(&mut doc, op);
+        }
+    }
     Some(doc)
+}
+
+/// Gives an operation that does not fit its effect on what its writer had found at its place.
+fn force(doc: &mut Value, op: &Op, seen: Option<&Value>) {
+    // What these take away is not there.
+    if matches!(op.kind, OpKind::Unset | OpKind::Remove { .. }) {
+        return;
+    }
+    let mut forced = doc.clone();
+    clear_way(&mut forced, &op.path);
+    let fits = |forced: &mut Value, found: Option<&Value>| {
+        let placed = match found {
+            Some(value) => set(forced, &op.path, value.clone()),
+            None => unset(forced, &op.path),
+        };
+        placed.and_then(|()| apply_one(forced, op)).is_ok()
+    };
+    // An edit of a text that is gone for its writer as well has nothing to show.
+    if fits(&mut forced, seen) || fits(&mut forced, None) {
+        *doc = forced;
+    }
+}
+
+/// Arrays that stand where `path` leads through become objects.
+fn clear_way(doc: &mut Value, path: &Pointer) {
+    let mut place = doc;
+    for key in path.keys() {
+        if place.is_array() {
+            object(place);
+        }
+        match place.get_mut(&*key) {
+            Some(below) => place = below,
+            None => return,
+        }
+    }
 }
 
 fn apply_one(doc: &mut Value, op: &Op) -> Result<(), &'static str> {

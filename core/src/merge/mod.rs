@@ -14,7 +14,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Skipped, apply, apply_event};
+pub use apply::{Skipped, apply, apply_event, show_event};
 pub use clocks::{ElementClock, LeafClock, LeafClocks};
 pub use decide::{LoggedWrite, Merged, Refusal, Write, merge, relevant};
 pub use lift::{Lift, lift, newest_stamp};

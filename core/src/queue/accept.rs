@@ -1,7 +1,8 @@
 //! Accepting writes: a draft becomes an event, its view, and its place in the queue, in one unit of work.
 
 use super::coalesce::{Fold, fold};
-use super::draft::Draft;
+use super::draft::{Draft, Mutation};
+use super::moot::cancel_moot;
 use super::offline_queue::QueueLimits;
 use super::overlay::{leave, overlay};
 use super::plan::Plan;
@@ -71,6 +72,9 @@ pub(super) async fn accept(
                 // What was cancelled had its view computed anew.
                 if last.outcome != Outcome::Cancelled {
                     txn.record_mut(scope, generation, &draft.key).await?.overlay = Some(view);
+                }
+                if matches!(draft.mutation, Mutation::Delete) {
+                    cancel_moot(txn, scope, generation, &draft.key).await?;
                 }
                 if common.is_none() && group.is_some() {
                     check_group(parts)?;
@@ -287,7 +291,7 @@ pub(super) fn encoded_len(event: &SyncEvent) -> u64 {
 }
 
 /// The confirmed values that the event touches.
-fn before(doc: Option<&Value>, event: &SyncEvent) -> Before {
+pub(super) fn before(doc: Option<&Value>, event: &SyncEvent) -> Before {
     let mut before = Before::default();
     match event.action {
         SyncAction::Create => {}

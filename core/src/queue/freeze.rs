@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::limits::{MAX_PUSH_BYTES, MAX_PUSH_EVENTS};
 use crate::model::{EventId, GroupId, OpKind, Pointer, RecordKey, Scope, SyncEvent};
 use crate::replica::Txn;
+use crate::replica::lineage::Lineage;
 use crate::replica::rows::{InFlight, Outcome, QueueEntry};
 
 /// A push: numbered, fixed, ready to be sent any number of times.
@@ -35,7 +36,8 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
         let events = load(txn, scope, &in_flight.positions).await?;
         return Ok(Some(Push { push_seq: in_flight.push_seq, events, resent: true }));
     }
-    let chosen = Choice::new(max_events).run(txn, scope).await?;
+    let lineage = row.lineage.clone();
+    let chosen = Choice::new(lineage, max_events).run(txn, scope).await?;
     if chosen.is_empty() {
         return Ok(None);
     }
@@ -63,7 +65,8 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
 
 /// Whether there is anything to send.
 pub(super) async fn has_sendable(txn: &mut Txn, scope: &Scope) -> Result<bool> {
-    Ok(!Choice::new(1).run(txn, scope).await?.is_empty())
+    let lineage = txn.scope(scope).await?.lineage.clone();
+    Ok(!Choice::new(lineage, 1).run(txn, scope).await?.is_empty())
 }
 
 async fn load(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<Vec<SyncEvent>> {
@@ -93,6 +96,7 @@ fn check_writer(entry: &QueueEntry, account: Option<&str>) -> Result<()> {
 
 /// Walks the queue in order, leaving out what has to wait.
 struct Choice {
+    lineage: Lineage,
     max_events: usize,
     bytes: u64,
     /// Lanes in which an earlier event waits.
@@ -106,15 +110,17 @@ struct Choice {
 
 /// What became of an event's dependencies.
 enum Dependencies {
-    /// All are settled or go ahead of it in this push; those that left the queue are not named any more.
+    /// All are settled or go ahead of it in this push. Those that left the queue are not named any more, unless the server may
+    /// hold the event as it was: it knows it by its content, and asks for nothing then.
     Met(Vec<EventId>),
     /// One has to be settled first.
     Waiting,
 }
 
 impl Choice {
-    fn new(max_events: usize) -> Self {
+    fn new(lineage: Lineage, max_events: usize) -> Self {
         Self {
+            lineage,
             max_events: max_events.clamp(1, MAX_PUSH_EVENTS),
             bytes: 0,
             blocked: BTreeSet::new(),
@@ -193,8 +199,9 @@ impl Choice {
 
     async fn dependencies(&self, txn: &mut Txn, entry: &QueueEntry) -> Result<Dependencies> {
         let mut met = Vec::new();
-        for id in &entry.event.depends_on {
-            let mut id = id.clone();
+        let may_be_held = entry.may_be_held(&self.lineage);
+        for named in &entry.event.depends_on {
+            let mut id = named.clone();
             // Folding and replacing give an event a new id; what depended on the old one depends on the new one.
             while let Some(Outcome::ReplacedBy { id: next }) = txn.outcome(&id).await?.map(|row| &row.state) {
                 id = next.clone();
@@ -203,7 +210,9 @@ impl Choice {
                 Some(Outcome::Pending { .. } | Outcome::Parked { .. }) if !self.chosen_ids.contains(&id) => {
                     return Ok(Dependencies::Waiting);
                 }
-                // Forgotten because it was settled long ago. What may have been sent stays as it was: the server knows its hash.
+                // What the server may hold stays as it was: it knows its hash.
+                _ if may_be_held => met.push(named.clone()),
+                // Forgotten because it was settled long ago.
                 None if entry.frozen => met.push(id),
                 Some(Outcome::Discarded | Outcome::Cancelled) | None => {}
                 Some(_) => met.push(id),

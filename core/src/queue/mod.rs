@@ -14,6 +14,7 @@ mod accept;
 mod coalesce;
 mod draft;
 mod freeze;
+mod moot;
 mod offline_queue;
 mod overlay;
 mod park;

@@ -146,11 +146,11 @@ impl OfflineQueue {
     }
 
     /// Gives up the push in flight after it was refused as a whole: its events stay frozen and go into later pushes under
-    /// new numbers. With `parking`, they are parked instead.
+    /// new numbers. With `parking`, they are parked instead; returns how many.
     ///
     /// # Errors
     /// The storage's.
-    pub async fn recut(&self, scope: &Scope, parking: Option<Parking>, judges: Judges) -> Result<()> {
+    pub async fn recut(&self, scope: &Scope, parking: Option<Parking>, judges: Judges) -> Result<u64> {
         let scope = scope.clone();
         self.writer
             .run(move |txn| {
@@ -252,18 +252,19 @@ impl OfflineQueue {
     /// may run several times.
     ///
     /// # Errors
-    /// `event_state` if it is not parked; those of content.
+    /// `event_state` if it is not parked; those of content; `type_mismatch` and its kin if it does not fit what the app sees
+    /// before it; `queue_full`.
     pub async fn replace(
         &self,
         id: &EventId,
         edit: impl Fn(SyncEvent) -> SyncEvent + Send + Sync + 'static,
     ) -> Result<EventId> {
-        let id = id.clone();
+        let (id, limits) = (id.clone(), self.limits);
         let edit = std::sync::Arc::new(edit);
         self.writer
             .run(move |txn| {
                 let (id, edit) = (id.clone(), edit.clone());
-                Box::pin(async move { parked::replace(txn, &id, &*edit).await })
+                Box::pin(async move { parked::replace(txn, &id, &*edit, limits).await })
             })
             .await
     }

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::accept::{encoded_len, settle_outcome};
-use super::overlay::{leave, overlay};
-use crate::error::{Error, Result};
+use super::accept::{before, encoded_len, settle_outcome};
+use super::moot::cancel_moot;
+use super::offline_queue::QueueLimits;
+use super::overlay::{beneath, leave, overlay};
+use super::plan::Plan;
+use crate::error::{Error, InvalidCode, Result};
+use crate::limits::MAX_GROUP_BYTES;
 use crate::model::{EventId, GroupId, Scope, SyncEvent};
 use crate::replica::Txn;
 use crate::replica::rows::{Outcome, QueueEntry};
@@ -26,7 +30,7 @@ async fn parked_unit(txn: &mut Txn, id: &EventId) -> Result<(Scope, Vec<u64>)> {
 }
 
 /// The members of a group stand together in the queue.
-async fn group_around(txn: &mut Txn, scope: &Scope, position: u64, group: &GroupId) -> Result<Vec<u64>> {
+pub(super) async fn group_around(txn: &mut Txn, scope: &Scope, position: u64, group: &GroupId) -> Result<Vec<u64>> {
     let member = |entry: Option<&QueueEntry>| entry.is_some_and(|entry| entry.event.group.as_ref() == Some(group));
     let mut first = position;
     while let Some(before) = first.checked_sub(1)
@@ -58,6 +62,7 @@ pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
     }
     for key in touched {
         overlay(txn, &scope, generation, &key).await?;
+        cancel_moot(txn, &scope, generation, &key).await?;
     }
     Ok(scope)
 }
@@ -83,17 +88,19 @@ pub(super) async fn discard(txn: &mut Txn, id: &EventId) -> Result<Scope> {
 }
 
 /// Replaces a parked event's content under a new id, at its place in the queue. `edit` gets the event and returns what it
-/// shall be; record and action stay, stamp and bases too.
+/// shall be; record and action stay, stamp and bases too. What the app sees before the event has to take the new content, and
+/// the queue has to have room for it.
 pub(super) async fn replace(
     txn: &mut Txn,
     id: &EventId,
     edit: &(dyn Fn(SyncEvent) -> SyncEvent + Send + Sync),
+    limits: QueueLimits,
 ) -> Result<EventId> {
     let (scope, positions) = parked_unit(txn, id).await?;
     let row = txn.scope(&scope).await?;
     let (generation, lineage) = (row.generation, row.lineage.clone());
     let new_id = EventId::generate(&**txn.environment());
-    let mut touched = BTreeSet::new();
+    let (mut touched, mut unit_bytes) = (BTreeSet::new(), 0);
     for position in positions {
         let Some(mut entry) = txn.entry(&scope, position).await?.cloned() else { continue };
         let old = entry.event.clone();
@@ -112,16 +119,25 @@ pub(super) async fn replace(
             let mut event = edit(old.clone());
             (event.id, event.collection, event.record) = (new_id.clone(), old.collection.clone(), old.record.clone());
             (event.stamp, event.base, event.group) = (old.stamp.clone(), old.base, old.group.clone());
+            event.action = old.action;
             event.admit()?;
+            let (confirmed, mut view) = beneath(txn, &scope, generation, &old.key(), (position, old.action)).await?;
+            let mut plan = Plan { action: event.action, doc: event.doc.clone(), ops: event.ops.clone() };
+            plan.take_effect(&mut view)?;
+            entry.before = before(confirmed.as_ref(), &event);
             // No push has carried the new one.
             (entry.frozen, entry.sent) = (false, Default::default());
             let bytes = encoded_len(&event);
             let replica = txn.replica_mut();
             replica.queued_bytes = (replica.queued_bytes + bytes).saturating_sub(entry.bytes);
+            if bytes > entry.bytes && replica.queued_bytes > limits.bytes {
+                return Err(Error::QueueFull { events: replica.queued_events, bytes: replica.queued_bytes });
+            }
             entry.bytes = bytes;
             entry.event = event;
             settle_outcome(txn, &scope, &old.id, &old.key(), Outcome::ReplacedBy { id: new_id.clone() });
         }
+        unit_bytes += entry.bytes;
         let now = entry.event.id.clone();
         settle_outcome(txn, &scope, &now, &old.key(), Outcome::Pending { position });
         txn.set_entry(&scope, position, Some(entry));
@@ -129,6 +145,12 @@ pub(super) async fn replace(
     }
     for key in touched {
         overlay(txn, &scope, generation, &key).await?;
+    }
+    if unit_bytes > MAX_GROUP_BYTES as u64 {
+        let message = format!(
+            "the write has {unit_bytes} bytes as an event, with its group; a server takes {MAX_GROUP_BYTES} at most"
+        );
+        return Err(Error::invalid(InvalidCode::PushTooLarge, message));
     }
     Ok(new_id)
 }

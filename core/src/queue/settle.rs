@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accept::settle_outcome;
+use super::moot::cancel_moot;
 use super::overlay::{leave, overlay};
 use crate::clock::Stamp;
 use crate::error::Result;
@@ -49,6 +50,7 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
 
     let mut settlement = Settlement::default();
     let mut waits = false;
+    let (mut refused, mut parked) = (BTreeSet::new(), Vec::new());
     for receipt in &response.receipts {
         // A receipt for something else is not ours to act on; one event has one receipt.
         let Some(position) = by_id.remove(&receipt.id) else { continue };
@@ -59,10 +61,9 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
             continue;
         }
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
-        // Of an effect that it holds, the server would have given the receipt.
-        entry.uncertain = false;
-        entry.sent.remove_held(&lineage, in_flight.push_seq);
+        entry.was_judged_without_effect(&lineage, in_flight.push_seq);
         let event = entry.event.clone();
+        refused.insert(event.key());
         let for_good = match receipt.status {
             ReceiptStatus::Skipped => {
                 freeze(txn, scope, position).await?;
@@ -71,14 +72,18 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
             _ => true,
         };
         if for_good {
-            settlement.parked += 1;
+            parked.push(position);
             park(txn, scope, position, &event, parking_of(receipt)).await?;
         }
     }
-    // One record may have had many events in the push.
+    // One record may have had many events in the push. Refused ones that a pull had taken for contained in it show again.
     for key in records.into_iter().collect::<BTreeSet<_>>() {
         overlay(txn, scope, generation, &key).await?;
     }
+    for key in refused {
+        cancel_moot(txn, scope, generation, &key).await?;
+    }
+    settlement.parked = still_parked(txn, scope, &parked).await?;
     // A missing receipt means unknown.
     for position in by_id.into_values() {
         if let Some(entry) = txn.entry_mut(scope, position).await? {
@@ -105,20 +110,30 @@ pub enum Judges {
         /// There were earlier ones, without an answer.
         resent: bool,
     },
+    /// The server has taken the push, and its answer is longer than the client reads.
+    AnswerTooLong,
+}
+
+impl Judges {
+    /// Whether the server may hold the push that is given up. A pull to the end tells; nothing is sent until then.
+    #[must_use]
+    pub fn leaves_doubt(self) -> bool {
+        matches!(self, Self::ThisSending { resent: true } | Self::AnswerTooLong)
+    }
 }
 
 /// Gives up the push in flight. An event that the server may hold is never parked as refused: where it cannot be sent again,
 /// it is parked as uncertain.
-pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<()> {
+pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<u64> {
     let row = txn.scope_mut(scope).await?;
-    let Some(in_flight) = row.in_flight.take() else { return Ok(()) };
-    row.in_doubt |= judges == (Judges::ThisSending { resent: true });
+    let Some(in_flight) = row.in_flight.take() else { return Ok(0) };
+    row.in_doubt |= judges.leaves_doubt();
     let (lineage, generation) = (row.lineage.clone(), row.generation);
-    let mut parked = BTreeSet::new();
+    let (mut parked, mut keys) = (Vec::new(), BTreeSet::new());
     for position in in_flight.positions {
         let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
         entry.frozen = true;
-        if judges == (Judges::ThisSending { resent: true }) {
+        if judges.leaves_doubt() {
             entry.uncertain = true;
             entry.goes_unanswered(in_flight.push_seq);
         }
@@ -127,17 +142,29 @@ pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking
         if let Some(parking) = parking {
             let parking = if doubt { Parking::uncertain(parking) } else { parking.clone() };
             park(txn, scope, position, &event, parking).await?;
-            parked.insert(event.key());
+            parked.push(position);
+            keys.insert(event.key());
         }
     }
-    for key in parked {
+    for key in keys {
         overlay(txn, scope, generation, &key).await?;
+        cancel_moot(txn, scope, generation, &key).await?;
     }
-    Ok(())
+    still_parked(txn, scope, &parked).await
 }
 
-/// A skipped event waits for the one that it was skipped for, where that one waits here: parked, or ahead in its lane. Where
-/// nothing here would ever release it, it is parked itself; so is the rest of a refused group.
+/// How many of these events are in the queue: others were cancelled as they were parked.
+async fn still_parked(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<u64> {
+    let mut count = 0;
+    for &position in positions {
+        count += u64::from(txn.entry(scope, position).await?.is_some());
+    }
+    Ok(count)
+}
+
+/// A skipped event waits for the one that it was skipped for, where that one waits here: parked, or ahead in its lane. Or it
+/// goes again without it, where the app has dropped that one. Where nothing here would ever release it, it is parked itself;
+/// so is the rest of a refused group.
 async fn skipped_for_good(txn: &mut Txn, event: &SyncEvent, because: Option<&EventId>) -> Result<bool> {
     let Some(because) = because else { return Ok(true) };
     let Some(row) = txn.outcome(because).await?.cloned() else { return Ok(true) };
@@ -147,7 +174,9 @@ async fn skipped_for_good(txn: &mut Txn, event: &SyncEvent, because: Option<&Eve
             Ok(event.group.is_some()
                 && txn.entry(&scope, position).await?.is_some_and(|entry| entry.event.group == event.group))
         }
-        _ => Ok(true),
+        // It has left the queue here; the next push does not name it any more.
+        Outcome::Discarded | Outcome::Cancelled | Outcome::ReplacedBy { .. } => Ok(!event.depends_on.contains(because)),
+        Outcome::Applied { .. } => Ok(true),
     }
 }
 

@@ -4,6 +4,7 @@ mod assertions;
 mod bounds;
 mod cost;
 mod folding;
+mod moot;
 mod seen;
 mod ways;
 

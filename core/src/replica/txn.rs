@@ -266,6 +266,12 @@ impl Txn {
         Ok(self.entries[&(scope.clone(), position)].value.as_deref())
     }
 
+    /// A queue entry, to be kept beside other work.
+    pub async fn shared_entry(&mut self, scope: &Scope, position: u64) -> Result<Option<Arc<QueueEntry>>> {
+        self.load_entries(scope, &[position]).await?;
+        Ok(self.entries[&(scope.clone(), position)].value.clone())
+    }
+
     /// A queue entry, to be changed.
     pub async fn entry_mut(&mut self, scope: &Scope, position: u64) -> Result<Option<&mut QueueEntry>> {
         self.load_entries(scope, &[position]).await?;
@@ -294,32 +300,39 @@ impl Txn {
         slot.dirty = true;
     }
 
-    /// Up to `limit` queue entries from position `from`, in queue order, as this unit of work has left them.
+    /// Up to `limit` stored queue entries from position `from`, in queue order, as this unit of work has left them. None only
+    /// at the end of the queue.
     pub async fn entries_from(
         &mut self,
         scope: &Scope,
-        from: u64,
+        mut from: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Arc<QueueEntry>)>> {
         let prefix = keys::event_prefix(scope);
-        let mut scan = Scan::prefix(Table::Event, &prefix).limit(limit);
-        scan.lower = std::ops::Bound::Included(keys::event(scope, from).key);
-        let rows = self.storage.scan(scan).await?;
-        let full = rows.len() == limit;
-        let mut merged = BTreeMap::new();
-        for row in rows {
-            let at = position_of(&row.key)?;
-            merged.insert(at, Arc::new(decode::<QueueEntry>(&row.value)?));
-        }
-        // Beyond a full page nothing is known of what is stored: leave that to the next call.
-        let end = if full { merged.keys().next_back().copied().unwrap_or(u64::MAX) } else { u64::MAX };
-        for ((_, at), slot) in self.entries.range((scope.clone(), from)..=(scope.clone(), end)) {
-            match &slot.value {
-                Some(entry) => drop(merged.insert(*at, entry.clone())),
-                None => drop(merged.remove(at)),
+        loop {
+            let mut scan = Scan::prefix(Table::Event, &prefix).limit(limit);
+            scan.lower = std::ops::Bound::Included(keys::event(scope, from).key);
+            let rows = self.storage.scan(scan).await?;
+            let full = rows.len() == limit;
+            let mut merged = BTreeMap::new();
+            for row in rows {
+                let at = position_of(&row.key)?;
+                merged.insert(at, Arc::new(decode::<QueueEntry>(&row.value)?));
             }
+            // Beyond a full page nothing is known of what is stored: leave that to the next call.
+            let end = if full { merged.keys().next_back().copied().unwrap_or(u64::MAX) } else { u64::MAX };
+            for ((_, at), slot) in self.entries.range((scope.clone(), from)..=(scope.clone(), end)) {
+                match &slot.value {
+                    Some(entry) => drop(merged.insert(*at, entry.clone())),
+                    None => drop(merged.remove(at)),
+                }
+            }
+            // A page that this unit of work, or another of its round, has emptied is not the end.
+            if !merged.is_empty() || end == u64::MAX {
+                return Ok(merged.into_iter().collect());
+            }
+            from = end + 1;
         }
-        Ok(merged.into_iter().collect())
     }
 
     /// What became of an event.

@@ -82,8 +82,8 @@ impl<S> FaultyStorage<S> {
         self.lock().broken = Some(error);
     }
 
-    /// Lets every `apply` take so long, on the clock of the client's environment, before it reaches the storage: things
-    /// happen during a commit, as on a real disk.
+    /// Lets every `apply` take so long, on the clock of the client's environment, before it reaches the storage, and every
+    /// `close` thereafter: things happen during a commit, as on a real disk.
     pub fn take_time(&self, commit: Duration) {
         self.lock().commit_time = commit;
     }
@@ -201,7 +201,11 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.inner.close()
+        Box::pin(async move {
+            let closed = self.inner.close().await;
+            self.pass_time().await;
+            closed
+        })
     }
 }
 

@@ -78,6 +78,7 @@ pub(super) enum Effect {
     Answer(Problem),
     ActAndAnswer(Problem),
     Garble,
+    AnswerTooLong,
     CutFeed(usize),
     TruncateFeed(usize),
     Hang,
@@ -138,6 +139,12 @@ impl Fault {
     #[must_use]
     pub fn garble() -> Self {
         Self::of(Effect::Garble)
+    }
+
+    /// The server acts, but its answer is longer than the client reads.
+    #[must_use]
+    pub fn answer_too_long() -> Self {
+        Self::of(Effect::AnswerTooLong)
     }
 
     /// The feed, or the live channel, breaks after `chunks` chunks or hints. No other call notices.

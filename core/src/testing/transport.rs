@@ -190,6 +190,10 @@ impl<T: Transport> ScriptedTransport<T> {
                     drop(call().await);
                     Err(TransportError::Malformed("the response was garbled".to_owned()))
                 }
+                Effect::AnswerTooLong => {
+                    drop(call().await);
+                    Err(TransportError::TooLong { limit: 128 << 20 })
+                }
                 Effect::Hang => std::future::pending().await,
                 Effect::Duplicate => {
                     drop(call().await);

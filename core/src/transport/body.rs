@@ -22,12 +22,12 @@ pub(super) trait Body: MaybeSend + 'static {
     fn part(&mut self) -> BoxFuture<'_, Result<Option<Self::Part>, TransportError>>;
 }
 
-/// Reads a whole body of at most `limit` bytes.
+/// Reads a whole body of at most `limit` bytes; a longer one is [`TransportError::TooLong`].
 pub(super) async fn read(body: &mut impl Body, limit: usize, pace: &mut Pace) -> Result<Vec<u8>, TransportError> {
     let mut whole = Vec::new();
     while let Some(part) = pace.within(body.part()).await? {
         if whole.len() + part.len() > limit {
-            return Err(TransportError::Malformed(format!("the answer has more than {limit} bytes")));
+            return Err(TransportError::TooLong { limit });
         }
         pace.moved(part.len());
         whole.extend_from_slice(&part);

@@ -146,6 +146,12 @@ pub enum TransportError {
     /// The answer is not what the protocol says.
     #[error("the server's answer cannot be read: {0}")]
     Malformed(String),
+    /// The answer is longer than this client reads. The server has acted.
+    #[error("the server's answer has more than {limit} bytes")]
+    TooLong {
+        /// What the client reads, in bytes.
+        limit: usize,
+    },
 }
 
 impl TransportError {
@@ -162,6 +168,7 @@ impl TransportError {
             Self::Unreachable(_) => "unreachable",
             Self::Problem(problem) => &problem.code,
             Self::Malformed(_) => "malformed_answer",
+            Self::TooLong { .. } => "answer_too_long",
         }
     }
 
@@ -170,7 +177,7 @@ impl TransportError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unreachable(_) => ErrorKind::Offline,
-            Self::Malformed(_) => ErrorKind::Internal,
+            Self::Malformed(_) | Self::TooLong { .. } => ErrorKind::Internal,
             Self::Problem(problem) => match problem.status {
                 401 | 403 => ErrorKind::Auth,
                 408 | 429 | 500..=599 => ErrorKind::Offline,
@@ -180,12 +187,12 @@ impl TransportError {
         }
     }
 
-    /// Whether the server may have acted although no receipt came: the same push is sent again. No answer, an unreadable
-    /// answer, 408, 429 and 5xx.
+    /// Whether the server may have acted although no receipt came. No answer, an unreadable answer, 408, 429 and 5xx: the same
+    /// push is sent again. An answer that is too long would come again: the push is given up, and its events go in smaller ones.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Malformed(_) => true,
+            Self::Unreachable(_) | Self::Malformed(_) | Self::TooLong { .. } => true,
             Self::Problem(problem) => matches!(problem.status, 408 | 429 | 500..=599),
         }
     }
@@ -194,7 +201,7 @@ impl TransportError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Malformed(_) => false,
+            Self::Malformed(_) | Self::TooLong { .. } => false,
             _ => self.is_ambiguous(),
         }
     }

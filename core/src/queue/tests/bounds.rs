@@ -172,3 +172,55 @@ fn a_record_grows_up_to_the_last_byte_of_the_largest_document() {
     assert_eq!(refused(&bench, vec![grown(MAX_DOCUMENT_BYTES + 1)]), "document_too_large");
     bench.write(grown(MAX_DOCUMENT_BYTES));
 }
+
+/// A unit of work shares its transaction with those of its round: these may have emptied a whole page.
+#[test]
+fn a_page_of_removed_entries_is_not_the_end_of_the_queue() {
+    let bench = Bench::new();
+    for number in 0..1_100 {
+        bench.write(create(&format!("r{number:04}"), json!({})));
+    }
+    let left = bench.queue.writer().run(|txn| {
+        Box::pin(async move {
+            for position in 1..=1_024 {
+                txn.set_entry(&Scope::User, position, None);
+            }
+            let left = txn.entries_from(&Scope::User, 0, 512).await?;
+            let end = txn.entries_from(&Scope::User, 1_101, 512).await?;
+            Ok((left.first().map(|(position, _)| *position), end.len()))
+        })
+    });
+    assert_eq!(bench.environment.block_on(left).unwrap(), (Some(1_025), 0));
+}
+
+#[test]
+fn a_replacement_is_bounded_like_any_write_and_keeps_its_action() {
+    let bench = Bench::with(QueueLimits { events: 100, bytes: 1_000 }, PolicyTable::default());
+    let refused = bench.write(create("a", json!({"n": 1, "list": [1]})));
+    bench.push().unwrap();
+    bench.settle(vec![Receipt::rejected(refused.clone(), "validation", "")]);
+    let behind = bench.write(update("a", json!({"m": 1})));
+    let replace = |id: &EventId, edit: fn(crate::model::SyncEvent) -> crate::model::SyncEvent| {
+        bench.environment.block_on(bench.queue.replace(id, edit))
+    };
+    let before = stats(&bench);
+    let too_large = replace(&refused, |mut event| {
+        event.doc = Some(json!({"x": "y".repeat(1_000)}));
+        event
+    });
+    assert_eq!((too_large.unwrap_err().code(), stats(&bench)), ("queue_full", before), "nothing was changed");
+    let replaced = replace(&refused, |mut event| {
+        event.action = SyncAction::Delete;
+        event
+    });
+    let replaced = replaced.unwrap();
+    let push = bench.push().unwrap();
+    assert_eq!((&push.events[0].id, push.events[0].action), (&replaced, SyncAction::Create));
+    bench.settle(vec![applied(&replaced, 0, 1), Receipt::rejected(behind.clone(), "validation", "")]);
+    let misfit = replace(&behind, |mut event| {
+        event.ops[0].path = Pointer::parse("/list").unwrap();
+        event.ops[0].kind = OpKind::Inc { by: 1 };
+        event
+    });
+    assert_eq!(misfit.unwrap_err().code(), "type_mismatch", "it does not fit what the app sees");
+}

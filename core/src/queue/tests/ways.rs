@@ -5,11 +5,11 @@ use crate::model::{TextComponent, TextEdit};
 use crate::queue::{Judges, Settlement};
 
 impl Bench {
-    fn settlement(&self, receipts: Vec<Receipt>) -> Settlement {
+    pub(super) fn settlement(&self, receipts: Vec<Receipt>) -> Settlement {
         self.answered(None, receipts)
     }
 
-    fn answered(&self, cursor: Option<&str>, receipts: Vec<Receipt>) -> Settlement {
+    pub(super) fn answered(&self, cursor: Option<&str>, receipts: Vec<Receipt>) -> Settlement {
         let cursor = cursor.map(|cursor| Cursor(cursor.into()));
         let head = Cursor("head".into());
         let response = PushResponse {
@@ -25,22 +25,22 @@ impl Bench {
     }
 
     /// Where the feed stands, and whether a push that was given up may have been taken.
-    fn feed(&self) -> (Option<String>, bool) {
+    pub(super) fn feed(&self) -> (Option<String>, bool) {
         let row = self.environment.block_on(self.queue.writer().reader().scope(&Scope::User)).unwrap();
         (row.cursor.as_ref().map(|cursor| cursor.0.clone()), row.in_doubt)
     }
 
-    fn give_up(&self, code: Option<&str>, judges: Judges) {
+    pub(super) fn give_up(&self, code: Option<&str>, judges: Judges) {
         let parking = code.map(|code| Parking { code: code.into(), message: String::new(), because: None });
         self.environment.block_on(self.queue.recut(&Scope::User, parking, judges)).unwrap();
     }
 
-    fn has_sendable(&self) -> bool {
+    pub(super) fn has_sendable(&self) -> bool {
         self.environment.block_on(self.queue.has_sendable(&Scope::User)).unwrap()
     }
 }
 
-fn bare(id: &EventId, status: ReceiptStatus) -> Receipt {
+pub(super) fn bare(id: &EventId, status: ReceiptStatus) -> Receipt {
     Receipt::bare(id.clone(), status)
 }
 
@@ -372,4 +372,63 @@ fn a_record_cannot_grow_beyond_what_a_document_may_be() {
     let bench = Bench::confirmed(json!({"x": "y".repeat(600_000)}));
     let error = bench.group(vec![update("a", json!({"z": "y".repeat(600_000)}))]).unwrap_err();
     assert_eq!((error.code(), bench.pending()), ("document_too_large", 0));
+}
+
+#[test]
+fn an_event_shows_entirely_whatever_came_beneath_it() {
+    let path = |text| Pointer::parse(text).unwrap();
+    let edits = [
+        (path("/plays"), OpKind::Inc { by: 100 }),
+        (path("/status"), OpKind::Set { value: json!("played") }),
+        (path("/tags"), OpKind::Add { values: vec![json!("new")] }),
+        (path("/meta/artist"), OpKind::Set { value: json!("Ann") }),
+        (path("/old"), OpKind::Unset),
+    ];
+    let bench = Bench::confirmed(json!({"plays": 3, "status": "new", "tags": ["x"], "meta": {}, "old": 1}));
+    let id = bench.write(Draft::new(key("a"), Mutation::Edit(edits.into())));
+    bench.push().unwrap();
+    let shown = json!({"plays": 103, "status": "played", "tags": ["x", "new"], "meta": {"artist": "Ann"}});
+    assert_eq!(bench.view("a"), Some(shown.clone()));
+    // Nothing that the operations need is as their writer found it.
+    bench.pulled(2, Some(json!({"plays": u64::MAX, "status": "theirs", "tags": "none", "meta": [1], "more": true})));
+    let mut shown_now = shown;
+    shown_now["more"] = json!(true);
+    assert_eq!(bench.view("a"), Some(shown_now.clone()), "all of it, on what others wrote besides");
+    bench.settle(vec![Receipt::rejected(id.clone(), "type_mismatch", "")]);
+    assert_eq!(bench.view("a"), Some(shown_now), "and so while the app decides");
+    bench.write(increment("a", "/plays", 1));
+    assert_eq!(bench.view("a").unwrap()["plays"], json!(104), "later writes go on top");
+    bench.environment.block_on(bench.queue.discard(&id)).unwrap();
+    assert_eq!(bench.view("a").unwrap()["status"], json!("theirs"));
+}
+
+#[test]
+fn what_was_sent_keeps_its_dependencies_until_the_server_says_that_it_holds_nothing() {
+    let bench = Bench::new();
+    let first = bench.write(create("a", json!({})));
+    let second = bench.write(Draft { depends_on: vec![first.clone()], ..create("b", json!({})) });
+    let sent = bench.push().unwrap();
+    bench.give_up(None, Judges::ThisSending { resent: true });
+    let again = bench.environment.block_on(bench.queue.next_push(&Scope::User, 1)).unwrap().unwrap();
+    assert_eq!(again.events[..], sent.events[..1]);
+    bench.give_up(Some("http_413"), Judges::ThisSending { resent: false });
+    bench.environment.block_on(bench.queue.discard(&first)).unwrap();
+    assert_eq!(bench.push().unwrap().events[..], sent.events[1..], "the server may know it by its content");
+    bench.settle(vec![Receipt { because: Some(first), ..bare(&second, ReceiptStatus::Skipped) }]);
+    let alone = bench.push().unwrap();
+    assert_eq!((&alone.events[0].id, alone.events[0].depends_on.len()), (&second, 0), "it knows nothing of it");
+}
+
+#[test]
+fn a_copy_pulls_to_the_end_before_it_sends_what_its_original_may_have_sent() {
+    let bench = Bench::new();
+    let fork = |bench: &Bench| {
+        let fork = bench.queue.writer().run(|txn| Box::pin(crate::engine::take_new_device(txn)));
+        bench.environment.block_on(fork).unwrap();
+        bench.feed().1
+    };
+    bench.write(create("a", json!({})));
+    assert!(!fork(&bench), "it was never sent");
+    bench.push().unwrap();
+    assert!(fork(&bench), "between two pages its receipt would say that the feed has told of it");
 }

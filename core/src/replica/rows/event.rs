@@ -61,6 +61,13 @@ impl QueueEntry {
         self.sent.add(push_seq);
     }
 
+    /// The server has judged push `push_seq` and holds nothing of the event: of an effect that it holds, it would have given the
+    /// receipt. What a pull had made of that push's number is thereby corrected.
+    pub fn was_judged_without_effect(&mut self, lineage: &Lineage, push_seq: u64) {
+        (self.uncertain, self.absorbed) = (false, false);
+        self.sent.remove_held(lineage, push_seq);
+    }
+
     /// Whether the view holds the event's operations on top of the confirmed state.
     #[must_use]
     pub fn is_overlaid(&self) -> bool {
@@ -130,11 +137,11 @@ impl Parking {
     /// The code of an event of which nobody knows whether the server holds it, and which cannot be sent again.
     pub const UNCERTAIN: &str = "uncertain";
 
-    /// For an event that the server may hold, and whose re-sending met `refusal` on the way.
+    /// For an event that the server may hold, and that cannot be sent again because of `refusal`.
     #[must_use]
     pub fn uncertain(refusal: &Self) -> Self {
         let message = format!(
-            "it was sent without an answer, so the server may hold it; sent again, it was refused on the way ({}: {})",
+            "it was sent and no answer was read, so the server may hold it; it cannot be sent again as it is ({}: {})",
             refusal.code, refusal.message
         );
         Self { code: Self::UNCERTAIN.into(), message, because: None }

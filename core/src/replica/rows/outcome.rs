@@ -86,7 +86,8 @@ pub enum Outcome {
         /// That event.
         id: EventId,
     },
-    /// It and what it would have undone left the queue unsent.
+    /// It left the queue without effect: an unsent create and its delete, or what the server had refused before the app deleted
+    /// the record.
     Cancelled,
 }
 

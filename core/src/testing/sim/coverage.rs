@@ -130,11 +130,12 @@ const PARKED: [&str; 5] = ["conflict", "type_mismatch", "http_413", "uncertain",
 const ANSWERS: [&str; 5] = ["unauthorized", "epoch_changed", "cursor_expired", "device_forked", "scope_not_found"];
 
 /// What no run meets, and why. A run that meets such a refusal or verdict fails.
-pub const UNREACHABLE: [(&str, &str); 14] = [
+pub const UNREACHABLE: [(&str, &str); 15] = [
     ("error/internal", "a defect: it fails the run"),
     ("error/storage_stale", "the core reads again and retries; it never reaches an app"),
     ("error/invalid_event", "of the wire: no call of an app makes such an event"),
     ("error/invalid_stamp", "of the wire: no call of an app takes a stamp"),
+    ("error/answer_too_long", "the simulated server's answers are short"),
     ("parked/id_reused", "no sound replica sends other content under an id"),
     ("parked/invalid_base", "no sound replica names a revision that the server never gave out"),
     ("parked/invalid_event", "as error/invalid_event"),
@@ -229,6 +230,7 @@ fn variant(error: &Error) -> &'static str {
             TransportError::Unreachable(_) => "unreachable",
             TransportError::Problem(_) => "problem",
             TransportError::Malformed(_) => "malformed_answer",
+            TransportError::TooLong { .. } => "answer_too_long",
         },
         Error::Protocol(_) => "protocol",
         Error::Internal(_) => "internal",
