@@ -27,6 +27,9 @@ pub const MAX_GROUP_EVENTS: usize = 2_000;
 /// Largest group, or event outside a group, in bytes of what is encoded; leaves room for the push envelope.
 pub const MAX_GROUP_BYTES: usize = MAX_PUSH_BYTES_HARD - (64 << 10);
 
+/// Canonical bytes of records after which the answer to a push tells no further one (1 MiB): the client pulls it.
+pub const MAX_ANSWER_RECORD_BYTES: usize = 1 << 20;
+
 /// Most changes between two cursor lines of a change feed.
 pub const MAX_CHANGES_PER_CURSOR: usize = 500;
 /// Default and largest `limit` of `GET /sync/changes`.

@@ -8,6 +8,7 @@ use unisono::limits;
 use unisono::model::{SyncEvent, Value, value};
 use unisono::protocol::{
     DigestResponse, FeedLine, Page, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse, SyncSwitch,
+    ValueResponse,
 };
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
@@ -69,6 +70,7 @@ fn every_example_is_what_the_types_read_and_write() {
     read::<DigestResponse>("json digest");
     read::<StatsResponse>("json stats");
     read::<SyncSwitch>("json switch");
+    read::<ValueResponse>("json value");
 }
 
 #[test]
@@ -178,6 +180,7 @@ fn every_limit_is_that_of_the_code() {
     assert_eq!(first("a stamp ahead of the server"), usize::try_from(limits::MAX_CLOCK_AHEAD_MS).unwrap());
     assert_eq!(first("digest buckets"), limits::DIGEST_BUCKETS);
     assert_eq!(limits::MAX_PUSH_BYTES, 1 << 20);
+    assert_eq!(limits::MAX_ANSWER_RECORD_BYTES, 1 << 20);
     assert_eq!(limits::MAX_PUSH_BYTES_HARD, 4 << 20);
     assert_eq!(limits::MAX_GROUP_BYTES, (4 << 20) - (64 << 10));
     let note = format!(

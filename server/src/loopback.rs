@@ -73,13 +73,14 @@ impl LoopbackTransport {
             (Method::Get, "/sync/digest") => {
                 answer(service.digest(principal, parse_query::<OneScope>(query)?.scope).await)
             }
+            (Method::Get, "/sync/values") => answer(service.value(principal, parse_query(query)?).await),
             (Method::Get, "/sync/stats") => {
                 answer(service.stats(principal, parse_query::<OneScope>(query)?.scope).await)
             }
             (Method::Post, "/sync/enable") => answer(service.set_enabled(principal, true).await),
             (Method::Post, "/sync/disable") => answer(service.set_enabled(principal, false).await),
             (Method::Post, "/sync/now") => answer(service.sync_now(principal).await),
-            _ => Err(TransportError::problem(Problem::new(404, "not_found", "there is no such route"))),
+            _ => Err(TransportError::problem(Problem::new(404, "unknown_route", "there is no such route"))),
         }
     }
 }
@@ -96,7 +97,7 @@ struct OptionalScope {
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, TransportError> {
     serde_urlencoded::from_str(query).map_err(|error| {
-        let problem = Problem::new(400, "invalid_request", "the query has not the documented form");
+        let problem = Problem::new(400, "invalid_query", "the query has not the documented form");
         TransportError::problem(problem.detail(error.to_string()))
     })
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use unisono::model::{RecordKey, Scope, value};
+use unisono::protocol::ChangesRequest;
 use unisono::storage::MemoryStorage;
 use unisono::testing::{ScriptedTransport, TestEnvironment};
 use unisono::{ClientBuilder, Error};
@@ -114,7 +114,7 @@ impl World {
     /// All of a scope's live records as a new replica would get them.
     #[must_use]
     pub fn server_state(&self, account: &str, scope: &Scope) -> BTreeMap<RecordKey, Vec<u8>> {
-        let request = serde_json::from_value(json!({"scope": scope})).expect("a request");
+        let request = ChangesRequest::from_start(scope.clone());
         let service = self.service();
         self.run(async {
             let mut feed = service.changes(&principal(account), request).await.expect("the feed opens");

@@ -6,6 +6,7 @@ mod conflicts;
 mod edit;
 mod handle;
 mod identity;
+mod lost_value;
 mod observe;
 mod reading;
 mod target;

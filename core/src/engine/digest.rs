@@ -17,7 +17,7 @@ use crate::replica::rows::{DigestRow, RecordRow};
 use crate::replica::{Notice, Txn, decode, keys};
 use crate::storage::{Scan, Table};
 use crate::transport::wire::percent_encode;
-use crate::transport::{Chunk, Method, TransportError};
+use crate::transport::{Chunk, TransportError};
 
 /// A bucket is repaired at most this often, in milliseconds: a fault that a repair does not mend must not become a load.
 const REPAIR_INTERVAL_MS: u64 = 3_600_000;
@@ -58,13 +58,7 @@ impl Engine {
     async fn fetch_digest(&self, scope: &Scope) -> Result<DigestResponse> {
         let mut path = "/sync/digest?scope=".to_owned();
         percent_encode(&scope.to_string(), &mut path);
-        let response = self
-            .call(|context| {
-                let path = &path;
-                async move { self.transport.request(&context, Method::Get, path, None).await }
-            })
-            .await?;
-        serde_json::from_slice(&response.body)
+        serde_json::from_slice(&self.fetch(&path).await?)
             .map_err(|error| TransportError::Malformed(format!("digest: {error}")).into())
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::runtime::Engine;
 use crate::error::Result;
 use crate::model::{RecordKey, Revision, Scope};
-use crate::queue::finish_settled;
+use crate::queue::{finish_settled, sweep_lost_values};
 use crate::replica::keys;
 use crate::replica::rows::{Building, Outcome, OutcomeRow, QueueEntry, SettledRow};
 use crate::replica::{Notice, Txn, decode};
@@ -220,6 +220,7 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64, head: Revi
         txn.record_mut(scope, generation, &key).await?.pending = positions;
         finish_settled(txn, scope, generation, &key, Revision::MAX).await?;
     }
+    sweep_lost_values(txn, scope, generation).await?;
     txn.notify(|| Notice::Reset { scope: scope.clone() });
     Ok(())
 }

@@ -12,6 +12,7 @@ mod forget;
 mod fork;
 mod generation;
 mod interrupt;
+mod lost_values;
 mod membership;
 mod pull;
 mod push;

@@ -14,7 +14,7 @@ use crate::events::ClientEvent;
 use crate::model::value::canonical_len;
 use crate::model::{ChangeKind, RecordKey, Scope};
 use crate::protocol::{ChangesRequest, Trailer};
-use crate::queue::{Confirmed, confirm, finish_settled};
+use crate::queue::{Confirmed, confirm, finish_settled, keep_lost_values};
 use crate::replica::Txn;
 use crate::replica::keys::Generation;
 use crate::replica::lineage::Lineage;
@@ -201,6 +201,9 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
         let keys: Vec<_> = chunk.changes.iter().map(crate::model::Change::key).collect();
         txn.load_records(scope, generation, &keys).await?;
         let included = Included::of(txn, scope, chunk.included).await?;
+        for change in &chunk.changes {
+            keep_lost_values(txn, scope, change).await?;
+        }
         for (change, key) in chunk.changes.iter().zip(&keys) {
             receive_stamp(txn, &change.stamp);
             let row = txn.record(scope, generation, key).await?;

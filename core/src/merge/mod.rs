@@ -18,7 +18,7 @@ pub use apply::{Skipped, apply, apply_event, show_event};
 pub use clocks::{ElementClock, LeafClock, LeafClocks};
 pub use decide::{LoggedWrite, Merged, Refusal, Write, merge, relevant};
 pub use lift::{Lift, lift, newest_stamp};
-pub use notes::{Decision, Rule, Side, fold_note, note_id};
+pub use notes::{Decision, Referred, Rule, Side, fold_note, note_id, referred, values_of};
 pub use record::StoredRecord;
 
 /// The collection of conflict notes.

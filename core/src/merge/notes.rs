@@ -79,7 +79,9 @@ pub fn note_id(key: &RecordKey, path: Option<&Pointer>, floor: Revision) -> Reco
 ///
 /// Fields: `collection`, `record`, `path` (absent for the record as a whole), `floor`, `winner` and each of `losers`
 /// (`value` or `value_ref`, absent if that side removed it; `stamp`, `user`, `device`, `revision`; losers also `rule`),
-/// `base` where known, `resolved`, `dropped` (losers that had to make room).
+/// `base` or `base_ref` where known, `resolved`, `dropped` (losers that had to make room).
+///
+/// The values behind references are kept beside the note, whole: [`referred`] names them.
 #[must_use]
 pub fn fold_note(open: Option<&Value>, key: &RecordKey, floor: Revision, decision: &Decision) -> Value {
     let mut losers: Vec<Value> = open.and_then(|note| note.get("losers")?.as_array().cloned()).unwrap_or_default();
@@ -104,8 +106,11 @@ pub fn fold_note(open: Option<&Value>, key: &RecordKey, floor: Revision, decisio
         note["path"] = json!(path);
     }
     // The first decision of a note knew the value before all of them.
-    match open.and_then(|note| note.get("base")).or(decision.base.as_ref()) {
-        Some(base) if value::canonical_len(base) <= MAX_NOTE_VALUE_BYTES => note["base"] = base.clone(),
+    let known = |field| open.and_then(|note| note.get(field));
+    match (known("base"), known("base_ref"), &decision.base) {
+        (Some(base), _, _) => note["base"] = base.clone(),
+        (_, Some(base), _) => note["base_ref"] = base.clone(),
+        (_, _, Some(base)) => put_value(&mut note, ("base", "base_ref"), base),
         _ => {}
     }
     loop {
@@ -127,14 +132,51 @@ fn side(side: &Side) -> Value {
         "revision": side.revision,
     });
     if let Some(value) = &side.value {
-        let bytes = value::canonical_len(value);
-        if bytes > MAX_NOTE_VALUE_BYTES {
-            told["value_ref"] = json!({"sha256": value::hash_hex(value), "bytes": bytes});
-        } else {
-            told["value"] = value.clone();
-        }
+        put_value(&mut told, ("value", "value_ref"), value);
     }
     told
+}
+
+/// Puts a value, or a reference to it, into the field that says which of the two it is.
+fn put_value(into: &mut Value, (whole, reference): (&str, &str), value: &Value) {
+    let bytes = value::canonical_len(value);
+    if bytes > MAX_NOTE_VALUE_BYTES {
+        into[reference] = json!({"sha256": value::hash_hex(value), "bytes": bytes});
+    } else {
+        into[whole] = value.clone();
+    }
+}
+
+/// A value to which a note refers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Referred<'n> {
+    /// SHA-256 over its canonical form, in hex.
+    pub sha256: &'n str,
+    /// Length of its canonical form.
+    pub bytes: u64,
+    /// The write that carried it, for a side; 0 for the base.
+    pub revision: Revision,
+}
+
+/// The values to which `note` refers: winner's, losers' and base.
+#[must_use]
+pub fn referred(note: &Value) -> Vec<Referred<'_>> {
+    let losers = note.get("losers").and_then(Value::as_array).into_iter().flatten();
+    let sides = note.get("winner").into_iter().chain(losers);
+    let references = sides.filter_map(|side| Some((side.get("value_ref")?, side.get("revision")?.as_u64()?)));
+    let base = note.get("base_ref").map(|base| (base, 0));
+    references
+        .chain(base)
+        .filter_map(|(reference, revision)| {
+            let (sha256, bytes) = (reference.get("sha256")?.as_str()?, reference.get("bytes")?.as_u64()?);
+            Some(Referred { sha256, bytes, revision })
+        })
+        .collect()
+}
+
+/// The values of `decision`, each of which its note may hold or refer to.
+pub fn values_of(decision: &Decision) -> impl Iterator<Item = &Value> {
+    [&decision.winner.value, &decision.loser.value, &decision.base].into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -218,13 +260,22 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_largest_size_is_kept_itself_and_a_larger_base_not_at_all() {
+    fn a_value_of_the_largest_size_is_in_the_note_itself_and_a_larger_one_is_referred_to() {
         let largest = json!("x".repeat(MAX_NOTE_VALUE_BYTES - 2));
         let note = fold_note(None, &key(), 0, &Decision { base: Some(largest.clone()), ..lost(1, largest.clone()) });
         assert_eq!((&note["losers"][0]["value"], &note["base"]), (&largest, &largest));
+        assert_eq!(referred(&note), []);
         let larger = json!("x".repeat(MAX_NOTE_VALUE_BYTES - 1));
-        let note = fold_note(None, &key(), 0, &Decision { base: Some(larger), ..lost(1, json!(1)) });
-        assert_eq!(note.get("base"), None);
+        let decision = Decision { base: Some(larger.clone()), ..lost(3, larger.clone()) };
+        let note = fold_note(None, &key(), 0, &decision);
+        let hash = value::hash_hex(&larger);
+        let reference = |revision| Referred { sha256: &hash, bytes: MAX_NOTE_VALUE_BYTES as u64 + 1, revision };
+        assert_eq!(referred(&note), [reference(3), reference(0)]);
+        assert_eq!((note.get("base"), note["losers"][0].get("value")), (None, None));
+        // The base of the first decision stays the note's.
+        let again = fold_note(Some(&note), &key(), 0, &lost(4, json!(1)));
+        assert_eq!(again["base_ref"], note["base_ref"]);
+        assert_eq!(again.get("base"), None);
     }
 
     #[test]

@@ -59,10 +59,12 @@ pub struct Receipt {
     /// The record's revision after the event; settled events only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// The record's revision before the event; settled events only.
+    /// The record's revision before the event; settled events only. Absent where the event alone does not tell what the record
+    /// became and `record` is not here either: a later receipt of the same answer has it, or the next pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Revision>,
-    /// The record after the event; present whenever another writer changed it after the event's base.
+    /// The record after the push. An answer tells each record once, with the last receipt that needs it: one of an event that
+    /// met another writer's change. Beyond [`MAX_ANSWER_RECORD_BYTES`](crate::limits::MAX_ANSWER_RECORD_BYTES) it is pulled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "wasm", tsify(type = "Value"))]
     pub record: Option<Box<Change>>,

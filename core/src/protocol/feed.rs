@@ -43,15 +43,42 @@ pub struct ChangesRequest {
     /// Only records of this digest bucket, from the start: the repair of a replica. Tombstones are not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<u8>,
+    /// Conflict notes come as they are stored: with references to the values that they do not hold, each to be had by itself
+    /// from `GET /sync/values`. A reader that does not ask for it gets notes that hold everything, and no digest where that
+    /// makes them other than they are stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub references: bool,
 }
 
 impl ChangesRequest {
-    /// All of a scope, by nobody in particular.
+    /// All of a scope, as a replica asks for it: notes by reference.
     #[must_use]
     pub fn from_start(scope: Scope) -> Self {
-        Self { scope, epoch: None, cursor: None, seen: None, limit: None, device: None, bucket: None }
+        Self { scope, epoch: None, cursor: None, seen: None, limit: None, device: None, bucket: None, references: true }
     }
 }
+
+/// `GET /sync/values`: asks for a value to which a conflict note refers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct ValueRequest {
+    /// The scope.
+    pub scope: Scope,
+    /// The note: a record of the collection `$conflicts`.
+    pub note: RecordId,
+    /// SHA-256 over the value's canonical form, as the note says it.
+    pub sha256: String,
+}
+
+/// The answer to a [`ValueRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ValueResponse {
+    /// The value, whole.
+    pub value: Value,
+}
+
+reading::fields!(ValueResponse { value });
 
 /// A position between two changes; everything before it may be committed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ mod problem;
 mod push;
 mod status;
 
-pub use feed::{ChangesRequest, Cursor, CursorLine, FeedLine, Page, Trailer};
+pub use feed::{ChangesRequest, Cursor, CursorLine, FeedLine, Page, Trailer, ValueRequest, ValueResponse};
 pub use problem::Problem;
 pub use push::{PushRequest, PushResponse};
 pub use status::{DigestResponse, StatsResponse, StatusResponse, SyncSwitch};

@@ -14,6 +14,7 @@ mod accept;
 mod coalesce;
 mod draft;
 mod freeze;
+mod lost_values;
 mod moot;
 mod offline_queue;
 mod overlay;
@@ -30,4 +31,5 @@ pub use offline_queue::{OfflineQueue, QueueLimits, QueueStats};
 pub use policies::PolicyTable;
 pub use settle::{Judges, Settlement};
 
+pub(crate) use lost_values::{keep_lost_values, sweep_lost_values};
 pub(crate) use settle::{Confirmed, confirm, finish_settled};

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accept::settle_outcome;
+use super::lost_values::drop_lost_values;
 use super::moot::cancel_moot;
 use super::overlay::{leave, overlay};
 use crate::clock::Stamp;
 use crate::error::Result;
-use crate::merge::apply_event;
+use crate::merge::{CONFLICTS, apply_event};
 use crate::model::{Author, Change, EventId, Receipt, ReceiptStatus, RecordKey, Revision, Scope, SyncEvent, Value};
 use crate::protocol::PushResponse;
 use crate::replica::Txn;
@@ -48,6 +49,7 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     }
     txn.load_records(scope, generation, &records).await?;
 
+    take_records(txn, scope, &response.receipts, &by_id).await?;
     let mut settlement = Settlement::default();
     let mut waits = false;
     let (mut refused, mut parked) = (BTreeSet::new(), Vec::new());
@@ -98,6 +100,24 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         row.known_revision = row.known_revision.max(newest.filter(|_| row.complete).unwrap_or(0));
     }
     Ok(settlement)
+}
+
+/// Takes the records that an answer tells. Each stands once in it, with the last receipt that needs it: whatever comes before
+/// finds it there, instead of waiting for a pull that would bring nothing newer.
+async fn take_records(txn: &mut Txn, scope: &Scope, receipts: &[Receipt], ours: &BTreeMap<EventId, u64>) -> Result<()> {
+    let row = txn.scope(scope).await?;
+    let generation = row.generation;
+    let known = if row.building.is_none() { row.fed() } else { 0 };
+    for receipt in receipts.iter().filter(|receipt| receipt.status.is_settled()) {
+        // What the feed has told of is newer; of a delete it may have left no revision to compare with.
+        let Some(change) = receipt.record.as_ref().filter(|change| change.revision > known) else { continue };
+        let Some(position) = ours.get(&receipt.id) else { continue };
+        let Some(key) = txn.entry(scope, *position).await?.map(|entry| entry.event.key()) else { continue };
+        if key == change.key() && change.revision > txn.record(scope, generation, &key).await?.revision {
+            confirm(txn, scope, generation, &key, Confirmed::of(change)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What the refusal of a whole push says.
@@ -267,9 +287,6 @@ enum Advance {
 impl Advance {
     fn of(row: &RecordRow, event: &SyncEvent, receipt: &Receipt, author: Author) -> Self {
         let revision = receipt.revision.unwrap_or(0);
-        if let Some(change) = receipt.record.as_ref().filter(|change| change.revision > row.revision) {
-            return Self::To(Confirmed::of(change));
-        }
         if revision <= row.revision {
             return Self::Hold;
         }
@@ -312,9 +329,13 @@ pub(crate) async fn confirm(
         None => row.vanish(),
     }
     row.revision = state.revision;
-    row.doc = state.doc;
+    let replaced = std::mem::replace(&mut row.doc, state.doc);
     row.by = Some(state.by);
     let after = row.digest(key);
+    if key.collection.as_str() == CONFLICTS {
+        let held = row.doc.clone();
+        drop_lost_values(txn, scope, key, replaced.as_ref(), held.as_ref());
+    }
     let bucket = usize::from(crate::model::bucket_of(key));
     let digest = txn.digest_mut(scope, generation).await?;
     if let Some(share) = before {

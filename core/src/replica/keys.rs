@@ -133,6 +133,31 @@ pub fn scope(scope: &Scope) -> RowKey {
     RowKey { table: Table::Meta, key }
 }
 
+/// All values that a scope's conflict notes refer to and that are kept here.
+#[must_use]
+pub fn lost_values(scope: &Scope) -> Vec<u8> {
+    let mut key = b"value\0".to_vec();
+    key.extend(scope_prefix(scope));
+    key
+}
+
+/// A value to which a conflict note refers.
+#[must_use]
+pub fn lost_value(scope: &Scope, note: &RecordId, sha256: &str) -> RowKey {
+    let mut key = lost_values(scope);
+    key.extend(note.as_str().as_bytes());
+    key.push(0);
+    key.extend(sha256.as_bytes());
+    RowKey { table: Table::Meta, key }
+}
+
+/// The note and the hash at the end of a lost value's key, given its scope's prefix.
+#[must_use]
+pub fn lost_value_of<'k>(key: &'k [u8], scope_prefix: &[u8]) -> Option<(RecordId, &'k str)> {
+    let (note, sha256) = std::str::from_utf8(key.strip_prefix(scope_prefix)?).ok()?.split_once('\0')?;
+    Some((RecordId::new(note).ok()?, sha256))
+}
+
 /// The row that says which indexes have been built.
 #[must_use]
 pub fn indexes() -> RowKey {

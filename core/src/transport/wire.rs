@@ -4,13 +4,15 @@ use std::fmt::Write;
 
 use super::TransportError;
 use crate::model::{Revision, value};
-use crate::protocol::{ChangesRequest, PROTOCOL, Problem, PushRequest, PushResponse};
+use crate::protocol::{ChangesRequest, PROTOCOL, Problem, PushRequest, PushResponse, ValueRequest};
 use crate::reading;
 
 /// Where events are pushed, below the base path.
 pub const EVENTS_PATH: &str = "/sync/events";
 /// Where the feed is read, below the base path.
 pub const CHANGES_PATH: &str = "/sync/changes";
+/// Where the values are read to which conflict notes refer, below the base path.
+pub const VALUES_PATH: &str = "/sync/values";
 /// Largest error answer that is looked at, in bytes.
 pub const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Longest wait that a server can ask for, in seconds (a day); more is taken for this.
@@ -27,7 +29,7 @@ pub fn protocol_versions() -> String {
 /// Path and query of a feed request, below the base path.
 #[must_use]
 pub fn changes_path(request: &ChangesRequest) -> String {
-    let ChangesRequest { scope, epoch, cursor, seen, limit, device, bucket } = request;
+    let ChangesRequest { scope, epoch, cursor, seen, limit, device, bucket, references } = request;
     let mut path = format!("{CHANGES_PATH}?scope=");
     percent_encode(&scope.to_string(), &mut path);
     let optional = [
@@ -37,6 +39,7 @@ pub fn changes_path(request: &ChangesRequest) -> String {
         ("limit", limit.map(|limit| limit.to_string())),
         ("device", device.as_ref().map(ToString::to_string)),
         ("bucket", bucket.map(|bucket| bucket.to_string())),
+        ("references", references.then(|| references.to_string())),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -46,6 +49,19 @@ pub fn changes_path(request: &ChangesRequest) -> String {
             percent_encode(&value, &mut path);
         }
     }
+    path
+}
+
+/// Path and query of a request for a lost value, below the base path.
+#[must_use]
+pub fn value_path(request: &ValueRequest) -> String {
+    let ValueRequest { scope, note, sha256 } = request;
+    let mut path = format!("{VALUES_PATH}?scope=");
+    percent_encode(&scope.to_string(), &mut path);
+    path.push_str("&note=");
+    percent_encode(note.as_str(), &mut path);
+    path.push_str("&sha256=");
+    percent_encode(sha256, &mut path);
     path
 }
 
@@ -143,7 +159,10 @@ mod tests {
 
     #[test]
     fn the_query_of_a_feed_request_escapes_what_ids_may_hold() {
-        assert_eq!(changes_path(&ChangesRequest::from_start(Scope::User)), "/sync/changes?scope=user");
+        let bare = ChangesRequest { references: false, ..ChangesRequest::from_start(Scope::User) };
+        assert_eq!(changes_path(&bare), "/sync/changes?scope=user");
+        let value = ValueRequest { scope: Scope::User, note: "a&b".parse().unwrap(), sha256: "0f".into() };
+        assert_eq!(value_path(&value), "/sync/values?scope=user&note=a%26b&sha256=0f");
         let full = ChangesRequest {
             scope: Scope::workspace("a&b=c d/é").unwrap(),
             epoch: Some("e=1".into()),
@@ -152,10 +171,11 @@ mod tests {
             limit: Some(10),
             device: Some("d#1?".parse().unwrap()),
             bucket: Some(255),
+            references: true,
         };
         assert_eq!(
             changes_path(&full),
-            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&epoch=e%3D1&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255"
+            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&epoch=e%3D1&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255&references=true"
         );
     }
 

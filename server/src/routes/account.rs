@@ -1,8 +1,10 @@
-//! The small requests of an account: status, digest, statistics, switches.
+//! The small requests of an account: status, digest, lost values, statistics, switches.
 
 use axum::Json;
 use axum::extract::State;
-use unisono::protocol::{DigestResponse, Problem, StatsResponse, StatusResponse, SyncSwitch};
+use unisono::protocol::{
+    DigestResponse, Problem, StatsResponse, StatusResponse, SyncSwitch, ValueRequest, ValueResponse,
+};
 
 use super::query::{Asked, OptionalScopeQuery, ScopeQuery};
 use crate::app::AppState;
@@ -51,6 +53,28 @@ pub(super) async fn digest(
     Asked(query): Asked<ScopeQuery>,
 ) -> Answer<DigestResponse> {
     Ok(Json(state.service.digest(&principal, query.scope).await?))
+}
+
+/// A value that lost, and that its conflict note only refers to.
+///
+/// Kept as long as the note refers to it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sync/values",
+    tag = "sync",
+    security(("bearer" = [])),
+    params(ValueRequest),
+    responses(
+        (status = 200, description = "The value, whole.", body = ValueResponse),
+        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn value(
+    State(state): State<AppState>,
+    Authenticated(principal): Authenticated,
+    Asked(request): Asked<ValueRequest>,
+) -> Answer<ValueResponse> {
+    Ok(Json(state.service.value(&principal, request).await?))
 }
 
 /// What a scope holds, in numbers.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use unisono::model::{Receipt, SyncEvent};
 use unisono::protocol::{
-    DigestResponse, Page, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse, SyncSwitch,
+    DigestResponse, Page, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse, SyncSwitch, ValueResponse,
 };
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -20,6 +20,7 @@ use super::table::table;
     ),
     components(schemas(
         PushRequest<SyncEvent>, PushResponse, Receipt, Page, Problem, StatusResponse, DigestResponse, StatsResponse, SyncSwitch,
+        ValueResponse,
     )),
     tags(
         (name = "sync", description = "The sync protocol."),

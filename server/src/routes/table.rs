@@ -45,6 +45,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::new::<changes::__path_changes, _, _>(changes::changes),
         Route::new::<account::__path_status, _, _>(account::status),
         Route::new::<account::__path_digest, _, _>(account::digest),
+        Route::new::<account::__path_value, _, _>(account::value),
         Route::new::<account::__path_stats, _, _>(account::stats),
         Route::new::<account::__path_enable, _, _>(account::enable),
         Route::new::<account::__path_disable, _, _>(account::disable),

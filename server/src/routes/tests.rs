@@ -77,6 +77,8 @@ impl Answer {
         assert_eq!(problem.status, self.status.as_u16());
         assert!(!problem.code.is_empty() && !problem.title.is_empty(), "{problem:?}");
         assert_eq!(problem.request_id.as_deref(), self.header(REQUEST_ID));
+        let bare = problem.code == format!("http_{}", problem.status);
+        assert!(bare || PROTOCOL.contains(&format!("`{}`", problem.code)), "{} is in no document", problem.code);
         problem
     }
 
@@ -116,6 +118,9 @@ fn event(n: usize) -> Value {
     })
 }
 
+/// The document from which clients are written: it names every code that an answer has.
+const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
+
 fn push_of(account: &str, events: usize) -> Value {
     json!({
         "scope": "user", "account": account, "epoch": null, "device_id": "d1", "push_seq": 1, "cursor": null,
@@ -127,11 +132,12 @@ fn name_of(method: &HttpMethod) -> String {
     serde_json::to_value(method).unwrap().as_str().unwrap().to_uppercase()
 }
 
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("GET", "/api/v1/sync/changes"),
     ("GET", "/api/v1/sync/digest"),
     ("GET", "/api/v1/sync/stats"),
     ("GET", "/api/v1/sync/status"),
+    ("GET", "/api/v1/sync/values"),
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
@@ -250,6 +256,9 @@ async fn api1_another_accounts_scope_does_not_exist() {
                 assert_eq!(answer.problem().code, "scope_not_found");
             }
         }
+        let value = get_as(&app, "alice", &format!("/api/v1/sync/values?{path}&note=n&sha256=00")).await;
+        let code = if status == 200 { "value_not_found" } else { "scope_not_found" };
+        assert_eq!(value.refused(), (404, code.into()));
     }
 }
 

@@ -6,8 +6,10 @@ mod seam;
 mod sqlite;
 
 pub use error::StoreError;
+pub(crate) use rows::canonical_text;
 pub use rows::{
-    AuditRow, ChangesQuery, CommitRow, DeviceRow, EpochRow, LogRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, Settled,
+    AuditRow, ChangesQuery, CommitRow, DeviceRow, EpochRow, LogRow, NoteValues, PurgeRow, RecordRow, ScopeBatch,
+    ScopeRow, Settled,
 };
-pub use seam::{ReadJob, ScopeKey, ScopeReads, ScopeTx, Store, Verdict, WriteJob, read, write};
+pub use seam::{Identity, ReadJob, ScopeKey, ScopeReads, ScopeTx, Store, Verdict, WriteJob, read, write};
 pub use sqlite::{SqliteOptions, SqliteStore};

@@ -1,10 +1,12 @@
 //! The store's rows as plain data. A backend keeps them and looks them up; it decides nothing.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use unisono::clock::Stamp;
 use unisono::merge::{LoggedWrite, StoredRecord};
 use unisono::model::{
-    DeviceId, DigestSum, Receipt, RecordKey, Revision, Value as Document, digest_of_canonical, value,
+    DeviceId, DigestSum, Receipt, RecordId, RecordKey, Revision, Value as Document, digest_of_canonical, value,
 };
 
 /// A scope: the head of its history and the totals over its records.
@@ -78,7 +80,7 @@ impl RecordRow {
     }
 }
 
-fn canonical_text(doc: &Document) -> String {
+pub(crate) fn canonical_text(doc: &Document) -> String {
     String::from_utf8(value::canonical(doc)).unwrap_or_else(|_| doc.to_string())
 }
 
@@ -111,7 +113,7 @@ pub struct CommitRow {
     pub revision: Revision,
     /// Random: tells it from every other transaction that might have ended at this revision.
     pub nonce: u64,
-    /// When, in the server's milliseconds; never before an earlier commit's.
+    /// When, by the clock of ages; never before an earlier commit's.
     pub at_ms: u64,
 }
 
@@ -154,6 +156,17 @@ pub struct PurgeRow {
     pub revision: Revision,
     /// Tombstones up to this revision went.
     pub up_to: Revision,
+}
+
+/// The values to which a conflict note refers: kept beside it, since they are too large to travel with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoteValues {
+    /// The note's record id.
+    pub note: RecordId,
+    /// The hashes to which it refers; what it does not is dropped.
+    pub kept: BTreeSet<String>,
+    /// New values by hash, as canonical text.
+    pub fresh: Vec<(String, String)>,
 }
 
 /// Who did what, when, and what came of it. Without payloads and secrets.
@@ -203,6 +216,8 @@ pub struct ScopeBatch {
     pub epoch: Option<EpochRow>,
     /// Bucket sums to replace.
     pub buckets: Vec<(u8, DigestSum)>,
+    /// Values of conflict notes to keep and to drop.
+    pub values: Vec<NoteValues>,
     /// Tombstones to drop.
     pub purge: Option<PurgeRow>,
     /// Audit rows to append.
@@ -221,6 +236,7 @@ impl ScopeBatch {
             device: None,
             epoch: None,
             buckets: Vec::new(),
+            values: Vec::new(),
             purge: None,
             audit: Vec::new(),
         }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use unisono::clock::Stamp;
 use unisono::environment::SharedEnvironment;
 use unisono::merge::LoggedWrite;
-use unisono::model::{Change, DeviceId, DigestSum, EventId, RecordKey, Revision};
+use unisono::model::{Change, DeviceId, DigestSum, EventId, RecordId, RecordKey, Revision};
 use unisono::platform::BoxFuture;
 
 use super::{
@@ -88,6 +88,12 @@ pub trait ScopeReads {
     /// The sums of `buckets`, as far as they were ever written.
     fn buckets(&mut self, buckets: &BTreeSet<u8>) -> Result<BTreeMap<u8, DigestSum>, StoreError>;
 
+    /// A value to which the conflict note `note` refers, as canonical text.
+    fn note_value(&mut self, note: &RecordId, sha256: &str) -> Result<Option<String>, StoreError>;
+
+    /// Whether values of conflict notes are kept at all.
+    fn has_note_values(&mut self) -> Result<bool, StoreError>;
+
     /// The newest revision among at most `limit` oldest tombstones up to `up_to`, and how many they are.
     fn tombstones(&mut self, up_to: Revision, limit: usize) -> Result<Option<(Revision, u64)>, StoreError>;
 
@@ -118,6 +124,23 @@ pub type ReadJob = Box<dyn FnOnce(&mut dyn ScopeReads) -> Result<(), StoreError>
 /// A write: runs to its end under the scope's lock. An error discards it.
 pub type WriteJob = Box<dyn FnOnce(&mut dyn ScopeTx) -> Result<Verdict, StoreError> + Send>;
 
+/// What tells one server's data from another's. It lies in every backup: a restored server is the same one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The server's name, which clients compare.
+    pub server_id: String,
+    /// The key under which it signs cursors; leaves the server in no form.
+    pub cursor_key: [u8; 32],
+    /// Where the clock of ages stood when it was last kept.
+    pub clock_ms: Option<u64>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("server_id", &self.server_id).finish_non_exhaustive()
+    }
+}
+
 /// Keeps the server's scopes.
 ///
 /// # Contract
@@ -131,7 +154,10 @@ pub type WriteJob = Box<dyn FnOnce(&mut dyn ScopeTx) -> Result<Verdict, StoreErr
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Gives the store its environment; called once, before anything else. Returns the server's identity, which is made on
     /// the first call ever and stays with the data.
-    fn attach(&self, environment: SharedEnvironment) -> BoxFuture<'_, Result<String, StoreError>>;
+    fn attach(&self, environment: SharedEnvironment) -> BoxFuture<'_, Result<Identity, StoreError>>;
+
+    /// Keeps where the clock of ages stands; it does not go back.
+    fn keep_clock(&self, ms: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Runs `job` on a snapshot.
     fn read(&self, scope: ScopeKey, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>>;

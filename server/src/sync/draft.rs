@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use unisono::clock::Stamp;
-use unisono::merge::{LoggedWrite, StoredRecord, relevant};
-use unisono::model::{DeviceId, DigestSum, EventId, RecordKey, Revision, bucket_of};
+use unisono::merge::{CONFLICTS, Decision, LoggedWrite, StoredRecord, referred, relevant, values_of};
+use unisono::model::{DeviceId, DigestSum, EventId, RecordKey, Revision, Value, bucket_of, value};
 
 use super::inbox::is_open_note;
-use crate::store::{CommitRow, LogRow, RecordRow, ScopeBatch, ScopeRow, ScopeTx, Settled, StoreError};
+use crate::store::{
+    CommitRow, LogRow, NoteValues, RecordRow, ScopeBatch, ScopeRow, ScopeTx, Settled, StoreError, canonical_text,
+};
 
 /// The staged state of one scope.
 pub(super) struct Draft<'t> {
@@ -18,9 +20,11 @@ pub(super) struct Draft<'t> {
     records: BTreeMap<RecordKey, Slot>,
     settled: BTreeMap<EventId, Option<Settled>>,
     log: Vec<LogRow>,
-    /// What the last unit replaced, to be put back if it is refused.
-    undo: Vec<(RecordKey, Option<StoredRecord>)>,
+    /// The records that the last unit changed, as they were before it, to be put back if it is refused.
+    undo: BTreeMap<RecordKey, Option<StoredRecord>>,
     histories: BTreeMap<RecordKey, History>,
+    /// Values by hash, to which notes may refer.
+    values: BTreeMap<String, Value>,
 }
 
 /// A record before and after.
@@ -64,7 +68,17 @@ impl<'t> Draft<'t> {
         let records = keys.iter().cloned().zip(found.into_iter().map(|before| Slot { before, after: None })).collect();
         let settled = events.iter().cloned().zip(tx.settled(events)?).collect();
         let start = scope.revision;
-        Ok(Self { tx, scope, start, records, settled, log: Vec::new(), undo: Vec::new(), histories: BTreeMap::new() })
+        Ok(Self {
+            tx,
+            scope,
+            start,
+            records,
+            settled,
+            log: Vec::new(),
+            undo: BTreeMap::new(),
+            histories: BTreeMap::new(),
+            values: BTreeMap::new(),
+        })
     }
 
     /// The head before this draft.
@@ -159,7 +173,24 @@ impl<'t> Draft<'t> {
         }
         self.log.push(row);
         let slot = self.records.entry(key.clone()).or_insert(Slot { before: None, after: None });
-        self.undo.push((key, slot.after.replace(record)));
+        let before = slot.after.replace(record);
+        // A unit that writes a record again and again goes back to where it began: one state is kept, not one per write.
+        self.undo.entry(key).or_insert(before);
+    }
+
+    /// Has the values of `decisions` at hand, for the note that was made of them. What no note refers to in the end is not
+    /// kept.
+    pub(super) fn set_aside(&mut self, note: &Value, decisions: &[&Decision]) {
+        let wanted: BTreeSet<&str> = referred(note).into_iter().map(|referred| referred.sha256).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        for value in decisions.iter().copied().flat_map(values_of) {
+            let hash = value::hash_hex(value);
+            if wanted.contains(hash.as_str()) {
+                self.values.entry(hash).or_insert_with(|| value.clone());
+            }
+        }
     }
 
     /// Begins a unit.
@@ -173,7 +204,7 @@ impl<'t> Draft<'t> {
         self.scope.revision = mark.revision;
         self.scope.highest = mark.highest;
         self.log.truncate(mark.log);
-        while let Some((key, after)) = self.undo.pop() {
+        for (key, after) in std::mem::take(&mut self.undo) {
             self.histories.remove(&key);
             if let Some(slot) = self.records.get_mut(&key) {
                 slot.after = after;
@@ -191,10 +222,14 @@ impl<'t> Draft<'t> {
         let mut scope = self.scope;
         let mut changed = BTreeMap::<u8, DigestSum>::new();
         let mut records = Vec::with_capacity(self.log.len());
+        let mut values = Vec::new();
         for (key, slot) in self.records {
             let Some(after) = slot.after else { continue };
             let open = u64::from(is_open_note(&key, &after));
             let was_open = slot.before.as_ref().is_some_and(|row| is_open_note(&key, &row.record));
+            if key.collection.as_str() == CONFLICTS {
+                values.extend(note_values(&key, slot.before.as_ref(), &after, &self.values));
+            }
             let row = RecordRow::new(key, after);
             let delta = changed.entry(bucket_of(&row.key)).or_default();
             if let Some(before) = &slot.before {
@@ -219,9 +254,26 @@ impl<'t> Draft<'t> {
             records.push(row);
         }
         let buckets = add_to_buckets(self.tx, changed)?;
-        let batch = ScopeBatch { records, log: self.log, commit, buckets, ..ScopeBatch::new(scope) };
+        let batch = ScopeBatch { records, log: self.log, commit, buckets, values, ..ScopeBatch::new(scope) };
         Ok((batch, self.tx))
     }
+}
+
+/// What becomes of the values of a note that was written: those to which it refers no more go, all of them with the note.
+fn note_values(
+    key: &RecordKey,
+    before: Option<&RecordRow>,
+    after: &StoredRecord,
+    at_hand: &BTreeMap<String, Value>,
+) -> Option<NoteValues> {
+    let names = |record: &StoredRecord| -> BTreeSet<String> {
+        let referred = if record.alive { referred(&record.doc) } else { Vec::new() };
+        referred.into_iter().map(|referred| referred.sha256.to_owned()).collect()
+    };
+    let (had, kept) = (before.map(|row| names(&row.record)).unwrap_or_default(), names(after));
+    let fresh = kept.difference(&had).filter_map(|hash| Some((hash.clone(), canonical_text(at_hand.get(hash)?))));
+    let fresh: Vec<_> = fresh.collect();
+    (had != kept).then(|| NoteValues { note: key.record.clone(), kept, fresh })
 }
 
 /// The present sums plus what changed.

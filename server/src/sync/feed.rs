@@ -8,9 +8,10 @@ use unisono::protocol::{ChangesRequest, Problem, Trailer};
 use unisono::transport::Chunk;
 
 use super::history::{Claims, Entry, Standing, enter, epoch_changed, standing};
+use super::lost_values::put_in_place;
 use super::principal::Principal;
 use super::service::Shared;
-use super::token::{Evidence, Token, trail_before};
+use super::token::{Evidence, Token, invalid_cursor, trail_before};
 use crate::store::{self, ChangesQuery, DeviceRow, ScopeKey, ScopeReads, ScopeRow, StoreError, Verdict};
 
 /// Canonical bytes after which a part ends early: bounds what a feed of large documents holds in memory.
@@ -37,6 +38,8 @@ struct Place {
     bootstrap: Option<Revision>,
     /// Changes that may still be sent.
     left: usize,
+    /// Notes go out with references, as they are stored.
+    references: bool,
 }
 
 impl Place {
@@ -65,10 +68,10 @@ impl Feed {
         if limit == 0 {
             return Err(Problem::new(400, "invalid_request", "`limit` is at least 1"));
         }
-        let cursor = Token::decode_optional(request.cursor.as_ref(), &scope)?;
-        let seen = Token::decode_optional(request.seen.as_ref(), &scope)?;
-        let bootstrap = cursor.as_ref().map(|cursor| (cursor.at.revision, cursor.bootstrap));
-        let row = shared.admit(&scope, Claims { epoch: request.epoch, cursor, seen }).await?;
+        let tokens = (request.cursor.as_ref(), request.seen.as_ref());
+        let claims = Claims::read(request.epoch, tokens, &scope, &shared.cursor_key)?;
+        let bootstrap = claims.cursor.as_ref().map(|cursor| (cursor.at.revision, cursor.bootstrap));
+        let row = shared.admit(&scope, claims).await?;
         let (after, bootstrap) = bootstrap.unwrap_or((0, Some(row.revision)));
         let place = Place {
             scope,
@@ -79,6 +82,7 @@ impl Feed {
             after,
             bootstrap,
             left: limit.min(MAX_CHANGES_LIMIT),
+            references: request.references,
         };
         if place.is_expired(&row) {
             return Err(expired());
@@ -112,6 +116,7 @@ impl Shared {
             Ok(match standing(reads, &scope, &asked)? {
                 Standing::Current => Some(Ok(scope)),
                 Standing::Replaced { shared_revision } => Some(Err(epoch_changed(&scope.epoch, shared_revision))),
+                Standing::Unreadable => Some(Err(invalid_cursor())),
                 Standing::Restored { .. } => None,
             })
         });
@@ -125,7 +130,7 @@ impl Shared {
                 Verdict::Commit,
                 match enter(tx, &*shared.environment, &claims)? {
                     Entry::Open(scope) => Ok(scope),
-                    Entry::Changed(problem) => Err(problem),
+                    Entry::Refused(problem) => Err(problem),
                 },
             ))
         });
@@ -153,7 +158,14 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
         limit: place.left.min(MAX_CHANGES_PER_CURSOR),
         max_bytes: MAX_CHUNK_BYTES,
     };
-    let (changes, more) = reads.changes(query)?;
+    let (mut changes, mut more) = reads.changes(query)?;
+    // Then the notes are not what the digest is made of.
+    let altered = !place.references && reads.has_note_values()?;
+    if altered {
+        let complete = put_in_place(reads, &mut changes, MAX_CHUNK_BYTES)?;
+        more |= complete < changes.len();
+        changes.truncate(complete);
+    }
     place.left = place.left.saturating_sub(changes.len());
     place.after = if more { changes.last().map_or(place.after, |last| last.revision) } else { scope.revision };
     place.bootstrap = place.bootstrap.filter(|head| place.after < *head);
@@ -165,10 +177,11 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
         head: more.then(|| Evidence::of(reads, scope.revision)).transpose()?,
         trail: if last { trail_before(reads, place.after)? } else { Vec::new() },
     };
-    let cursor = token.encode(&place.scope);
+    let cursor = token.encode(&place.scope, &shared.cursor_key);
     let trailer = if last {
         let now = shared.environment.now_ms();
-        let backed_up = reads.commit_by(now.saturating_sub(shared.options.backup_age_ms()))?;
+        let age = shared.ages.now_of(reads, &scope)?;
+        let backed_up = reads.commit_by(age.saturating_sub(shared.options.backup_age_ms()))?;
         Some(Trailer {
             cursor: cursor.clone(),
             more,
@@ -180,7 +193,7 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
             server_now: now,
             server_id: shared.server_id.clone(),
             total: Some(scope.records),
-            digest: (!more).then(|| scope.digest.to_string()),
+            digest: (!more && !altered).then(|| scope.digest.to_string()),
         })
     } else {
         None

@@ -58,7 +58,8 @@ fn step(tx: &mut dyn ScopeTx, shared: &Shared) -> Result<Step, StoreError> {
     let now_ms = shared.environment.now_ms();
     let tombstones = drop_tombstones(tx, shared, now_ms)?;
     let audit_rows = match shared.options.audit_retention {
-        Some(retention) => tx.prune_audit(now_ms.saturating_sub(millis(retention)), STEP)?,
+        // Their times are the wall clock's; where that has jumped ahead of what the server has run, nothing is older for it.
+        Some(retention) => tx.prune_audit(now_ms.min(shared.ages.now_ms()).saturating_sub(millis(retention)), STEP)?,
         None => 0,
     };
     Ok(Step { tombstones, audit_rows })
@@ -67,8 +68,8 @@ fn step(tx: &mut dyn ScopeTx, shared: &Shared) -> Result<Step, StoreError> {
 /// Drops the oldest tombstones beyond the horizon, and raises the scope's horizon with them, so that no replica that has
 /// missed one of these deletes goes on as if there had been none.
 fn drop_tombstones(tx: &mut dyn ScopeTx, shared: &Shared, now_ms: u64) -> Result<u64, StoreError> {
-    let limit_ms = now_ms.saturating_sub(millis(shared.options.tombstone_horizon));
     let Some(scope) = tx.scope()? else { return Ok(0) };
+    let limit_ms = shared.ages.now_of(tx, &scope)?.saturating_sub(millis(shared.options.tombstone_horizon));
     let Some(commit) = tx.commit_by(limit_ms)? else { return Ok(0) };
     let Some((newest, count)) = tx.tombstones(commit.revision, STEP)? else { return Ok(0) };
     let scope =

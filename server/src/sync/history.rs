@@ -3,10 +3,11 @@
 use unisono::environment::Environment;
 use unisono::model::Revision;
 use unisono::model::value::hex;
-use unisono::protocol::Problem;
+use unisono::protocol::{Cursor, Problem};
 
-use super::token::{Evidence, Token, nonce_at};
-use crate::store::{AuditRow, EpochRow, ScopeBatch, ScopeReads, ScopeRow, ScopeTx, StoreError};
+use super::cursor_key::CursorKey;
+use super::token::{Evidence, Token, invalid_cursor, nonce_at};
+use crate::store::{AuditRow, EpochRow, ScopeBatch, ScopeKey, ScopeReads, ScopeRow, ScopeTx, StoreError};
 
 /// What a request says about the history that its replica follows.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,33 @@ pub(super) struct Claims {
     pub(super) cursor: Option<Token>,
     /// The newest commit of which the replica has evidence.
     pub(super) seen: Option<Token>,
+    /// There was a token that this server did not make for this scope. It proves nothing, and nothing goes on from it.
+    pub(super) unreadable: bool,
+}
+
+impl Claims {
+    /// The claims of a request about `scope`.
+    ///
+    /// # Errors
+    /// `400 invalid_cursor` if a token cannot be read and the request names no history in which it may have been made.
+    pub(super) fn read(
+        epoch: Option<String>,
+        (cursor, seen): (Option<&Cursor>, Option<&Cursor>),
+        scope: &ScopeKey,
+        key: &CursorKey,
+    ) -> Result<Self, Problem> {
+        let mut unreadable = false;
+        let mut read = |cursor: Option<&Cursor>| {
+            let token = Token::decode(cursor?, scope, key);
+            unreadable |= token.is_none();
+            token
+        };
+        let (cursor, seen) = (read(cursor), read(seen));
+        if unreadable && epoch.is_none() {
+            return Err(invalid_cursor());
+        }
+        Ok(Self { epoch, cursor, seen, unreadable })
+    }
 }
 
 /// How the claims stand against the scope's history.
@@ -28,6 +56,8 @@ pub(super) enum Standing {
     Replaced { shared_revision: Revision },
     /// They name the present history and prove commits that are not in it: the server was restored from an older copy.
     Restored { shared_revision: Revision },
+    /// They name the present history, with a token that was not made in it.
+    Unreadable,
 }
 
 /// Compares `claims` with the scope's history.
@@ -46,6 +76,9 @@ pub(super) fn standing(reads: &mut dyn ScopeReads, scope: &ScopeRow, claims: &Cl
             (bound, proven) => bound.or(proven).unwrap_or(0),
         };
         return Ok(Standing::Replaced { shared_revision });
+    }
+    if claims.unreadable {
+        return Ok(Standing::Unreadable);
     }
     // Beside a newer claim, evidence from an earlier history says nothing: its end was told already.
     for token in claims.cursor.iter().chain(&claims.seen).filter(|token| token.epoch == scope.epoch) {
@@ -95,8 +128,8 @@ fn is_known(reads: &mut dyn ScopeReads, scope: &ScopeRow, evidence: Evidence) ->
 pub(super) enum Entry {
     /// In this scope.
     Open(ScopeRow),
-    /// `409 epoch_changed`; what was written about it is to be kept.
-    Changed(Problem),
+    /// `409 epoch_changed` or `400 invalid_cursor`; what was written about it is to be kept.
+    Refused(Problem),
 }
 
 /// Finds the scope, makes it if it does not exist, and begins a new history if the claims prove a restore.
@@ -111,12 +144,13 @@ pub(super) fn enter(tx: &mut dyn ScopeTx, environment: &dyn Environment, claims:
     };
     match standing(tx, &scope, claims)? {
         Standing::Current => Ok(Entry::Open(scope)),
-        Standing::Replaced { shared_revision } => Ok(Entry::Changed(epoch_changed(&scope.epoch, shared_revision))),
+        Standing::Replaced { shared_revision } => Ok(Entry::Refused(epoch_changed(&scope.epoch, shared_revision))),
+        Standing::Unreadable => Ok(Entry::Refused(invalid_cursor())),
         Standing::Restored { shared_revision } => {
             let scope = ScopeRow { epoch: fresh_epoch(environment), ..scope };
             let problem = epoch_changed(&scope.epoch, shared_revision);
             begin(tx, environment, scope, shared_revision)?;
-            Ok(Entry::Changed(problem))
+            Ok(Entry::Refused(problem))
         }
     }
 }

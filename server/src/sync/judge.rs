@@ -1,6 +1,6 @@
 //! The verdicts: each event of a push, in order, meets the draft of its scope.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unisono::clock::Stamp;
 use unisono::environment::Environment;
@@ -31,10 +31,37 @@ pub(super) struct Judge<'j, 't> {
     notes: bool,
 }
 
-/// An event's receipt, and whether it stands whatever becomes of its unit.
-struct Ruling {
-    receipt: Receipt,
+/// What was decided about one event.
+pub(super) struct Ruling {
+    /// The receipt without the record, and without `previous` where nobody can do without the record: as it is kept for
+    /// replays. [`answer`](super::answer) tells the record.
+    pub(super) receipt: Receipt,
+    /// What the receipt leaves to be told.
+    pub(super) needs: Option<Needs>,
+    /// Whether it stands whatever becomes of its unit.
     replayed: bool,
+}
+
+/// A record without which a receipt does not say what the event came to.
+pub(super) struct Needs {
+    pub(super) key: RecordKey,
+    /// Its revision before the event, where that is known.
+    pub(super) previous: Option<Revision>,
+}
+
+impl Ruling {
+    /// Of a receipt that says all.
+    fn plain(receipt: Receipt) -> Self {
+        Self { receipt, needs: None, replayed: false }
+    }
+
+    /// Of an event on `key` that was judged before.
+    fn replayed(receipt: Receipt, key: Option<RecordKey>) -> Self {
+        let short =
+            receipt.status == ReceiptStatus::Conflict || receipt.status.is_settled() && receipt.previous.is_none();
+        let needs = key.filter(|_| short).map(|key| Needs { key, previous: None });
+        Self { receipt, needs, replayed: true }
+    }
 }
 
 impl<'j, 't> Judge<'j, 't> {
@@ -62,15 +89,23 @@ impl<'j, 't> Judge<'j, 't> {
 
     /// Judges a unit: one event, or a group, of which all take effect or none. `first` is its first event's place in the
     /// push.
-    pub(super) fn unit(&mut self, unit: Vec<Intake>, first: u32) -> Result<Vec<Receipt>, StoreError> {
+    pub(super) fn unit(&mut self, unit: Vec<Intake>, first: u32) -> Result<Vec<Ruling>, StoreError> {
         let mark = self.draft.mark();
         let (stamp, notes) = (self.stamp.clone(), self.notes);
         let names: Vec<_> =
             unit.iter().map(|event| (event.id.clone(), event.hash.clone(), event.key.clone())).collect();
         let mut rulings = Vec::with_capacity(unit.len());
+        // Ids whose verdicts stand only if the whole unit does; members may repeat them or depend on them.
+        let mut fresh = BTreeSet::new();
         for (position, event) in (first..).zip(unit) {
-            let ruling = self.event(event, position)?;
+            let (id, hash) = (event.id.clone(), event.hash.clone());
+            let mut ruling = self.event(event, position)?;
+            ruling.replayed &= !fresh.contains(&id);
             let refused = !ruling.receipt.status.is_settled();
+            if !refused && !self.judged.contains_key(&id) {
+                self.judged.insert(id.clone(), (hash, ruling.receipt.clone()));
+                fresh.insert(id);
+            }
             rulings.push(ruling);
             if refused {
                 break;
@@ -79,51 +114,50 @@ impl<'j, 't> Judge<'j, 't> {
         let refused =
             rulings.last().map(|ruling| ruling.receipt.clone()).filter(|receipt| !receipt.status.is_settled());
         let Some(refused) = refused else {
-            let receipts: Vec<_> = rulings.into_iter().map(|ruling| ruling.receipt).collect();
-            for ((id, hash, _), receipt) in names.into_iter().zip(&receipts) {
-                self.judged.insert(id, (hash, receipt.clone()));
-            }
-            return Ok(receipts);
+            return Ok(rulings);
         };
+        for id in &fresh {
+            self.judged.remove(id);
+        }
         self.draft.take_back(mark);
         (self.stamp, self.notes) = (stamp, notes);
         Ok(self.refuse(names, rulings, refused))
     }
 
-    /// The receipts of a unit that is refused on account of `refused`, and the lanes that wait from now on.
+    /// The rulings on a unit that is refused on account of `refused`, and the lanes that wait from now on.
     fn refuse(
         &mut self,
         names: Vec<(EventId, String, Option<RecordKey>)>,
         rulings: Vec<Ruling>,
         refused: Receipt,
-    ) -> Vec<Receipt> {
+    ) -> Vec<Ruling> {
         let culprit = refused.because.clone().unwrap_or_else(|| refused.id.clone());
         let last = rulings.len() - 1;
         let mut rulings = rulings.into_iter().enumerate();
         names
             .into_iter()
             .map(|(id, hash, key)| {
-                let receipt = match rulings.next() {
-                    Some((_, ruling)) if ruling.replayed => ruling.receipt,
-                    Some((place, ruling)) if place == last => ruling.receipt,
-                    _ => skipped(id.clone(), culprit.clone()),
+                let ruling = match rulings.next() {
+                    Some((_, ruling)) if ruling.replayed => ruling,
+                    Some((place, ruling)) if place == last => ruling,
+                    _ => Ruling::plain(skipped(id.clone(), culprit.clone())),
                 };
-                if let Some(key) = key.filter(|_| !receipt.status.is_settled()) {
+                if let Some(key) = key.filter(|_| !ruling.receipt.status.is_settled()) {
                     self.blocked.entry(key).or_insert_with(|| culprit.clone());
                 }
                 // An id that was judged before keeps its first verdict.
-                self.judged.entry(id).or_insert_with(|| (hash, receipt.clone()));
-                receipt
+                self.judged.entry(id).or_insert_with(|| (hash, ruling.receipt.clone()));
+                ruling
             })
             .collect()
     }
 
     fn event(&mut self, intake: Intake, position: u32) -> Result<Ruling, StoreError> {
         let Intake { id, hash, key, content, .. } = intake;
-        if let Some(receipt) = self.replay(&id, &hash)? {
-            return Ok(receipt);
+        if let Some(ruling) = self.replay(&id, &hash, key.as_ref())? {
+            return Ok(ruling);
         }
-        let new = |receipt| Ok(Ruling { receipt, replayed: false });
+        let new = |receipt| Ok(Ruling::plain(receipt));
         let refuse = |fault: Fault| new(Receipt::rejected(id.clone(), fault.code, fault.message));
         let event = match content {
             Ok(event) => event,
@@ -138,22 +172,22 @@ impl<'j, 't> Judge<'j, 't> {
         if let Err(fault) = self.check(&event) {
             return refuse(fault);
         }
-        new(self.settle(event, hash, position)?)
+        self.settle(event, hash, position)
     }
 
-    /// The receipt of an event that was judged before, in this push or an earlier one. The same id with another content is
+    /// The ruling on an event that was judged before, in this push or an earlier one. The same id with another content is
     /// another event that took a name in use.
-    fn replay(&mut self, id: &EventId, hash: &str) -> Result<Option<Ruling>, StoreError> {
+    fn replay(&mut self, id: &EventId, hash: &str, key: Option<&RecordKey>) -> Result<Option<Ruling>, StoreError> {
         let known = match self.judged.get(id) {
             Some((known, receipt)) => Some((known.clone(), receipt.clone())),
             None => self.draft.settled(id)?.map(|settled| (settled.payload_hash.clone(), settled.receipt.clone())),
         };
         Ok(known.map(|(known, receipt)| {
             if known == hash {
-                Ruling { receipt, replayed: true }
+                Ruling::replayed(receipt, key.cloned())
             } else {
                 let receipt = Receipt::rejected(id.clone(), "id_reused", "another event was settled under this id");
-                Ruling { receipt, replayed: false }
+                Ruling::plain(receipt)
             }
         }))
     }
@@ -185,7 +219,7 @@ impl<'j, 't> Judge<'j, 't> {
     }
 
     /// Lifts the event's stamp, merges it, and stages its effect.
-    fn settle(&mut self, mut event: SyncEvent, hash: String, position: u32) -> Result<Receipt, StoreError> {
+    fn settle(&mut self, mut event: SyncEvent, hash: String, position: u32) -> Result<Ruling, StoreError> {
         let restamped = self.lift(&mut event)?;
         let key = event.key();
         let unseen = self.draft.unseen(&key, lowest_base(&event), &self.author.device)?;
@@ -201,21 +235,22 @@ impl<'j, 't> Judge<'j, 't> {
         let merged = match effect(self.draft.record(&key)?, &unseen, &write) {
             Ok(merged) => merged,
             Err(Refusal::Conflict) => {
-                let theirs = self.draft.record(&key)?.map(|record| Box::new(record.to_change(&key)));
-                return Ok(Receipt { record: theirs, ..Receipt::bare(event.id, ReceiptStatus::Conflict) });
+                let receipt = Receipt::bare(event.id, ReceiptStatus::Conflict);
+                return Ok(Ruling { needs: Some(Needs { key, previous: None }), ..Ruling::plain(receipt) });
             }
-            Err(Refusal::Rejected { code, message }) => return Ok(Receipt::rejected(event.id, code, message)),
+            Err(Refusal::Rejected { code, message }) => {
+                return Ok(Ruling::plain(Receipt::rejected(event.id, code, message)));
+            }
         };
         let Merged { status, mut record, decisions, rebase, applied_edits } = merged;
         if let Err(fault) = check_whole(&mut record, status, &event, previous) {
-            return Ok(Receipt::rejected(event.id, fault.code, fault.message));
+            return Ok(Ruling::plain(Receipt::rejected(event.id, fault.code, fault.message)));
         }
         let as_expected = expected.as_ref() == Some(&record.doc).filter(|_| record.alive);
         let told = revived || foreign || status != ReceiptStatus::Applied || !as_expected;
         let receipt = Receipt {
             revision: Some(revision),
-            previous: Some(previous),
-            record: told.then(|| Box::new(record.to_change(&key))),
+            previous: Some(previous).filter(|_| !told),
             stamp: restamped.then(|| event.stamp.clone()),
             rebase: Some(rebase).filter(|rebase| !rebase.is_empty()),
             ..Receipt::bare(event.id.clone(), status)
@@ -234,7 +269,8 @@ impl<'j, 't> Judge<'j, 't> {
         };
         self.stage(key.clone(), record, write, hash, receipt.clone());
         self.note(&key, floor, &decisions)?;
-        Ok(receipt)
+        let needs = told.then_some(Needs { key, previous: Some(previous) });
+        Ok(Ruling { needs, ..Ruling::plain(receipt) })
     }
 
     fn lift(&mut self, event: &mut SyncEvent) -> Result<bool, StoreError> {
@@ -281,6 +317,7 @@ impl<'j, 't> Judge<'j, 't> {
                 applied_edits: BTreeMap::new(),
                 decisions: Vec::new(),
             };
+            self.draft.set_aside(&record.doc, &decisions);
             self.stage(note_key, record, write, hash, receipt);
             self.notes = true;
         }

@@ -1,5 +1,8 @@
 //! The sync service: what a push does, what a pull tells.
 
+mod age;
+mod answer;
+mod cursor_key;
 mod draft;
 mod effect;
 mod feed;
@@ -9,6 +12,7 @@ mod history;
 mod inbox;
 mod intake;
 mod judge;
+mod lost_values;
 mod principal;
 mod push;
 mod replay;

@@ -7,10 +7,13 @@ use unisono::environment::Environment;
 use unisono::model::{Author, DeviceId, Receipt, ReceiptStatus, Revision};
 use unisono::protocol::{Problem, PushResponse};
 
+use super::age::AgeClock;
+use super::answer::{Told, tell};
+use super::cursor_key::CursorKey;
 use super::draft::Draft;
 use super::history::{Claims, Entry, enter};
 use super::intake::{Intake, push_hash};
-use super::judge::Judge;
+use super::judge::{Judge, Ruling};
 use super::token::{Evidence, Token, nonce_at, trail_before};
 use crate::store::{AuditRow, CommitRow, DeviceRow, ScopeKey, ScopeRow, ScopeTx, StoreError, Verdict};
 
@@ -22,6 +25,8 @@ pub(super) struct Push {
     pub(super) claims: Claims,
     pub(super) events: Vec<Intake>,
     pub(super) server_id: String,
+    pub(super) cursor_key: CursorKey,
+    pub(super) ages: AgeClock,
 }
 
 /// What a push came to.
@@ -53,7 +58,7 @@ impl Push {
         }
         let scope = match enter(tx, environment, &self.claims)? {
             Entry::Open(scope) => scope,
-            Entry::Changed(problem) => return Ok((Verdict::Commit, Pushed::refused(problem))),
+            Entry::Refused(problem) => return Ok((Verdict::Commit, Pushed::refused(problem))),
         };
         if let Some(device) = device.as_ref().filter(|_| order == Order::Repeated) {
             let answer = repeat(tx, device, environment.now_ms())?;
@@ -91,11 +96,12 @@ impl Push {
         let previous = device.as_ref().map_or(0, |device| device.push_seq);
         let stamp = device.and_then(|device| device.stamp);
         let mut judge = Judge::new(draft, environment, self.author.clone(), self.push_seq, now_ms, stamp);
-        let receipts = judge_all(&mut judge, self.events)?;
+        let rulings = judge_all(&mut judge, self.events)?;
+        let Told { receipts, whole } = tell(&mut judge.draft, rulings)?;
 
         let (start, head) = (judge.draft.start(), judge.draft.head());
         let (stamp, notes) = (judge.stamp().cloned(), judge.made_notes());
-        let commit = next_commit(judge.draft.tx(), environment, start, head, now_ms)?;
+        let commit = next_commit(judge.draft.tx(), environment, start, head, self.ages.now_ms())?;
         let (mut batch, tx) = judge.draft.finish(commit)?;
         let token = Token {
             epoch: batch.scope.epoch.clone(),
@@ -104,11 +110,11 @@ impl Push {
             head: None,
             trail: trail_before(tx, head)?,
         };
-        let head_cursor = token.encode(&self.scope);
+        let head_cursor = token.encode(&self.scope, &self.cursor_key);
         // Whoever stood at the start and knows these receipts has missed nothing; notes are known to the server alone. To a
         // new replica an empty scope is nothing to miss.
         let stood_at = self.claims.cursor.map_or(0, |cursor| cursor.at.revision);
-        let complete = !notes && stood_at == start;
+        let complete = !notes && whole && stood_at == start;
         let response = PushResponse {
             server_now: now_ms,
             server_id: self.server_id,
@@ -157,8 +163,8 @@ fn forked() -> Problem {
     Problem::new(409, "device_forked", "another replica pushes under this device id")
 }
 
-fn judge_all(judge: &mut Judge<'_, '_>, events: Vec<Intake>) -> Result<Vec<Receipt>, StoreError> {
-    let mut receipts = Vec::with_capacity(events.len());
+fn judge_all(judge: &mut Judge<'_, '_>, events: Vec<Intake>) -> Result<Vec<Ruling>, StoreError> {
+    let mut rulings = Vec::with_capacity(events.len());
     let mut events = events.into_iter().peekable();
     let mut position = 0;
     while let Some(first) = events.next() {
@@ -167,10 +173,10 @@ fn judge_all(judge: &mut Judge<'_, '_>, events: Vec<Intake>) -> Result<Vec<Recei
             unit.push(next);
         }
         let count = u32::try_from(unit.len()).unwrap_or(u32::MAX);
-        receipts.extend(judge.unit(unit, position)?);
+        rulings.extend(judge.unit(unit, position)?);
         position = position.saturating_add(count);
     }
-    Ok(receipts)
+    Ok(rulings)
 }
 
 /// The commit that gives out the revisions after `start`, if there are any.
@@ -179,16 +185,16 @@ pub(super) fn next_commit(
     environment: &dyn Environment,
     start: Revision,
     head: Revision,
-    now_ms: u64,
+    age_ms: u64,
 ) -> Result<Option<CommitRow>, StoreError> {
     if head == start {
         return Ok(None);
     }
     let mut nonce = [0; 8];
     environment.random(&mut nonce);
-    // Ages are told by these times: a clock that is set back must not make an older commit look newer.
+    // The clock of ages may have been kept before the newest commit was made.
     let last = if start == 0 { None } else { tx.commit_before(start)? };
-    let at_ms = last.map_or(now_ms, |last| last.at_ms.max(now_ms));
+    let at_ms = last.map_or(age_ms, |last| last.at_ms.max(age_ms));
     Ok(Some(CommitRow { revision: head, nonce: u64::from_be_bytes(nonce), at_ms }))
 }
 

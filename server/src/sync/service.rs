@@ -11,19 +11,22 @@ use unisono::limits::DIGEST_BUCKETS;
 use unisono::model::{Author, DigestSum, Scope};
 use unisono::protocol::{
     ChangesRequest, DigestResponse, PROTOCOL, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse,
-    SyncSwitch,
+    SyncSwitch, ValueRequest, ValueResponse,
 };
 
+use super::age::AgeClock;
+use super::cursor_key::CursorKey;
 use super::feed::Feed;
 use super::garbage::{self, GarbageReport};
 use super::hints::{HintReader, Hints};
 use super::history::{Claims, Entry, enter};
 use super::intake::take_in;
+use super::lost_values::lost_value;
 use super::principal::Principal;
 use super::push::{Push, Pushed, check_device};
 use super::token::{Evidence, Token, trail_before};
 use super::verify::verify;
-use crate::store::{self, AuditRow, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
+use crate::store::{self, AuditRow, Identity, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of events from which on parsing them is work for a thread of its own.
@@ -34,9 +37,11 @@ const MAX_PUSH_SEQ: u64 = i64::MAX as u64;
 /// What an operator may set.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
-    /// How long tombstones are kept; a replica that stays away longer starts afresh. 90 days by default.
+    /// How long tombstones are kept, in time for which the server runs; a replica that stays away longer starts afresh. 90 days
+    /// by default.
     pub tombstone_horizon: Duration,
-    /// The age from which on the operator's backups are sure to hold everything. 7 days by default.
+    /// The age from which on the operator's backups are sure to hold everything, in time for which the server runs. 7 days by
+    /// default.
     pub backup_age: Duration,
     /// How long audit rows are kept; for ever by default. (The log of events is always kept.)
     pub audit_retention: Option<Duration>,
@@ -65,6 +70,8 @@ pub(super) struct Shared {
     pub(super) environment: SharedEnvironment,
     pub(super) options: ServiceOptions,
     pub(super) server_id: String,
+    pub(super) cursor_key: CursorKey,
+    pub(super) ages: AgeClock,
     hints: Arc<Hints>,
 }
 
@@ -84,8 +91,13 @@ impl SyncService {
         environment: SharedEnvironment,
         options: ServiceOptions,
     ) -> Result<Self, StoreError> {
-        let server_id = store.attach(Arc::clone(&environment)).await?;
-        let shared = Shared { store: Box::new(store), environment, options, server_id, hints: Arc::default() };
+        let Identity { server_id, cursor_key, clock_ms } = store.attach(Arc::clone(&environment)).await?;
+        let ages = AgeClock::new(&environment, clock_ms);
+        if clock_ms.is_none() {
+            store.keep_clock(ages.now_ms()).await?;
+        }
+        let (store, cursor_key): (Box<dyn Store>, _) = (Box::new(store), CursorKey::new(cursor_key));
+        let shared = Shared { store, environment, options, server_id, cursor_key, ages, hints: Arc::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -110,15 +122,16 @@ impl SyncService {
         if push_seq == 0 || push_seq > MAX_PUSH_SEQ {
             return Err(Problem::new(400, "invalid_request", "`push_seq` counts from 1"));
         }
-        let cursor = Token::decode_optional(cursor.as_ref(), &scope)?;
-        let seen = Token::decode_optional(seen.as_ref(), &scope)?;
+        let claims = Claims::read(epoch, (cursor.as_ref(), seen.as_ref()), &scope, &self.shared.cursor_key)?;
         let push = Push {
             scope: scope.clone(),
             author: Author { user: account, device: device_id },
             push_seq,
-            claims: Claims { epoch, cursor, seen },
+            claims,
             events,
             server_id: self.shared.server_id.clone(),
+            cursor_key: self.shared.cursor_key.clone(),
+            ages: self.shared.ages.clone(),
         };
         let environment = Arc::clone(&self.shared.environment);
         let key = scope.clone();
@@ -185,7 +198,7 @@ impl SyncService {
             })
             .await?;
         }
-        let name = key.clone();
+        let (name, cursor_key) = (key.clone(), self.shared.cursor_key.clone());
         let digest = store::read(&*self.shared.store, key, move |reads| {
             let scope = reads.scope()?.ok_or_else(|| StoreError::Corrupt("a scope is gone".to_owned()))?;
             let sums = reads.buckets(&(0..=u8::MAX).collect::<BTreeSet<_>>())?;
@@ -198,7 +211,7 @@ impl SyncService {
             };
             Ok(DigestResponse {
                 epoch: scope.epoch,
-                cursor: token.encode(&name),
+                cursor: token.encode(&name, &cursor_key),
                 revision: scope.revision,
                 total: scope.digest.to_string(),
                 buckets: (0..=u8::MAX)
@@ -208,6 +221,18 @@ impl SyncService {
             })
         });
         Ok(digest.await?)
+    }
+
+    /// `GET /sync/values`: a value to which a conflict note refers.
+    ///
+    /// # Errors
+    /// `404 scope_not_found`; `404 value_not_found` if the note does not refer to it, or not any more; the store's troubles.
+    pub async fn value(&self, principal: &Principal, request: ValueRequest) -> Result<ValueResponse, Problem> {
+        let ValueRequest { scope, note, sha256 } = request;
+        let key = principal.scope_key(&scope)?;
+        let found = store::read(&*self.shared.store, key, move |reads| lost_value(reads, &note, &sha256)).await?;
+        let unknown = || Problem::new(404, "value_not_found", "the note does not refer to such a value");
+        found.map(|value| ValueResponse { value }).ok_or_else(unknown)
     }
 
     /// `GET /sync/stats`.
@@ -300,17 +325,21 @@ impl SyncService {
         Ok(())
     }
 
-    /// Drops what is older than its horizon: tombstones, and audit rows where the operator limits them.
+    /// Drops what is older than its horizon: tombstones, and audit rows where the operator limits them. Ages are counted in
+    /// time for which the server has run; the clock that counts it is kept with each call, and when the service is closed.
     ///
     /// # Errors
     /// The store's troubles; what was dropped until then stays dropped.
     pub async fn collect_garbage(&self) -> Result<GarbageReport, Problem> {
+        self.shared.store.keep_clock(self.shared.ages.now_ms()).await?;
         Ok(garbage::collect(&self.shared).await?)
     }
 
     /// Finishes what is under way and closes the store. Idempotent; later calls fail with `503 shutting_down`.
     pub async fn close(&self) {
         self.shared.hints.close();
+        // Later than kept, things only look younger; and a store that is closed already has kept it.
+        drop(self.shared.store.keep_clock(self.shared.ages.now_ms()).await);
         if let Err(error) = self.shared.store.close().await {
             tracing::warn!(code = error.code(), %error, "closing the database");
         }

@@ -2,20 +2,18 @@
 //!
 //! A token names an epoch, a revision, the nonce of the commit that made it, and a trail of earlier commits at exponentially
 //! growing distances. A server restored from an older copy does not know the newest of them, and the trail tells how far back
-//! the two histories are the same.
+//! the two histories are the same. It is signed: evidence that anybody could make up would be none.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 use unisono::model::Revision;
 use unisono::protocol::{Cursor, Problem};
 
+use super::cursor_key::{CursorKey, SIGNATURE_BYTES};
 use crate::store::{ScopeKey, ScopeReads, StoreError};
 
 /// The form's version; another one is unreadable.
-const VERSION: u8 = 2;
-/// Bytes of the check sum, which also binds a token to its scope.
-const CHECK: usize = 4;
+const VERSION: u8 = 3;
 /// Most entries of a trail; the last one is 4^11 revisions back.
 const MAX_TRAIL: usize = 12;
 /// Longest token that is looked at.
@@ -51,8 +49,8 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// The text form, for `scope` alone.
-    pub(super) fn encode(&self, scope: &ScopeKey) -> Cursor {
+    /// The text form, signed for `scope` alone.
+    pub(super) fn encode(&self, scope: &ScopeKey, key: &CursorKey) -> Cursor {
         let mut bytes = vec![VERSION];
         put_bytes(&mut bytes, self.epoch.as_bytes());
         put_evidence(&mut bytes, self.at.revision, self.at.nonce);
@@ -64,27 +62,28 @@ impl Token {
         for entry in &self.trail {
             put_evidence(&mut bytes, self.at.revision.saturating_sub(entry.revision), entry.nonce);
         }
-        let check = check_sum(scope, &bytes);
-        bytes.extend(check);
+        let signature = key.sign(&[scope.as_str().as_bytes(), &bytes]);
+        bytes.extend(signature);
         Cursor(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Reads a text form made for `scope`.
-    ///
-    /// # Errors
-    /// `400 invalid_cursor`.
-    pub(super) fn decode(cursor: &Cursor, scope: &ScopeKey) -> Result<Self, Problem> {
-        decode(cursor, scope)
-            .ok_or_else(|| Problem::new(400, "invalid_cursor", "the cursor was not made by this server for this scope"))
+    /// Reads a text form; `None` if this server did not make it for `scope`.
+    pub(super) fn decode(cursor: &Cursor, scope: &ScopeKey, key: &CursorKey) -> Option<Self> {
+        if cursor.0.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(&cursor.0).ok()?;
+        let (body, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE_BYTES)?)?;
+        if !key.has_signed(&[scope.as_str().as_bytes(), body], signature) {
+            return None;
+        }
+        read(body)
     }
+}
 
-    /// Reads an optional text form.
-    ///
-    /// # Errors
-    /// As [`decode`](Self::decode).
-    pub(super) fn decode_optional(cursor: Option<&Cursor>, scope: &ScopeKey) -> Result<Option<Self>, Problem> {
-        cursor.map(|cursor| Self::decode(cursor, scope)).transpose()
-    }
+/// What a request with an unreadable token is told.
+pub(super) fn invalid_cursor() -> Problem {
+    Problem::new(400, "invalid_cursor", "the cursor was not made by this server for this scope")
 }
 
 /// The nonce of the commit that made `revision`; 0 for the empty scope.
@@ -111,16 +110,8 @@ pub(super) fn trail_before(reads: &mut dyn ScopeReads, revision: Revision) -> Re
     Ok(trail)
 }
 
-fn decode(cursor: &Cursor, scope: &ScopeKey) -> Option<Token> {
-    if cursor.0.len() > MAX_TOKEN_BYTES {
-        return None;
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(&cursor.0).ok()?;
-    let (body, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK)?)?;
+fn read(body: &[u8]) -> Option<Token> {
     let mut rest = body.strip_prefix(&[VERSION])?;
-    if check_sum(scope, body) != check {
-        return None;
-    }
     let epoch = String::from_utf8(take_bytes(&mut rest)?.to_vec()).ok()?;
     let at = take_evidence(&mut rest)?;
     let bootstrap = take_number(&mut rest)?.checked_sub(1);
@@ -135,15 +126,6 @@ fn decode(cursor: &Cursor, scope: &ScopeKey) -> Option<Token> {
         trail.push(Evidence { revision: at.revision.checked_sub(distance)?, nonce });
     }
     rest.is_empty().then_some(Token { epoch, at, bootstrap, head, trail })
-}
-
-fn check_sum(scope: &ScopeKey, body: &[u8]) -> [u8; CHECK] {
-    let mut hash = Sha256::new();
-    hash.update((body.len() as u64).to_be_bytes());
-    hash.update(body);
-    hash.update(scope.as_str());
-    let hash = hash.finalize();
-    std::array::from_fn(|index| hash[index])
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -210,6 +192,10 @@ mod tests {
         ScopeKey::new(key.to_owned())
     }
 
+    fn key() -> CursorKey {
+        CursorKey::new([7; 32])
+    }
+
     fn tokens() -> impl Strategy<Value = Token> {
         let trail = proptest::collection::vec((any::<u64>(), any::<u64>()), 0..=MAX_TRAIL);
         let head = proptest::option::of((1..=u64::MAX, any::<u64>()));
@@ -231,23 +217,23 @@ mod tests {
     proptest! {
         #[test]
         fn a_token_round_trips(token in tokens()) {
-            prop_assert_eq!(Token::decode(&token.encode(&scope("user:a")), &scope("user:a")).unwrap(), token);
+            let cursor = token.encode(&scope("user:a"), &key());
+            prop_assert_eq!(Token::decode(&cursor, &scope("user:a"), &key()), Some(token));
         }
 
         #[test]
-        fn b14_a_token_of_another_scope_is_refused(token in tokens()) {
-            let cursor = token.encode(&scope("user:a"));
-            prop_assert_eq!(Token::decode(&cursor, &scope("user:b")).unwrap_err().code, "invalid_cursor");
+        fn b14_a_token_of_another_scope_or_another_server_is_refused(token in tokens()) {
+            let cursor = token.encode(&scope("user:a"), &key());
+            prop_assert_eq!(Token::decode(&cursor, &scope("user:b"), &key()), None);
+            prop_assert_eq!(Token::decode(&cursor, &scope("user:a"), &CursorKey::new([8; 32])), None);
         }
 
         #[test]
         fn no_text_makes_the_decoder_panic(text in ".{0,80}", bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Token::decode(&Cursor(text), &scope("user:a"));
+            let _ = Token::decode(&Cursor(text), &scope("user:a"), &key());
             let mut body = vec![VERSION];
             body.extend(bytes);
-            let check = check_sum(&scope("user:a"), &body);
-            body.extend(check);
-            let _ = Token::decode(&Cursor(URL_SAFE_NO_PAD.encode(body)), &scope("user:a"));
+            let _ = read(&body);
         }
     }
 
@@ -302,13 +288,13 @@ mod tests {
         let of_length = |epoch: usize| {
             let at = Evidence { revision: 1, nonce: 2 };
             Token { epoch: "e".repeat(epoch), at, bootstrap: None, head: None, trail: Vec::new() }
-                .encode(&scope("user:a"))
+                .encode(&scope("user:a"), &key())
         };
         let longest = (0..).map(of_length).find(|cursor| cursor.0.len() >= MAX_TOKEN_BYTES).unwrap();
         assert_eq!(longest.0.len(), MAX_TOKEN_BYTES);
-        assert!(Token::decode(&longest, &scope("user:a")).is_ok());
+        assert!(Token::decode(&longest, &scope("user:a"), &key()).is_some());
         for beyond in [MAX_TOKEN_BYTES, 2 * MAX_TOKEN_BYTES] {
-            assert_eq!(Token::decode(&of_length(beyond), &scope("user:a")).unwrap_err().code, "invalid_cursor");
+            assert_eq!(Token::decode(&of_length(beyond), &scope("user:a"), &key()), None);
         }
     }
 }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use unisono::model::{DigestSum, RecordKey, bucket_of};
 
 use super::inbox::is_open_note;
+use super::lost_values;
 use super::replay::replay;
 use crate::store::{RecordRow, ScopeReads, ScopeRow, StoreError};
 
 /// Records read at once.
 const STEP: usize = 500;
 
-/// Compares records with a replay of the log, and totals and digests with the records. Returns what differs, in words.
+/// Compares records with a replay of the log, and totals, digests and lost values with the records. Returns what differs, in
+/// words.
 pub(super) fn verify(reads: &mut dyn ScopeReads) -> Result<Vec<String>, StoreError> {
     let Some(scope) = reads.scope()? else { return Ok(Vec::new()) };
     let mut stored = BTreeMap::new();
@@ -26,6 +28,9 @@ pub(super) fn verify(reads: &mut dyn ScopeReads) -> Result<Vec<String>, StoreErr
     compare_records(reads, &stored, &mut differences)?;
     compare_totals(&scope, &stored, &mut differences);
     compare_digests(reads, &scope, &stored, &mut differences)?;
+    for (key, row) in &stored {
+        differences.extend(lost_values::differences(reads, key, row)?);
+    }
     Ok(differences)
 }
 

@@ -175,3 +175,51 @@ fn an_empty_push_counts() {
     let event = copy.create(&world, "kick", json!({}));
     assert_eq!(copy.push(&world, &[event]).unwrap_err().code, "device_forked");
 }
+
+#[test]
+fn b8_an_id_twice_within_one_group_takes_effect_once() {
+    let world = World::new();
+    let anna = user("anna");
+    let mut device = Device::new(&anna, "a");
+    let mut first = device.create(&world, "kick", json!({"bpm": 120}));
+    first["group"] = json!("g");
+    let response = device.push(&world, &[first.clone(), first.clone()]).unwrap();
+    assert_eq!(statuses(&response), [ReceiptStatus::Applied, ReceiptStatus::Applied]);
+    assert_eq!(response.receipts[0], response.receipts[1]);
+    assert_eq!(response.receipts[0].revision, Some(1));
+    world.assert_sound(&anna);
+}
+
+#[test]
+fn an_id_twice_within_one_group_with_another_content_is_a_verdict_on_the_group() {
+    let world = World::new();
+    let anna = user("anna");
+    let mut device = Device::new(&anna, "a");
+    let mut group: Vec<_> = ["kick", "snare", "hat"].map(|name| device.create(&world, name, json!({}))).into();
+    group[1]["id"] = group[0]["id"].clone();
+    for event in &mut group {
+        event["group"] = json!("g");
+    }
+    let response = device.push(&world, &group).unwrap();
+    assert_eq!(statuses(&response), [ReceiptStatus::Skipped, ReceiptStatus::Rejected, ReceiptStatus::Skipped]);
+    assert_eq!(codes(&response)[1], "id_reused");
+    assert!(world.records(&anna, unisono::model::Scope::User).is_empty());
+
+    // The verdict is on this push alone: under ids of their own they are taken.
+    group[1]["id"] = json!("its own");
+    let response = device.push(&world, &group).unwrap();
+    assert_eq!(statuses(&response), [ReceiptStatus::Applied; 3]);
+    world.assert_sound(&anna);
+}
+
+#[test]
+fn a_member_of_a_group_may_depend_on_an_earlier_one() {
+    let world = World::new();
+    let mut device = Device::new(&user("anna"), "a");
+    let mut pack = device.create(&world, "pack", json!({}));
+    let mut kick = device.create(&world, "kick", json!({}));
+    (pack["group"], kick["group"]) = (json!("g"), json!("g"));
+    kick["depends_on"] = json!([pack["id"]]);
+    let response = device.push(&world, &[pack, kick]).unwrap();
+    assert_eq!(statuses(&response), [ReceiptStatus::Applied, ReceiptStatus::Applied]);
+}

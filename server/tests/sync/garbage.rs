@@ -139,9 +139,46 @@ fn the_backup_revision_is_the_head_of_seven_days_ago() {
         assert_eq!(backup(&device), if day < 7 { 0 } else { day - 6 });
         world.env.advance(DAY);
     }
-    // A clock that is set back makes nothing older look newer.
+    // A wall clock that is set back makes nothing look younger, or older.
     world.env.jump_wall(-30 * 86_400_000);
     let event = device.create(&world, "later", json!({}));
     device.write(&world, event);
-    assert_eq!(backup(&device), 0);
+    assert_eq!(backup(&device), 4);
+}
+
+/// What the feed says of backups.
+fn backup(world: &World, device: &Device) -> u64 {
+    world.pull(&device.principal, ChangesRequest::from_start(Scope::User)).unwrap().1.backup_revision
+}
+
+#[test]
+fn a_wall_clock_that_jumps_ahead_makes_nothing_old() {
+    let world = World::with_options(ServiceOptions { audit_retention: Some(DAY), ..ServiceOptions::default() });
+    let (a, mut away) = deleted(&world);
+    world.env.jump_wall(400 * 86_400_000);
+    assert_eq!(backup(&world, &a), 0, "no backup holds what was written a moment ago");
+    assert_eq!(collect(&world), GarbageReport { scopes: 1, ..GarbageReport::default() });
+    assert_eq!(away.pull(&world).unwrap().len(), 1, "the delete is told to who has not heard of it");
+    world.env.advance(8 * DAY);
+    assert_eq!(backup(&world, &a), 3);
+}
+
+#[test]
+fn ages_are_counted_in_time_for_which_the_server_has_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("server.db");
+    let world = World::in_file(&path);
+    let (a, _) = deleted(&world);
+    world.env.advance(5 * DAY);
+    assert_eq!(backup(&world, &a), 0);
+    // Off for a year; or started with a clock that is a year ahead: nobody can tell.
+    let env = world.close();
+    env.advance(365 * DAY);
+    let world = World::in_file_again(&path, env);
+    assert_eq!(backup(&world, &a), 0);
+    assert_eq!(collect(&world).tombstones, 0);
+    world.env.advance(2 * DAY);
+    assert_eq!(backup(&world, &a), 3, "seven days of running are seven days");
+    world.env.advance(83 * DAY);
+    assert_eq!(collect(&world).tombstones, 1);
 }

@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use unisono::model::Scope;
-use unisono::protocol::{ChangesRequest, Problem};
+use unisono::protocol::{ChangesRequest, Cursor, Problem};
 
-use crate::world::{Device, World, user};
+use crate::world::{Device, World, member, user};
 
 fn write_some(world: &World, device: &mut Device, count: usize) {
     for number in 0..count {
@@ -191,6 +193,67 @@ fn b17_a_new_database_shares_nothing() {
     device.epoch = problem.epoch;
     (device.cursor, device.seen) = (None, None);
     write_some(&world, &mut device, 1);
+}
+
+#[test]
+fn b17_a_new_database_that_cannot_read_a_cursor_tells_its_history_by_the_epoch_that_is_named() {
+    let old = World::new();
+    let mut device = Device::new(&user("anna"), "a");
+    write_some(&old, &mut device, 3);
+    device.pull(&old).unwrap();
+    let world = World::another();
+    let event = device.create(&world, "late", json!({}));
+    assert_eq!(shared(&device.push(&world, &[event]).unwrap_err()), 0);
+    let request = ChangesRequest { cursor: device.cursor.clone(), ..ChangesRequest::from_start(Scope::User) };
+    let named = ChangesRequest { epoch: device.epoch.clone(), ..request.clone() };
+    assert_eq!(shared(&world.pull(&device.principal, named).unwrap_err()), 0);
+    let problem = world.pull(&device.principal, request).unwrap_err();
+    assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_cursor"), "nothing names a history");
+}
+
+#[test]
+fn b69_nobody_but_the_server_makes_evidence_of_a_restore() {
+    let world = World::new();
+    let shared_by = |name: &str, id| Device { scope: "workspace:band", ..Device::new(&member(name, "band"), id) };
+    let (mut anna, mut mallory) = (shared_by("anna", "a"), shared_by("mallory", "m"));
+    write_some(&world, &mut anna, 3);
+    write_some(&world, &mut mallory, 1);
+    let epoch = mallory.epoch.clone();
+    let genuine = URL_SAFE_NO_PAD.decode(&mallory.seen.clone().unwrap().0).unwrap();
+
+    // A cursor of their own with each byte changed, in the check sums of earlier versions, and with a signature of nothing.
+    let mut forged: Vec<Vec<u8>> = (0..genuine.len())
+        .map(|place| {
+            let mut forged = genuine.clone();
+            forged[place] ^= 1;
+            forged
+        })
+        .collect();
+    let body = &genuine[..genuine.len() - 16];
+    forged.push(body.to_vec());
+    forged.push([body, &[0; 16]].concat());
+    // One that another server has signed, for the same scope.
+    let another = World::another();
+    let mut elsewhere = shared_by("mallory", "m");
+    write_some(&another, &mut elsewhere, 9);
+    forged.push(URL_SAFE_NO_PAD.decode(&elsewhere.seen.unwrap().0).unwrap());
+
+    for bytes in forged {
+        let cursor = Cursor(URL_SAFE_NO_PAD.encode(bytes));
+        let request = ChangesRequest {
+            epoch: epoch.clone(),
+            seen: Some(cursor.clone()),
+            ..ChangesRequest::from_start(Scope::workspace("band").unwrap())
+        };
+        let pulled = world.pull(&mallory.principal, request).unwrap_err();
+        let pushed = Device { seen: Some(cursor), ..mallory.clone() }.push(&world, &[]).unwrap_err();
+        for problem in [pulled, pushed] {
+            assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_cursor"));
+        }
+    }
+    anna.pull(&world).unwrap();
+    assert_eq!(anna.epoch, epoch, "nobody has to begin anew");
+    write_some(&world, &mut anna, 1);
 }
 
 #[test]

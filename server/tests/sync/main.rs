@@ -2,6 +2,7 @@
 //! and chance are the test's.
 
 mod access;
+mod answers;
 mod conflicts;
 mod exactly_once;
 mod feed;
@@ -9,6 +10,7 @@ mod garbage;
 mod history;
 mod laws;
 mod loopback;
+mod lost_values;
 mod threads;
 mod verdicts;
 mod world;

@@ -25,6 +25,11 @@ impl World {
         Self::on(TestEnvironment::new(7), SqliteStore::in_memory().unwrap(), options)
     }
 
+    /// A server of other data: another identity, another key.
+    pub fn another() -> Self {
+        Self::on(TestEnvironment::new(8), SqliteStore::in_memory().unwrap(), ServiceOptions::default())
+    }
+
     pub fn in_file(path: &Path) -> Self {
         Self::in_file_again(path, TestEnvironment::new(7))
     }

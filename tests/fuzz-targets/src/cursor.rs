@@ -10,11 +10,13 @@ use unisono::model::Scope;
 use unisono::protocol::{ChangesRequest, Cursor};
 
 use crate::bytes::Bytes;
-use crate::server::Server;
+use crate::server::{CURSOR_KEY, Server};
 
 const ACCOUNT: &str = "alice";
 /// What a cursor of the account's own scope is bound to.
 const SCOPE_KEY: &str = "user:alice";
+/// Bytes of a signature.
+const SIGNATURE_BYTES: usize = 16;
 
 /// A server with some history, and cursors that it gave out.
 #[derive(Debug)]
@@ -74,8 +76,8 @@ thread_local! {
     static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
 }
 
-/// A text, an edited genuine cursor, or any bytes under a right check sum, as `cursor` or as `seen`: the answer is a whole
-/// feed or one of three problems; what the server did not make is unreadable; and no record is lost by it.
+/// A text, an edited genuine cursor, or any bytes under a right signature, as `cursor` or as `seen`: the answer is a whole
+/// feed or one of three problems; what is not signed is unreadable; and no record is lost by it.
 ///
 /// # Panics
 /// If not.
@@ -98,11 +100,11 @@ fn ask(world: &World, bytes: &mut Bytes<'_>) -> Answer {
     let cursor = match mode {
         0 => Cursor(String::from_utf8_lossy(bytes.rest()).into_owned()),
         1 => Cursor(URL_SAFE_NO_PAD.encode(edited(&original, bytes))),
-        2 => sealed(bytes.rest()),
-        // A genuine one with its content changed, under a right check sum.
+        2 => signed(bytes.rest()),
+        // A genuine one with its content changed, under a right signature.
         _ => {
             let edited = edited(&original, bytes);
-            sealed(edited.split_at(edited.len().saturating_sub(4)).0)
+            signed(edited.split_at(edited.len().saturating_sub(SIGNATURE_BYTES)).0)
         }
     };
     let request = ChangesRequest::from_start(Scope::User);
@@ -114,7 +116,7 @@ fn ask(world: &World, bytes: &mut Bytes<'_>) -> Answer {
     let answer = world.open(request);
     if world.genuine.contains(&cursor) {
         assert_eq!(answer, Answer::Feed, "{cursor:?} is genuine");
-    } else if !is_sealed(&cursor) {
+    } else if !is_signed(&cursor) {
         assert_eq!(answer, Answer::Unreadable, "{cursor:?} was not made by the server");
     }
     answer
@@ -135,17 +137,22 @@ fn edited(cursor: &Cursor, bytes: &mut Bytes<'_>) -> Vec<u8> {
     edited
 }
 
-/// Whether the check sum is right. It guards against accidents, not against a client that computes it.
-fn is_sealed(cursor: &Cursor) -> bool {
+fn is_signed(cursor: &Cursor) -> bool {
     let bytes = URL_SAFE_NO_PAD.decode(&cursor.0).unwrap_or_default();
-    bytes.split_last_chunk::<4>().is_some_and(|(body, _)| sealed(body) == *cursor)
+    bytes.split_last_chunk::<SIGNATURE_BYTES>().is_some_and(|(body, _)| signed(body) == *cursor)
 }
 
-/// The cursor that holds `body`, with the check sum that a server would give it.
-fn sealed(body: &[u8]) -> Cursor {
-    let mut hash = Sha256::new();
-    hash.update((body.len() as u64).to_be_bytes());
-    hash.update(body);
-    hash.update(SCOPE_KEY);
-    Cursor(URL_SAFE_NO_PAD.encode([body, &hash.finalize()[..4]].concat()))
+/// The cursor that holds `body`, with the signature that the server would give it: an HMAC over scope and body, each after its
+/// length.
+fn signed(body: &[u8]) -> Cursor {
+    let mut message = CURSOR_KEY.map(|byte| byte ^ 0x36).to_vec();
+    message.extend([0x36; 32]);
+    for part in [SCOPE_KEY.as_bytes(), body] {
+        message.extend((part.len() as u64).to_be_bytes());
+        message.extend(part);
+    }
+    let mut outer = CURSOR_KEY.map(|byte| byte ^ 0x5c).to_vec();
+    outer.extend([0x5c; 32]);
+    outer.extend(Sha256::digest(message));
+    Cursor(URL_SAFE_NO_PAD.encode([body, &Sha256::digest(outer)[..SIGNATURE_BYTES]].concat()))
 }

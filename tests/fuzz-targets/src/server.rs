@@ -1,14 +1,20 @@
 //! A sync service in memory, in a world of its own.
 
 use serde_json::value::RawValue;
+use unisono::environment::SharedEnvironment;
 use unisono::model::{Change, DigestSum, Scope, digest_of};
+use unisono::platform::BoxFuture;
 use unisono::protocol::{ChangesRequest, Problem, PushRequest, PushResponse, Trailer};
 use unisono::testing::TestEnvironment;
 use unisono::transport::Chunk;
-use unisono_server::{Principal, ServiceOptions, SqliteStore, SyncService};
+use unisono_server::store::{Identity, ReadJob, ScopeKey, WriteJob};
+use unisono_server::{Principal, ServiceOptions, SqliteStore, Store, StoreError, SyncService};
 
 /// The workspace of which every account is a member.
 pub const WORKSPACE: &str = "band";
+
+/// The key under which the server signs cursors. No client knows a real one.
+pub const CURSOR_KEY: [u8; 32] = [0x5a; 32];
 
 #[derive(Debug)]
 pub struct Server {
@@ -23,7 +29,7 @@ pub fn principal(account: &str) -> Principal {
 impl Server {
     pub fn new() -> Self {
         let env = TestEnvironment::new(7);
-        let store = SqliteStore::in_memory().expect("a store in memory opens");
+        let store = SignedByUs(SqliteStore::in_memory().expect("a store in memory opens"));
         let opened = SyncService::open(store, env.shared(), ServiceOptions::default());
         let service = env.block_on(opened).expect("the service opens");
         Self { env, service }
@@ -66,6 +72,36 @@ impl Server {
     /// What a replay of a scope's log finds different from what is stored.
     pub fn differences(&self, account: &str, scope: &Scope) -> Vec<String> {
         self.env.block_on(self.service.verify(&principal(account), scope.clone())).expect("the log is replayed")
+    }
+}
+
+/// A store whose server signs its cursors with [`CURSOR_KEY`], so that a target can sign what it made up.
+#[derive(Debug)]
+struct SignedByUs(SqliteStore);
+
+impl Store for SignedByUs {
+    fn attach(&self, environment: SharedEnvironment) -> BoxFuture<'_, Result<Identity, StoreError>> {
+        Box::pin(async { Ok(Identity { cursor_key: CURSOR_KEY, ..self.0.attach(environment).await? }) })
+    }
+
+    fn keep_clock(&self, ms: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.keep_clock(ms)
+    }
+
+    fn read(&self, scope: ScopeKey, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.read(scope, job)
+    }
+
+    fn write(&self, scope: ScopeKey, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.write(scope, job)
+    }
+
+    fn scopes(&self, after: Option<ScopeKey>, limit: usize) -> BoxFuture<'_, Result<Vec<ScopeKey>, StoreError>> {
+        self.0.scopes(after, limit)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.close()
     }
 }
 

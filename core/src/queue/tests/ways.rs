@@ -432,3 +432,68 @@ fn a_copy_pulls_to_the_end_before_it_sends_what_its_original_may_have_sent() {
     bench.push().unwrap();
     assert!(fork(&bench), "between two pages its receipt would say that the feed has told of it");
 }
+
+/// `a` at `revision`, as an answer tells it.
+fn told(revision: Revision, doc: Value) -> Option<Box<Change>> {
+    Some(Box::new(Change {
+        kind: ChangeKind::Put,
+        collection: key("a").collection,
+        record: key("a").record,
+        revision,
+        doc: Some(doc),
+        stamp: Stamp { ms: 1, counter: 0, device: DeviceId::new("z").unwrap() },
+        by: Author { user: "u".into(), device: DeviceId::new("z").unwrap() },
+        schema: 1,
+        group: None,
+    }))
+}
+
+/// A receipt that needs the record, as an answer gives it where it is not the last one of its record.
+fn short(id: &EventId, revision: Revision) -> Receipt {
+    Receipt { revision: Some(revision), ..Receipt::bare(id.clone(), ReceiptStatus::Merged) }
+}
+
+#[test]
+fn what_a_receipt_does_not_tell_is_found_with_the_last_one_of_its_record() {
+    let bench = Bench::confirmed(json!({"n": 0}));
+    let ids: Vec<_> = (1..=3)
+        .map(|_| bench.group(vec![increment("a", "/n", 1), increment("a", "/m", 1)]).unwrap())
+        .collect::<Vec<_>>()
+        .concat();
+    bench.push().unwrap();
+    let mut receipts: Vec<_> = ids.iter().zip(3..).map(|(id, revision)| short(id, revision)).collect();
+    let last = receipts.last_mut().unwrap();
+    (last.previous, last.record) = (Some(7), told(8, json!({"n": 3, "m": 3, "by": "z"})));
+    let settlement = bench.answered(Some("c8"), receipts);
+    assert_eq!(
+        (settlement.settled, bench.pending()),
+        (6, 0),
+        "none of them waits for a pull that would bring nothing newer"
+    );
+    assert_eq!(bench.view("a"), Some(json!({"n": 3, "m": 3, "by": "z"})));
+    assert_eq!(bench.feed().0.as_deref(), Some("c8"));
+}
+
+#[test]
+fn a_record_that_the_answer_leaves_out_is_waited_for_with_the_effect_in_view() {
+    let bench = Bench::confirmed(json!({"n": 0}));
+    let id = bench.write(update("a", json!({"m": 1})));
+    bench.push().unwrap();
+    bench.answered(Some("c3"), vec![short(&id, 3)]);
+    assert_eq!(bench.view("a"), Some(json!({"n": 0, "m": 1})));
+    assert_ne!(bench.feed().0.as_deref(), Some("c3"), "the pull must not begin beyond it");
+    bench.pulled(3, Some(json!({"n": 9, "m": 1})));
+    assert_eq!((bench.pending(), bench.view("a")), (0, Some(json!({"n": 9, "m": 1}))));
+    assert!(matches!(bench.outcome(&id), Outcome::Applied { .. }));
+}
+
+#[test]
+fn a_record_that_another_receipt_carries_is_not_taken_in() {
+    let bench = Bench::confirmed(json!({"n": 0}));
+    bench.write(create("b", json!({})));
+    let pushed = bench.push().unwrap();
+    let stray = Receipt { record: told(9, json!({"stray": true})), ..applied(&pushed.events[0].id, 0, 2) };
+    bench.settle(vec![stray]);
+    assert_eq!(bench.view("a"), Some(json!({"n": 0})));
+    assert_eq!((bench.view("b"), bench.pending()), (Some(json!({})), 0));
+}

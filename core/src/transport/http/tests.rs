@@ -208,7 +208,7 @@ async fn a_feed_comes_chunk_by_chunk_and_ends_with_its_trailer() {
     assert_eq!(reader.next().await, Ok(None));
     transport.request(&context(), Method::Get, "/sync/status?scope=user", None).await.unwrap();
     let heads: Vec<_> = requests.iter().take(2).map(|request| request.head).collect();
-    assert!(heads[0].starts_with("GET /api/v1/sync/changes?scope=user HTTP/1.1\r\n"), "{}", heads[0]);
+    assert!(heads[0].starts_with("GET /api/v1/sync/changes?scope=user&references=true HTTP/1.1\r\n"), "{}", heads[0]);
     assert!(heads[0].contains("accept: application/x-ndjson"), "{}", heads[0]);
     assert!(heads[1].starts_with("GET /api/v1/sync/status?scope=user HTTP/1.1\r\n"), "{}", heads[1]);
 }

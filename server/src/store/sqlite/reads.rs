@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use unisono::clock::Stamp;
 use unisono::merge::{LeafClock, LeafClocks, LoggedWrite, StoredRecord};
 use unisono::model::{
-    Author, Change, ChangeKind, DeviceId, DigestSum, EventId, Receipt, ReceiptStatus, RecordKey, Revision,
+    Author, Change, ChangeKind, DeviceId, DigestSum, EventId, Receipt, ReceiptStatus, RecordId, RecordKey, Revision,
 };
 
 use super::connection::{store_error, unreadable};
@@ -73,7 +73,7 @@ impl<'c> ScopeHandle<'c> {
         rows.next().map_err(store_error)?.map(read).transpose()
     }
 
-    fn many<T>(
+    pub(super) fn many<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -98,7 +98,7 @@ fn limited(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn get<T: FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+pub(super) fn get<T: FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
     row.get(column).map_err(store_error)
 }
 
@@ -340,6 +340,18 @@ impl ScopeReads for ScopeHandle<'_> {
             Ok(found.map(|sum| (*bucket, sum)))
         };
         buckets.iter().filter_map(|bucket| read(bucket).transpose()).collect()
+    }
+
+    fn note_value(&mut self, note: &RecordId, sha256: &str) -> Result<Option<String>, StoreError> {
+        let id = self.id()?;
+        let sql = "SELECT value FROM note_value WHERE scope = ?1 AND note = ?2 AND sha256 = ?3";
+        self.one(sql, params![id, note.as_str(), sha256], |row| get(row, 0))
+    }
+
+    fn has_note_values(&mut self) -> Result<bool, StoreError> {
+        let id = self.id()?;
+        let found = self.one("SELECT 1 FROM note_value WHERE scope = ?1 LIMIT 1", [id], |_| Ok(()))?;
+        Ok(found.is_some())
     }
 
     fn tombstones(&mut self, up_to: Revision, limit: usize) -> Result<Option<(Revision, u64)>, StoreError> {

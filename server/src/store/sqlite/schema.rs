@@ -9,7 +9,8 @@ use super::connection::store_error;
 use crate::store::StoreError;
 
 /// One step each; a step never changes once released.
-const MIGRATIONS: [&str; 1] = [r"
+const MIGRATIONS: [&str; 2] = [
+    r"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE scope (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL, revision INTEGER NOT NULL, highest TEXT,
@@ -53,7 +54,13 @@ CREATE TABLE audit (
     action TEXT NOT NULL, detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_scope ON audit (scope, at_ms);
-"];
+",
+    r"
+CREATE TABLE note_value (
+    scope INTEGER NOT NULL, note TEXT NOT NULL, sha256 TEXT NOT NULL, value TEXT NOT NULL, UNIQUE (scope, note, sha256)
+) STRICT;
+",
+];
 
 /// The newest schema version that this build knows.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]

@@ -17,7 +17,7 @@ use super::connection::{open_reader, open_writer, store_error};
 use super::reads::ScopeHandle;
 use super::schema;
 use super::writer::{Request, Writer};
-use crate::store::{ReadJob, ScopeKey, Store, StoreError, WriteJob};
+use crate::store::{Identity, ReadJob, ScopeKey, Store, StoreError, WriteJob};
 
 /// Idle readers that are kept open.
 const IDLE_READERS: usize = 4;
@@ -174,21 +174,52 @@ fn snapshot<T>(
 }
 
 /// The server's identity, made with the first start.
-fn identity(connection: &Connection, environment: &SharedEnvironment) -> Result<String, StoreError> {
+fn identity(connection: &Connection, environment: &SharedEnvironment) -> Result<Identity, StoreError> {
+    let server_id = kept::<16>(connection, environment, "server_id")?;
+    let cursor_key = kept(connection, environment, "cursor_key")?;
+    let clock_ms: Option<i64> = connection
+        .query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'clock'", [], |row| row.get(0))
+        .optional()
+        .map_err(store_error)?;
+    Ok(Identity { server_id: hex(&server_id), cursor_key, clock_ms: clock_ms.map(i64::cast_unsigned) })
+}
+
+fn keep_clock(connection: &Connection, ms: u64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO meta (name, value) VALUES ('clock', CAST(?1 AS TEXT)) ON CONFLICT (name) DO UPDATE \
+               SET value = CAST(max(CAST(value AS INTEGER), ?1) AS TEXT)";
+    connection.execute(sql, params![ms.cast_signed()]).map(drop).map_err(store_error)
+}
+
+/// The random bytes kept under `name`, drawn the first time that they are asked for.
+fn kept<const N: usize>(
+    connection: &Connection,
+    environment: &SharedEnvironment,
+    name: &str,
+) -> Result<[u8; N], StoreError> {
     let known: Option<String> = connection
-        .query_row("SELECT value FROM meta WHERE name = 'server_id'", [], |row| row.get(0))
+        .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
         .optional()
         .map_err(store_error)?;
     if let Some(known) = known {
-        return Ok(known);
+        return unhex(&known).ok_or_else(|| StoreError::Corrupt(format!("the stored `{name}` cannot be read")));
     }
-    let mut bytes = [0; 16];
+    let mut bytes = [0; N];
     environment.random(&mut bytes);
-    let fresh = hex(&bytes);
     connection
-        .execute("INSERT INTO meta (name, value) VALUES ('server_id', ?1)", params![fresh])
+        .execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", params![name, hex(&bytes)])
         .map_err(store_error)?;
-    Ok(fresh)
+    Ok(bytes)
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(bytes)
 }
 
 fn list_scopes(connection: &Connection, after: &str, limit: usize) -> Result<Vec<ScopeKey>, StoreError> {
@@ -216,9 +247,13 @@ fn blocking<T: Send + 'static>(
 }
 
 impl Store for SqliteStore {
-    fn attach(&self, environment: SharedEnvironment) -> BoxFuture<'_, Result<String, StoreError>> {
+    fn attach(&self, environment: SharedEnvironment) -> BoxFuture<'_, Result<Identity, StoreError>> {
         let environment = Arc::clone(self.inner.environment.get_or_init(|| environment));
         blocking(&self.inner, move |inner| inner.with_writer(|connection| identity(connection, &environment)))
+    }
+
+    fn keep_clock(&self, ms: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        blocking(&self.inner, move |inner| inner.with_writer(|connection| keep_clock(connection, ms)))
     }
 
     fn read(&self, scope: ScopeKey, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>> {

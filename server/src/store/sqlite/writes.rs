@@ -5,9 +5,10 @@ use unisono::merge::StoredRecord;
 use unisono::model::{DigestSum, Revision, bucket_of};
 
 use super::connection::store_error;
-use super::reads::{ClockColumn, ScopeHandle, plain_receipt, signed};
+use super::reads::{ClockColumn, ScopeHandle, get, plain_receipt, signed};
 use crate::store::{
-    AuditRow, CommitRow, DeviceRow, EpochRow, LogRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, ScopeTx, StoreError,
+    AuditRow, CommitRow, DeviceRow, EpochRow, LogRow, NoteValues, PurgeRow, RecordRow, ScopeBatch, ScopeRow, ScopeTx,
+    StoreError,
 };
 
 impl ScopeTx for ScopeHandle<'_> {
@@ -19,6 +20,7 @@ impl ScopeTx for ScopeHandle<'_> {
         batch.records.into_iter().try_for_each(|row| self.save_record(id, row))?;
         batch.log.iter().try_for_each(|row| self.save_log(id, row))?;
         batch.buckets.iter().try_for_each(|(bucket, digest)| self.save_bucket(id, *bucket, *digest))?;
+        batch.values.iter().try_for_each(|values| self.save_values(id, values))?;
         batch.commit.iter().try_for_each(|row| self.save_commit(id, row))?;
         batch.epoch.iter().try_for_each(|row| self.save_epoch(id, row))?;
         batch.device.iter().try_for_each(|(row, response)| self.save_device(id, row, response))?;
@@ -128,6 +130,21 @@ impl ScopeHandle<'_> {
             "INSERT OR REPLACE INTO bucket (scope, bucket, digest) VALUES (?1, ?2, ?3)",
             params![id, bucket, digest.0.to_be_bytes()],
         )
+    }
+
+    fn save_values(&self, id: i64, values: &NoteValues) -> Result<(), StoreError> {
+        let note = values.note.as_str();
+        let sql = "SELECT sha256 FROM note_value WHERE scope = ?1 AND note = ?2";
+        let stored: Vec<String> = self.many(sql, params![id, note], |row| get(row, 0))?;
+        for sha256 in stored.iter().filter(|sha256| !values.kept.contains(*sha256)) {
+            let sql = "DELETE FROM note_value WHERE scope = ?1 AND note = ?2 AND sha256 = ?3";
+            self.run(sql, params![id, note, sha256])?;
+        }
+        for (sha256, value) in values.fresh.iter().filter(|(sha256, _)| !stored.contains(sha256)) {
+            let sql = "INSERT INTO note_value (scope, note, sha256, value) VALUES (?1, ?2, ?3, ?4)";
+            self.run(sql, params![id, note, sha256, value])?;
+        }
+        Ok(())
     }
 
     fn save_commit(&self, id: i64, row: &CommitRow) -> Result<(), StoreError> {
