@@ -123,7 +123,9 @@ fn a_replica_that_starts_afresh_keeps_the_values_of_the_notes_that_are_left() {
     world.run(loser.storage.apply(batch)).unwrap();
     loser.network.script(CallKind::Changes, [Fault::answer(Problem::new(410, "cursor_expired", "scripted"))]);
     loser.synced(&world);
-    assert_eq!(kept(&world, &loser), before, "what belongs to no note has gone");
+    let after = kept(&world, &loser);
+    assert!(before.iter().all(|hash| after.contains(hash)), "{after:?}");
+    assert!(!after.contains(&"00".to_owned()), "what belongs to no note has gone");
     loser.network.set_online(false);
     assert_eq!(lost(&world, &loser).unwrap(), playlist(1));
 }

@@ -101,6 +101,12 @@ impl Client {
             .await
     }
 
+    /// The value behind a reference of a conflict note (`value_ref` of a side, or `base_ref`): read here where it is kept, else
+    /// fetched once.
+    pub async fn conflict_value(&self, note: String, sha256: String) -> Result<Value> {
+        self.0.call(|client| async move { client.conflict_value(note, sha256).await }).await
+    }
+
     /// What became of an event; none if this replica never accepted it, or settled it more than about a week ago. Survives
     /// restarts.
     pub async fn outcome(&self, event: EventId) -> Result<Option<Outcome>> {

@@ -131,6 +131,11 @@ class Client:
             return await self._client.resolve(note.id, note.scope)
         return await self._client.resolve(note)
 
+    async def conflict_value(self, note: Union[Conflict, str], sha256: str) -> Any:
+        """The value behind a reference of a conflict note (``value_ref`` of a side, or ``base_ref``): read here where it is
+        kept, else fetched once."""
+        return await self._client.conflict_value(note.id if isinstance(note, Conflict) else note, sha256)
+
     async def outcome(self, event: str) -> Optional[Outcome]:
         """What became of an event; ``None`` if this replica never accepted it, or settled it more than about a week ago.
         Survives restarts.
