@@ -1,7 +1,9 @@
 //! The client's half: applying operations to a document, without clocks.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
+use crate::model::pointer::overlapping;
 use crate::model::{Op, OpKind, Pointer, SyncAction, SyncEvent, TextComponent, TextEdit, Value, leaves_of, value};
 
 /// An operation that did not fit the document and had no effect.
@@ -18,8 +20,73 @@ const TYPE_MISMATCH: &str = "type_mismatch";
 /// Applies `ops` to `doc` in order. Total: an operation that does not fit (an increment of a text, an overflow) has no effect
 /// and is reported.
 pub fn apply(doc: &mut Value, ops: &[Op]) -> Vec<Skipped> {
-    let skipped = |op: &Op, code| Skipped { path: op.path.clone(), code };
-    ops.iter().filter_map(|op| apply_one(doc, op).err().map(|code| skipped(op, code))).collect()
+    let mut skipped = Vec::new();
+    apply_all(doc, ops, &mut |_, op, code| skipped.push(Skipped { path: op.path.clone(), code }));
+    skipped
+}
+
+/// Applies `ops` in order; `misfit` gets those that do not fit, and the code.
+fn apply_all(doc: &mut Value, ops: &[Op], misfit: &mut dyn FnMut(&mut Value, &Op, &'static str)) {
+    let mut open = OpenSets::new();
+    for op in ops {
+        if let Err(code) = apply_one(doc, &mut open, op) {
+            misfit(doc, op, code);
+        }
+    }
+    close(doc, &mut open, None);
+}
+
+/// Sets that operations add to and remove from, kept apart from the document until something else is done there: so each
+/// operation costs what it says, however large the set is.
+type OpenSets = BTreeMap<Pointer, OpenSet>;
+
+#[derive(Default)]
+struct OpenSet {
+    /// `None` where one was removed.
+    elements: Vec<Option<Value>>,
+    /// Where each element stands, by its canonical bytes.
+    places: BTreeMap<Vec<u8>, usize>,
+}
+
+impl OpenSet {
+    /// Each element once, where it came first: an array that is used as a set becomes one.
+    fn of(elements: &[Value]) -> Self {
+        let mut set = Self::default();
+        elements.iter().for_each(|element| set.add(value::canonical(element), element));
+        set
+    }
+
+    fn add(&mut self, text: Vec<u8>, element: &Value) {
+        let Self { elements, places } = self;
+        places.entry(text).or_insert_with(|| {
+            elements.push(Some(element.clone()));
+            elements.len() - 1
+        });
+    }
+}
+
+/// Writes open sets to the document: all of them, or those that overlap a place.
+fn close(doc: &mut Value, open: &mut OpenSets, around: Option<&Pointer>) {
+    let closed = match around {
+        Some(around) => overlapping(open, around),
+        None => open.keys().cloned().collect(),
+    };
+    for place in closed {
+        let elements = open.remove(&place).map(|set| set.elements).unwrap_or_default();
+        // It was looked at when it was opened.
+        let _ = set(doc, &place, Value::Array(elements.into_iter().flatten().collect()));
+    }
+}
+
+/// The set at `path`, opened if need be.
+fn opened<'o>(doc: &Value, open: &'o mut OpenSets, path: &Pointer) -> Result<&'o mut OpenSet, &'static str> {
+    match open.entry(path.clone()) {
+        Entry::Occupied(set) => Ok(set.into_mut()),
+        Entry::Vacant(place) => {
+            enters_no_array(doc, path)?;
+            Ok(place.insert(OpenSet::of(elements(path.find(doc))?)))
+        }
+    }
 }
 
 /// The document after `event`, if the record lives then. An update of an absent record stays absent.
@@ -40,22 +107,19 @@ pub fn show_event(doc: Option<Value>, event: &SyncEvent, seen: &BTreeMap<Pointer
 
 /// Applies an event; `misfit` gets the operations that do not fit.
 fn apply_event_with(doc: Option<Value>, event: &SyncEvent, misfit: &mut dyn FnMut(&mut Value, &Op)) -> Option<Value> {
-    let mut ops = Vec::new();
+    let mut misfit = |doc: &mut Value, op: &Op, _| misfit(doc, op);
     let mut doc = match (event.action, doc) {
         (SyncAction::Delete, _) | (SyncAction::Update, None) => return None,
         (SyncAction::Update, Some(doc)) => doc,
         (SyncAction::Create, None) => event.doc.clone()?,
-        (SyncAction::Create, Some(doc)) => {
+        (SyncAction::Create, Some(mut doc)) => {
             let leaves = event.doc.iter().flat_map(leaves_of);
-            ops.extend(leaves.map(|(path, value)| Op { path, kind: OpKind::Set { value }, base: None, stamp: None }));
+            let leaves = leaves.map(|(path, value)| Op { path, kind: OpKind::Set { value }, base: None, stamp: None });
+            apply_all(&mut doc, &leaves.collect::<Vec<_>>(), &mut misfit);
             doc
         }
     };
-    for op in ops.iter().chain(&event.ops) {
-        if apply_one(&mut doc, op).is_err() {
-            misfit(&mut doc, op);
-        }
-    }
+    apply_all(&mut doc, &event.ops, &mut misfit);
     Some(doc)
 }
 
@@ -72,7 +136,7 @@ fn force(doc: &mut Value, op: &Op, seen: Option<&Value>) {
             Some(value) => set(forced, &op.path, value.clone()),
             None => unset(forced, &op.path),
         };
-        placed.and_then(|()| apply_one(forced, op)).is_ok()
+        placed.is_ok() && apply(forced, std::slice::from_ref(op)).is_empty()
     };
     // An edit of a text that is gone for its writer as well has nothing to show.
     if fits(&mut forced, seen) || fits(&mut forced, None) {
@@ -94,7 +158,10 @@ fn clear_way(doc: &mut Value, path: &Pointer) {
     }
 }
 
-fn apply_one(doc: &mut Value, op: &Op) -> Result<(), &'static str> {
+fn apply_one(doc: &mut Value, open: &mut OpenSets, op: &Op) -> Result<(), &'static str> {
+    if !(matches!(op.kind, OpKind::Add { .. } | OpKind::Remove { .. }) && open.contains_key(&op.path)) {
+        close(doc, open, Some(&op.path));
+    }
     match &op.kind {
         OpKind::Set { value } => set(doc, &op.path, value.clone()),
         OpKind::Unset => unset(doc, &op.path),
@@ -103,16 +170,23 @@ fn apply_one(doc: &mut Value, op: &Op) -> Result<(), &'static str> {
             set(doc, &op.path, sum)
         }
         OpKind::Add { values } => {
-            let elements = elements(op.path.find(doc))?;
-            set(doc, &op.path, Value::Array(with_elements(elements, values)))
+            let set = opened(doc, open, &op.path)?;
+            let mut values: Vec<_> = values.iter().map(|value| (value::canonical(value), value)).collect();
+            values.sort_by(|(a, _), (b, _)| a.cmp(b));
+            values.into_iter().for_each(|(text, value)| set.add(text, value));
+            Ok(())
         }
         OpKind::Remove { values } => {
-            if op.path.find(doc).is_none() {
+            if !open.contains_key(&op.path) && op.path.find(doc).is_none() {
                 return enters_no_array(doc, &op.path);
             }
-            let mut elements = distinct(elements(op.path.find(doc))?);
-            elements.retain(|element| !values.contains(element));
-            set(doc, &op.path, Value::Array(elements))
+            let set = opened(doc, open, &op.path)?;
+            for value in values {
+                if let Some(place) = set.places.remove(&value::canonical(value)) {
+                    set.elements[place] = None;
+                }
+            }
+            Ok(())
         }
         OpKind::Text { edit } => {
             let text = match op.path.find(doc) {
@@ -141,7 +215,7 @@ pub(super) fn set(doc: &mut Value, path: &Pointer, value: Value) -> Result<(), &
 }
 
 /// Refuses a path that leads into an array.
-fn enters_no_array(doc: &Value, path: &Pointer) -> Result<(), &'static str> {
+pub(super) fn enters_no_array(doc: &Value, path: &Pointer) -> Result<(), &'static str> {
     let mut place = Some(doc);
     for key in path.keys() {
         match place {
@@ -197,26 +271,12 @@ pub(super) fn increment(value: Option<&Value>, by: i64) -> Result<Value, &'stati
 }
 
 /// The elements of an array used as a set; none if it is absent.
-pub(super) fn elements(value: Option<&Value>) -> Result<Vec<Value>, &'static str> {
+pub(super) fn elements(value: Option<&Value>) -> Result<&[Value], &'static str> {
     match value {
-        None => Ok(Vec::new()),
-        Some(Value::Array(elements)) => Ok(elements.clone()),
+        None => Ok(&[]),
+        Some(Value::Array(elements)) => Ok(elements),
         Some(_) => Err(TYPE_MISMATCH),
     }
-}
-
-/// Each element once, where it came first: an array that is used as a set becomes one.
-fn distinct(elements: Vec<Value>) -> Vec<Value> {
-    let mut seen = std::collections::BTreeSet::new();
-    elements.into_iter().filter(|element| seen.insert(value::canonical(element))).collect()
-}
-
-/// The distinct ones of `elements` and, behind them in canonical order, those of `values` that are not among them.
-fn with_elements(mut elements: Vec<Value>, values: &[Value]) -> Vec<Value> {
-    let mut new = values.to_vec();
-    new.sort_by_cached_key(value::canonical);
-    elements.extend(new);
-    distinct(elements)
 }
 
 /// The text after an edit, in Unicode code points; `None` if the edit reaches beyond its end.

@@ -2,70 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
+use super::body::{Body, Undo};
 use super::clocks::{LeafClock, LeafClocks};
-use super::fields::Fields;
+use super::fields::{Fields, FieldsOutcome};
+use super::history::History;
 use super::notes::{Decision, Rule, Side};
 use super::record::StoredRecord;
+use super::write::{LoggedWrite, Trace, Write};
+use crate::limits::MAX_NOTE_VALUE_BYTES;
 use crate::model::{
-    Author, DeviceId, Mode, Op, OpKind, Pointer, Policy, ReceiptStatus, Revision, SyncAction, SyncEvent, TextEdit,
-    Value, leaves_of,
+    Author, DeviceId, Mode, OpKind, Pointer, Policy, ReceiptStatus, Revision, SyncAction, TextEdit, Value, leaves_of,
 };
 
-/// An event on its way into a record: admitted, lifted, with its writer.
-#[derive(Clone, Copy, Debug)]
-pub struct Write<'a> {
-    /// The event, with effective stamps.
-    pub event: &'a SyncEvent,
-    /// The account and the pushing device.
-    pub author: &'a Author,
-    /// The device's push_seq.
-    pub push_seq: u64,
-    /// The event's position in the push.
-    pub position: u32,
-    /// The revision that it will have if it takes effect.
-    pub revision: Revision,
-    /// The newest revision of a tombstone that the scope has dropped; 0 if it has dropped none.
-    pub horizon: Revision,
-}
-
-/// An event that took effect, as the log keeps it: enough for an exact replay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LoggedWrite {
-    /// The event, with effective stamps.
-    pub event: SyncEvent,
-    /// The account and the pushing device.
-    pub by: Author,
-    /// The device's push_seq.
-    pub push_seq: u64,
-    /// The event's position in the push.
-    pub position: u32,
-    /// Its revision.
-    pub revision: Revision,
-    /// The record's revision before it.
-    pub previous: Revision,
-    /// Text edits as applied (the event holds them as sent), where they differ.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub applied_edits: BTreeMap<Pointer, TextEdit>,
-    /// The conflicts that it decided.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub decisions: Vec<Decision>,
-}
-
-/// What a merge makes.
-#[derive(Clone, Debug, PartialEq)]
+/// What a merge made of a record.
+#[derive(Debug)]
 pub struct Merged {
     /// `applied`, `merged` or `superseded`.
     pub status: ReceiptStatus,
-    /// The record afterwards, with the write's revision. (A superseded event changes no leaf, but is recorded too.)
-    pub record: StoredRecord,
     /// The conflicts that were decided, for the notes.
     pub decisions: Vec<Decision>,
     /// Per text path, the edit from the writer's text to the merged one.
     pub rebase: BTreeMap<Pointer, TextEdit>,
     /// Text edits as applied, where they differ from those sent.
     pub applied_edits: BTreeMap<Pointer, TextEdit>,
+    /// What the log keeps of the write's effect.
+    pub trace: Trace,
+    /// The document is what [`apply_event`](super::apply_event) makes of the one before: a replica that had that one has this.
+    pub as_applied: bool,
+    /// By how many canonical bytes the document has grown; `None` where it is another one.
+    pub growth: Option<i64>,
+    /// The way back.
+    pub undo: Undo,
 }
 
 /// Why an event takes no effect at all. Not an error of the caller: a verdict.
@@ -82,21 +49,20 @@ pub enum Refusal {
     },
 }
 
-/// Merges a write into a record.
+/// Merges a write into a record. Afterwards `record` has the write's revision; a superseded event changes nothing else of it. A
+/// refused write changes nothing at all.
 ///
-/// `unseen` is the log of this record's writes with revisions above the lowest base in the event, by ascending revision, as
-/// far as they are [`relevant`]; the merge picks from it what each leaf needs. Pure and total: the same arguments give the
-/// same result, and no argument panics.
+/// `history` holds this record's writes with revisions above the lowest base in the event, as far as they are [`relevant`], and
+/// may hold more; the merge picks from it what each leaf needs. Total, and a function: the same arguments give the same result,
+/// and no argument panics. It costs what the event touches: neither the record's size nor its past counts.
 ///
 /// # Errors
-/// A [`Refusal`], with nothing changed.
-pub fn merge(record: Option<&StoredRecord>, unseen: &[LoggedWrite], write: &Write<'_>) -> Result<Merged, Refusal> {
-    let foreign: Vec<&LoggedWrite> = unseen.iter().filter(|logged| logged.by.device != write.author.device).collect();
-    if write.event.mode == Mode::Strict && strict_conflict(record, &foreign, write) {
+/// A [`Refusal`].
+pub fn merge(record: &mut Option<StoredRecord>, history: &History, write: &Write<'_>) -> Result<Merged, Refusal> {
+    let meeting = Meeting { history, write };
+    if write.event.mode == Mode::Strict && meeting.strict_conflict(record.as_ref()) {
         return Err(Refusal::Conflict);
     }
-    let made_here = unseen.iter().rfind(|logged| logged.makes_with(&write.author.device)).map(|made| made.revision);
-    let meeting = Meeting { foreign: &foreign, made_here, write };
     let mut merged = match write.event.action {
         SyncAction::Create => meeting.create(record)?,
         SyncAction::Update => meeting.update(record)?,
@@ -115,86 +81,37 @@ pub fn relevant(logged: &LoggedWrite, device: &DeviceId) -> bool {
     logged.by.device != *device || logged.makes_with(device)
 }
 
-impl LoggedWrite {
-    /// Whether nothing that it wrote at `path`, or with `None` its document, had an effect: it met a delete, or a newer parent. (An
-    /// assignment that lost to another one says nothing of an increment beside it.)
-    pub(super) fn lost(&self, path: Option<&Pointer>) -> bool {
-        self.decisions.iter().any(|decision| {
-            let whole = matches!(decision.rule, Rule::Delete | Rule::Parent);
-            whole && decision.path.as_ref() == path && decision.loser.revision == self.revision
-        })
-    }
-
-    /// Whether `device` made the record with this.
-    fn makes_with(&self, device: &DeviceId) -> bool {
-        self.event.action == SyncAction::Create && self.by.device == *device
-    }
-}
-
-impl Write<'_> {
-    /// The clock that a part of this write with `op`'s stamp leaves behind.
-    pub(super) fn clock(&self, op: Option<&Op>) -> LeafClock {
-        LeafClock {
-            revision: self.revision,
-            stamp: op.map_or(&self.event.stamp, |op| self.event.stamp_of(op)).clone(),
-            user: self.author.user.clone(),
-            device: self.author.device.clone(),
-            push_seq: self.push_seq,
-            position: self.position,
-        }
-    }
-
-    /// Whether the writer had seen the write that left `clock`: it is in its base, or it is its own earlier write.
-    pub(super) fn has_seen(&self, clock: &LeafClock, base: Revision) -> bool {
-        clock.revision <= base
-            || (clock.device == self.author.device
-                && (clock.push_seq, clock.position) <= (self.push_seq, self.position))
-    }
-
-    fn side(&self, value: Option<Value>) -> Side {
-        Side { value, stamp: self.event.stamp.clone(), by: self.author.clone(), revision: self.revision }
-    }
-}
-
-impl LeafClock {
-    pub(super) fn side(&self, value: Option<Value>) -> Side {
-        Side {
-            value,
-            stamp: self.stamp.clone(),
-            by: Author { user: self.user.clone(), device: self.device.clone() },
-            revision: self.revision,
-        }
-    }
-}
-
-/// Whether something that a strict event touches was changed after its base by another writer.
-fn strict_conflict(record: Option<&StoredRecord>, foreign: &[&LoggedWrite], write: &Write<'_>) -> bool {
-    let event = write.event;
-    let touches = |logged: &LoggedWrite| match (event.action, logged.event.action) {
-        (SyncAction::Update, SyncAction::Update) => event.ops.iter().any(|op| {
-            logged.revision > event.base_of(op) && logged.event.ops.iter().any(|other| other.path.overlaps(&op.path))
-        }),
-        // A create or a delete touches every leaf: it must be in sight of all operations.
-        _ => true,
-    };
-    let gone = match (record, event.action) {
-        (None, action) => action != SyncAction::Create,
-        (Some(record), SyncAction::Create) => record.alive,
-        (Some(record), _) => !record.alive,
-    };
-    gone || foreign.iter().any(|logged| touches(logged))
-}
-
-/// A write and what came after the lowest base in the event.
+/// A write and what came before it.
 struct Meeting<'a> {
-    /// What its writer had not seen: others' writes.
-    foreign: &'a [&'a LoggedWrite],
-    /// The last one with which its own device made the record.
-    made_here: Option<Revision>,
+    history: &'a History,
     write: &'a Write<'a>,
 }
 
 impl Meeting<'_> {
+    /// Others' writes that its writer had not seen in full.
+    fn foreign(&self) -> impl Iterator<Item = &LoggedWrite> {
+        self.history.after(self.base()).iter().filter(|logged| logged.by.device != self.write.author.device)
+    }
+
+    /// Whether something that a strict event touches was changed after its base by another writer.
+    fn strict_conflict(&self, record: Option<&StoredRecord>) -> bool {
+        let event = self.write.event;
+        let gone = match (record, event.action) {
+            (None, action) => action != SyncAction::Create,
+            (Some(record), SyncAction::Create) => record.alive,
+            (Some(record), _) => !record.alive,
+        };
+        let changed = |path: &Pointer, base| self.history.changed(path, &self.write.author.device, base);
+        gone || match event.action {
+            SyncAction::Update => {
+                self.foreign().any(|logged| logged.event.action == SyncAction::Delete)
+                    || event.ops.iter().any(|op| changed(&op.path, event.base_of(op)))
+            }
+            // A create or a delete touches every leaf: it must be in sight of all operations.
+            _ => self.foreign().any(LoggedWrite::has_effect),
+        }
+    }
+
     /// The lowest base in the event.
     fn base(&self) -> Revision {
         let event = self.write.event;
@@ -209,63 +126,68 @@ impl Meeting<'_> {
     /// Whether the write is of an earlier life of the record, whose end nobody remembers: its writer had neither seen the
     /// present life, which began above the floor, nor made the record in it.
     fn of_forgotten_life(&self, record: &StoredRecord) -> bool {
-        record.floor_clock.is_none() && self.base() < record.floor && self.made_here.is_none_or(|at| at <= record.floor)
+        record.floor_clock.is_none()
+            && self.base() < record.floor
+            && self.made_here().is_none_or(|at| at <= record.floor)
     }
 
-    fn create(&self, record: Option<&StoredRecord>) -> Result<Merged, Refusal> {
-        let event = self.write.event;
-        let doc = event.doc.clone().unwrap_or_default();
-        let Some(record) = record else { return self.fresh(doc, None) };
+    /// The revision with which the writer's own device last made the record, as far as the history tells.
+    fn made_here(&self) -> Option<Revision> {
+        let device = &self.write.author.device;
+        self.history.after(self.base()).iter().rfind(|logged| logged.makes_with(device)).map(|made| made.revision)
+    }
+
+    fn create(&self, slot: &mut Option<StoredRecord>) -> Result<Merged, Refusal> {
+        let Some(record) = slot else { return self.fresh(slot) };
         if let Some(delete) = self.unseen_delete(record) {
             if !self.survives(record) {
-                return Ok(self.met_delete(Some(record), delete.side(None)));
+                let winner = delete.side(None);
+                return Ok(self.met_delete(slot, winner));
             }
         } else if !record.alive {
             // Revived, with its own fields only.
-            return self.fresh(doc, Some(record));
+            return self.fresh(slot);
         }
-        let mut fields = Fields::new(record, self.foreign, self.write, Rule::Create);
-        let clock = self.write.clock(None);
-        for (path, value) in leaves_of(&doc) {
-            fields.assign(&path, Some(value), &clock, event.base)?;
-        }
-        self.finish(record, fields)
+        let doc = self.write.event.doc.as_ref();
+        self.meet(record, Rule::Create, None, doc.map(leaves_of).unwrap_or_default())
     }
 
-    fn fresh(&self, doc: Value, former: Option<&StoredRecord>) -> Result<Merged, Refusal> {
+    /// The record as a create makes it, whatever was there.
+    fn fresh(&self, slot: &mut Option<StoredRecord>) -> Result<Merged, Refusal> {
+        let event = self.write.event;
         // Where no delete is remembered, any up to the horizon may be forgotten.
-        let deleted = former.filter(|record| record.floor_clock.is_some());
-        let record = StoredRecord {
-            doc,
+        let deleted = slot.as_ref().filter(|record| record.floor_clock.is_some());
+        let mut record = StoredRecord {
+            doc: event.doc.clone().unwrap_or_default(),
             alive: true,
             revision: self.write.revision,
             floor: deleted.map_or(self.write.horizon, |record| record.floor),
             floor_clock: deleted.and_then(|record| record.floor_clock.clone()),
             floor_yields: deleted.is_some_and(|record| record.floor_yields),
             clocks: LeafClocks { common: Some(self.write.clock(None)), ..LeafClocks::default() },
-            stamp: self.write.event.stamp.clone(),
+            stamp: event.stamp.clone(),
             by: self.write.author.clone(),
-            schema: self.write.event.schema,
-            group: self.write.event.group.clone(),
+            schema: event.schema,
+            group: event.group.clone(),
         };
-        let fields = Fields::new(&record, self.foreign, self.write, Rule::Stamp);
-        self.finish(&record, fields)
+        let merged = self.meet(&mut record, Rule::Stamp, None, Vec::new())?;
+        let former = slot.replace(record);
+        Ok(Merged { growth: None, undo: Undo::whole(former), ..merged })
     }
 
-    fn update(&self, record: Option<&StoredRecord>) -> Result<Merged, Refusal> {
-        let Some(record) = record else { return Ok(self.met_delete(None, self.forgotten_delete())) };
+    fn update(&self, slot: &mut Option<StoredRecord>) -> Result<Merged, Refusal> {
+        let Some(record) = slot else { return Ok(self.met_delete(slot, self.forgotten_delete())) };
         let meets_delete = !record.alive || self.unseen_delete(record).is_some() || self.of_forgotten_life(record);
-        let delete = || record.floor_clock.as_ref().map_or_else(|| self.forgotten_delete(), |delete| delete.side(None));
-        if meets_delete && !self.survives(record) {
-            return Ok(self.met_delete(Some(record), delete()));
+        if !meets_delete {
+            return self.meet(record, Rule::Stamp, None, Vec::new());
         }
-        let mut fields = Fields::new(record, self.foreign, self.write, Rule::Stamp);
-        if meets_delete {
-            let winner = self.write.side(Some(record.doc.clone()));
-            let loser = delete();
-            fields.note(Decision { path: None, winner, loser, rule: Rule::Delete, base: None });
+        let delete = record.floor_clock.as_ref().map_or_else(|| self.forgotten_delete(), |delete| delete.side(None));
+        if !self.survives(record) {
+            return Ok(self.met_delete(slot, delete));
         }
-        self.finish(record, fields)
+        let winner = self.write.side(Some(record.doc.clone()));
+        let met = Decision { path: None, winner, loser: delete, rule: Rule::Delete, base: None };
+        self.meet(record, Rule::Stamp, Some(met), Vec::new())
     }
 
     /// A delete so long ago that nothing is known of it, or none: the record was never there.
@@ -279,39 +201,89 @@ impl Meeting<'_> {
         self.write.event.policy() == Policy::UpdateWins || (record.floor_yields && record.floor > self.base())
     }
 
-    /// Applies the event's operations and sums up.
-    fn finish(&self, record: &StoredRecord, mut fields: Fields<'_>) -> Result<Merged, Refusal> {
-        let event = self.write.event;
-        for op in &event.ops {
-            let (clock, base) = (self.write.clock(Some(op)), event.base_of(op));
-            match &op.kind {
-                OpKind::Set { value } => fields.assign(&op.path, Some(value.clone()), &clock, base)?,
-                OpKind::Unset => fields.assign(&op.path, None, &clock, base)?,
-                OpKind::Inc { by } => fields.increment(&op.path, *by, &clock, base)?,
-                OpKind::Add { values } => fields.elements(&op.path, values, true, &clock, base)?,
-                OpKind::Remove { values } => fields.elements(&op.path, values, false, &clock, base)?,
-                OpKind::Text { edit } => fields.text(&op.path, edit, &clock, base)?,
-            }
+    /// Applies to a record that lives, or lives again, the leaves of a create and the event's operations, and sums up. `met` is
+    /// what was decided before.
+    fn meet(
+        &self,
+        record: &mut StoredRecord,
+        rule: Rule,
+        met: Option<Decision>,
+        leaves: Vec<(Pointer, Value)>,
+    ) -> Result<Merged, Refusal> {
+        let made = leaves.len();
+        let mut body = Body::new(std::mem::take(&mut record.doc), std::mem::take(&mut record.clocks));
+        let operated = self.operate(&mut body, record.floor, rule, met, leaves);
+        let lost_all = |outcome: &FieldsOutcome| !outcome.took_effect && !outcome.lost.is_empty();
+        if !operated.as_ref().is_ok_and(|outcome| !lost_all(outcome)) {
+            body.take_back();
         }
-        let outcome = fields.finish();
-        let took_effect = outcome.took_effect || outcome.lost == 0;
-        let status = match (took_effect, outcome.concurrent || !outcome.decisions.is_empty()) {
-            (false, _) => ReceiptStatus::Superseded,
-            (true, true) => ReceiptStatus::Merged,
-            (true, false) => ReceiptStatus::Applied,
+        let operated = operated.map(|outcome| {
+            let superseded = lost_all(&outcome);
+            let forgot = !superseded && body.collect(self.write.forgets);
+            (outcome, superseded, forgot, body.growth(), body.replaced(MAX_NOTE_VALUE_BYTES))
+        });
+        let (doc, clocks, steps) = body.into_parts();
+        (record.doc, record.clocks) = (doc, clocks);
+        let (outcome, superseded, forgot, growth, replaced) = operated?;
+
+        let former = self.head(record);
+        record.revision = self.write.revision;
+        record.alive = true;
+        if !superseded {
+            self.sign(record);
+        }
+        let status = match (superseded, outcome.concurrent || !outcome.decisions.is_empty()) {
+            (true, _) => ReceiptStatus::Superseded,
+            (false, true) => ReceiptStatus::Merged,
+            (false, false) => ReceiptStatus::Applied,
         };
-        let mut next = StoredRecord { revision: self.write.revision, alive: true, ..record.clone() };
-        if status != ReceiptStatus::Superseded {
-            (next.doc, next.clocks) = (outcome.doc, outcome.clocks);
-            self.sign(&mut next);
-        }
+        let trace = Trace { lost: outcome.lost, replaced, forgot: if forgot { self.write.forgets } else { 0 } };
         Ok(Merged {
-            status,
-            record: next,
-            decisions: outcome.decisions,
-            rebase: BTreeMap::new(),
-            applied_edits: BTreeMap::new(),
+            trace,
+            as_applied: outcome.as_applied && status == ReceiptStatus::Applied && made == 0,
+            growth: Some(growth),
+            ..plain(status, outcome.decisions, Undo::new(Some(former), steps))
         })
+    }
+
+    fn operate(
+        &self,
+        body: &mut Body,
+        floor: Revision,
+        rule: Rule,
+        met: Option<Decision>,
+        leaves: Vec<(Pointer, Value)>,
+    ) -> Result<FieldsOutcome, Refusal> {
+        let event = self.write.event;
+        let mut fields = Fields::new(body, floor, self.history, self.write, rule);
+        if let Some(met) = met {
+            fields.note(met);
+        }
+        let clock = self.write.clock(None);
+        for (path, value) in leaves {
+            fields.make(&path, value, &clock, event.base)?;
+        }
+        for (number, op) in event.ops.iter().enumerate() {
+            fields.operate(number, op)?;
+        }
+        Ok(fields.finish())
+    }
+
+    /// What is to be restored of a record beside its document and its clocks.
+    fn head(&self, record: &StoredRecord) -> StoredRecord {
+        StoredRecord {
+            doc: Value::Null,
+            alive: record.alive,
+            revision: record.revision,
+            floor: record.floor,
+            floor_clock: record.floor_clock.clone(),
+            floor_yields: record.floor_yields,
+            clocks: LeafClocks::default(),
+            stamp: record.stamp.clone(),
+            by: record.by.clone(),
+            schema: record.schema,
+            group: record.group.clone(),
+        }
     }
 
     /// The record's present state is this event's.
@@ -323,13 +295,11 @@ impl Meeting<'_> {
     }
 
     /// The write changes nothing, because its record is deleted; its values are noted.
-    fn met_delete(&self, record: Option<&StoredRecord>, winner: Side) -> Merged {
+    fn met_delete(&self, slot: &mut Option<StoredRecord>, winner: Side) -> Merged {
         let event = self.write.event;
+        let doc = slot.as_ref().map(|record| &record.doc);
         let lost = |path: Option<Pointer>, value: Option<Value>, stamp| Decision {
-            base: match (&path, record) {
-                (Some(path), Some(record)) => path.find(&record.doc).cloned(),
-                _ => None,
-            },
+            base: path.as_ref().zip(doc).and_then(|(path, doc)| path.find(doc).cloned()),
             path,
             winner: winner.clone(),
             loser: Side { stamp, ..self.write.side(value) },
@@ -340,94 +310,100 @@ impl Meeting<'_> {
         decisions.extend(
             event.ops.iter().map(|op| lost(Some(op.path.clone()), value_of(&op.kind), event.stamp_of(op).clone())),
         );
-        let next = match record {
-            Some(record) => StoredRecord { revision: self.write.revision, ..record.clone() },
-            None => StoredRecord {
-                doc: Value::Object(serde_json::Map::new()),
-                alive: false,
-                revision: self.write.revision,
-                floor: 0,
-                floor_clock: None,
-                floor_yields: false,
-                clocks: LeafClocks::default(),
-                stamp: event.stamp.clone(),
-                by: self.write.author.clone(),
-                schema: event.schema,
-                group: event.group.clone(),
-            },
-        };
-        Merged {
-            status: ReceiptStatus::Superseded,
-            record: next,
-            decisions,
-            rebase: BTreeMap::new(),
-            applied_edits: BTreeMap::new(),
-        }
+        let undo = self.touch(slot);
+        let all = 0..u32::try_from(event.ops.len()).unwrap_or(u32::MAX);
+        let trace = Trace { lost: all.collect(), ..Trace::default() };
+        Merged { trace, ..plain(ReceiptStatus::Superseded, decisions, undo) }
     }
 
-    fn delete(&self, record: Option<&StoredRecord>) -> Merged {
-        let clock = self.write.clock(None);
+    /// Gives the record the write's revision; makes a tombstone where there was nothing.
+    fn touch(&self, slot: &mut Option<StoredRecord>) -> Undo {
+        let event = self.write.event;
+        let former = slot.as_ref().map(|record| self.head(record));
+        let record = slot.get_or_insert_with(|| StoredRecord {
+            doc: Value::Object(serde_json::Map::new()),
+            alive: false,
+            revision: 0,
+            floor: 0,
+            floor_clock: None,
+            floor_yields: false,
+            clocks: LeafClocks::default(),
+            stamp: event.stamp.clone(),
+            by: self.write.author.clone(),
+            schema: event.schema,
+            group: event.group.clone(),
+        });
+        record.revision = self.write.revision;
+        Undo::new(former, Vec::new())
+    }
+
+    fn delete(&self, slot: &mut Option<StoredRecord>) -> Merged {
         let yields = self.write.event.policy() == Policy::UpdateWins;
         // Writes that the deleting user had not seen, of the record's present life.
+        let floor = slot.as_ref().filter(|record| record.alive).map_or(Revision::MAX, |record| record.floor);
         let met: Vec<_> = self
-            .foreign
-            .iter()
-            .filter(|logged| logged.event.action != SyncAction::Delete)
-            .filter(|logged| record.is_some_and(|record| record.alive && logged.revision > record.floor))
+            .foreign()
+            .filter(|logged| logged.event.action != SyncAction::Delete && logged.revision > floor)
             .collect();
-        let kept = met.iter().any(|logged| yields || logged.event.policy() == Policy::UpdateWins);
-        let mut decisions = Vec::new();
-        let mut next = match record {
-            Some(record) => StoredRecord { revision: self.write.revision, ..record.clone() },
-            None => self.met_delete(None, self.write.side(None)).record,
+        let keeps = |logged: &&LoggedWrite| yields || logged.event.policy() == Policy::UpdateWins;
+        let kept = met.iter().any(keeps).then(|| met[0]);
+        // What had no effect is in the inbox since then.
+        let taken: Vec<_> = met.iter().filter(|logged| logged.has_effect()).collect();
+        let decisions = match (slot.as_ref(), kept) {
+            (Some(record), Some(first)) => vec![self.lost_delete(&record.doc, first)],
+            (Some(record), None) => taken.iter().flat_map(|logged| self.deleted(&record.doc, logged)).collect(),
+            (None, _) => Vec::new(),
         };
-        let doc = next.doc.clone();
-        for logged in &met {
-            let side = |value| Side {
-                value,
-                stamp: logged.event.stamp.clone(),
-                by: logged.by.clone(),
-                revision: logged.revision,
-            };
-            if kept {
-                decisions.push(Decision {
-                    path: None,
-                    winner: side(Some(doc.clone())),
-                    loser: self.write.side(None),
-                    rule: Rule::Delete,
-                    base: None,
-                });
-                break;
-            }
-            let lost = |path: Option<Pointer>, value| Decision {
-                path,
-                winner: self.write.side(None),
-                loser: side(value),
-                rule: Rule::Delete,
-                base: None,
-            };
-            if logged.event.action == SyncAction::Create {
-                decisions.push(lost(None, Some(doc.clone())));
-            }
-            for op in &logged.event.ops {
-                // What the leaf had come to; an increment or an element says little by itself.
-                let value = op.path.find(&doc).cloned().or_else(|| value_of(&op.kind));
-                decisions.push(lost(Some(op.path.clone()), value));
-            }
+        let undo = self.touch(slot);
+        if let (Some(record), None) = (slot, kept) {
+            record.alive = false;
+            record.floor = self.write.revision;
+            record.floor_clock = Some(self.write.clock(None));
+            record.floor_yields = yields;
+            self.sign(record);
         }
-        let status = match (kept, met.is_empty()) {
+        let status = match (kept.is_some(), taken.is_empty()) {
             (true, _) => ReceiptStatus::Superseded,
             (false, true) => ReceiptStatus::Applied,
             (false, false) => ReceiptStatus::Merged,
         };
-        if !kept {
-            next.alive = false;
-            next.floor = self.write.revision;
-            next.floor_clock = Some(clock);
-            next.floor_yields = yields;
-            self.sign(&mut next);
-        }
-        Merged { status, record: next, decisions, rebase: BTreeMap::new(), applied_edits: BTreeMap::new() }
+        plain(status, decisions, undo)
+    }
+
+    /// An update outlives this delete.
+    fn lost_delete(&self, doc: &Value, update: &LoggedWrite) -> Decision {
+        let (winner, loser) = (update.side(Some(doc.clone())), self.write.side(None));
+        Decision { path: None, winner, loser, rule: Rule::Delete, base: None }
+    }
+
+    /// What this delete takes away of another's write.
+    fn deleted(&self, doc: &Value, logged: &LoggedWrite) -> Vec<Decision> {
+        let lost = |path: Option<Pointer>, value| Decision {
+            base: path.as_ref().and_then(|path| logged.replaced_at(path)),
+            path,
+            winner: self.write.side(None),
+            loser: logged.side(value),
+            rule: Rule::Delete,
+        };
+        let made = (logged.event.action == SyncAction::Create).then(|| lost(None, Some(doc.clone())));
+        let ops = logged.event.ops.iter().map(|op| {
+            // What the leaf had come to; an increment or an element says little by itself.
+            lost(Some(op.path.clone()), op.path.find(doc).cloned().or_else(|| value_of(&op.kind)))
+        });
+        made.into_iter().chain(ops).collect()
+    }
+}
+
+fn plain(status: ReceiptStatus, decisions: Vec<Decision>, undo: Undo) -> Merged {
+    Merged {
+        status,
+        decisions,
+        rebase: BTreeMap::new(),
+        applied_edits: BTreeMap::new(),
+        trace: Trace::default(),
+        as_applied: status == ReceiptStatus::Applied,
+        growth: Some(0),
+        undo,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The merge table, row by row, and its laws on random histories.
 
+mod beneath;
 mod corners;
 
 use proptest::prelude::*;
@@ -15,9 +16,10 @@ use crate::model::{
 #[derive(Clone, Default)]
 struct Server {
     record: Option<StoredRecord>,
-    log: Vec<LoggedWrite>,
+    history: History,
     revision: Revision,
     horizon: Revision,
+    forgets: Revision,
     push_seq: u64,
     decisions: Vec<Decision>,
 }
@@ -118,30 +120,49 @@ impl Server {
         self.push_seq += 1;
         let event = draft.event();
         let revision = self.revision + 1;
-        let unseen: Vec<_> = self
-            .log
-            .iter()
-            .filter(|logged| logged.revision > draft.base && relevant(logged, &author.device))
-            .cloned()
-            .collect();
-        let (push_seq, horizon) = (self.push_seq, self.horizon);
-        let write = Write { event: &event, author: &author, push_seq, position: 0, revision, horizon };
-        let merged = merge(self.record.as_ref(), &unseen, &write)?;
-        assert_eq!(merge(self.record.as_ref(), &unseen, &write), Ok(merged.clone()), "deterministic");
-        assert_eq!(merged.record.revision, revision);
+        let (push_seq, horizon, forgets) = (self.push_seq, self.horizon, self.forgets);
+        let write = Write { event: &event, author: &author, push_seq, position: 0, revision, horizon, forgets };
+        let before = self.record.clone();
+        let made = merge(&mut self.record, &self.history, &write);
+        let merged = match made {
+            Ok(merged) => merged,
+            Err(refusal) => {
+                assert_eq!(self.record, before, "a refused write changes nothing");
+                return Err(refusal);
+            }
+        };
+        // A merge is a function, it can be taken back, and it needs only what is relevant of the history.
+        let newer = self.history.after(draft.base).iter();
+        let needed: History = newer.filter(|logged| relevant(logged, &author.device)).cloned().collect();
+        let mut again = before.clone();
+        let repeated = merge(&mut again, &needed, &write).unwrap();
+        assert_eq!((&again, &repeated.decisions), (&self.record, &merged.decisions), "deterministic");
+        assert_eq!((repeated.status, &repeated.trace), (merged.status, &merged.trace), "deterministic");
+        assert_eq!(repeated.undo.revert(again.unwrap()), before, "taken back");
+        let size = |record: &Option<StoredRecord>| value::canonical_len(&record.as_ref().unwrap().doc) as i64;
+        if let (Some(growth), Some(_)) = (merged.growth, &before) {
+            assert_eq!(size(&before) + growth, size(&self.record), "{event:?} on {before:?}");
+        }
+        if merged.as_applied {
+            let shown = before.as_ref().filter(|record| record.alive).map(|record| record.doc.clone());
+            assert_eq!(apply_event(shown, &event), self.doc(), "{event:?} on {before:?}");
+        }
+        assert_eq!(self.record.as_ref().unwrap().revision, revision);
+        let stored = serde_json::to_string(&self.record).unwrap();
+        assert_eq!(serde_json::from_str::<Option<StoredRecord>>(&stored).unwrap(), self.record, "{stored}");
         self.revision = revision;
-        self.log.push(LoggedWrite {
+        self.history.push(LoggedWrite {
             event,
             by: author,
             push_seq: self.push_seq,
             position: 0,
             revision,
-            previous: self.record.as_ref().map_or(0, |record| record.revision),
+            previous: before.map_or(0, |record| record.revision),
             applied_edits: merged.applied_edits,
             decisions: merged.decisions.clone(),
+            trace: merged.trace,
         });
         self.decisions.extend(merged.decisions);
-        self.record = Some(merged.record);
         Ok(merged.status)
     }
 
@@ -149,7 +170,7 @@ impl Server {
     fn forget(&mut self) {
         let tombstone = self.record.take_if(|record| !record.alive).expect("a tombstone");
         self.horizon = tombstone.revision;
-        self.log.clear();
+        self.history = History::default();
     }
 
     fn doc(&self) -> Option<Value> {
@@ -366,8 +387,8 @@ fn events_about_reserved_collections_make_no_notes() {
     event.collection = crate::model::CollectionName::new("$settings").unwrap();
     let server = Server::with(&[create("a", 1, 0, json!({"n": 1})), op("a", 5, 1, "/n", set(json!(2)))]);
     let author = Author { user: "u".into(), device: DeviceId::new("b").unwrap() };
-    let write = Write { event: &event, author: &author, push_seq: 1, position: 0, revision: 9, horizon: 0 };
-    assert_eq!(merge(server.record.as_ref(), &server.log, &write).unwrap().decisions, []);
+    let write = Write { event: &event, author: &author, push_seq: 1, position: 0, revision: 9, horizon: 0, forgets: 0 };
+    assert_eq!(merge(&mut server.record.clone(), &server.history, &write).unwrap().decisions, []);
 }
 
 const DEVICES: [&str; 3] = ["a", "b", "c"];
@@ -449,18 +470,67 @@ fn run(writes: &[(usize, u64, Draft)], picks: &[usize], doc: &Value) -> Server {
     server
 }
 
-/// The document, its set `/t` in canonical order: where an element is added several times and removed in between, its place
+/// The document, its sets in canonical order: where an element is added several times and removed in between, its place
 /// depends on the order of arrival (docs/adr/0010), its membership does not.
 fn members(server: &Server) -> Option<Value> {
     let mut doc = server.doc()?;
-    if let Some(elements) = doc.get_mut("t").and_then(Value::as_array_mut) {
-        elements.sort_by_key(ToString::to_string);
+    for place in ["/t", "/p/t"] {
+        if let Some(elements) = doc.pointer_mut(place).and_then(Value::as_array_mut) {
+            elements.sort_by_key(ToString::to_string);
+        }
     }
     Some(doc)
 }
 
+/// Each device's writes beneath one parent, which is assigned and removed as a whole: a counter, a set, a field.
+fn beneath() -> impl Strategy<Value = Vec<(usize, u64, Draft)>> {
+    let whole = prop_oneof![
+        Just(json!("flat")),
+        Just(json!({"x": 7})),
+        Just(json!({"n": 40})),
+        Just(json!({"n": 50, "t": [8, 9], "x": 1})),
+    ];
+    let kind = prop_oneof![
+        2 => whole.prop_map(|value| ("/p", set(value))),
+        1 => Just(("/p", OpKind::Unset)),
+        3 => (1..4i64).prop_map(|by| ("/p/n", OpKind::Inc { by })),
+        2 => (0..3u8).prop_map(|element| ("/p/t", add(json!(element)))),
+        1 => (1..3i64).prop_map(|value| ("/p/x", set(json!(value)))),
+    ];
+    // One write of each device: what it makes of its own earlier ones is the client's affair.
+    proptest::collection::vec((10..60u64, kind), 3).prop_map(|writes| {
+        let writes = writes.into_iter().enumerate();
+        writes.map(|(device, (step, (path, kind)))| (device, step, op("", 0, 1, path, kind))).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn beneath_a_parent_the_result_does_not_depend_on_the_order_of_arrival(
+        writes in beneath(),
+        first in proptest::collection::vec(0..3usize, 12),
+        second in proptest::collection::vec(0..3usize, 12),
+    ) {
+        let doc = json!({"p": {"n": 5, "t": [1], "x": 0}});
+        prop_assert_eq!(members(&run(&writes, &first, &doc)), members(&run(&writes, &second, &doc)));
+    }
+
+    #[test]
+    fn an_increment_beneath_a_parent_counts_or_is_in_the_inbox(
+        writes in beneath(),
+        picks in proptest::collection::vec(0..3usize, 12),
+    ) {
+        let server = run(&writes, &picks, &json!({"p": {"n": 5, "t": [1], "x": 0}}));
+        // Amounts differ from each other by their device, so that a sum tells which of them count.
+        let shown = server.doc().and_then(|doc| doc.pointer("/p/n").cloned());
+        for logged in server.history.after(1) {
+            let OpKind::Inc { by } = logged.event.ops[0].kind else { continue };
+            let noted = server.lost().iter().any(|lost| *lost == json!({"inc": by}));
+            prop_assert!(noted || shown.is_some(), "{by} neither counts nor is noted");
+        }
+    }
 
     #[test]
     fn the_result_does_not_depend_on_the_order_of_arrival(
@@ -551,7 +621,7 @@ proptest! {
         let shown = server.doc().unwrap()["n"].clone();
         let lost = server.lost();
         let mut last = std::collections::BTreeMap::new();
-        for logged in &server.log[1..] {
+        for logged in &server.history.after(1)[..] {
             last.insert(logged.by.device.clone(), value_of_op(logged));
         }
         for value in last.into_values() {

@@ -9,7 +9,7 @@ mod event;
 mod names;
 mod parse;
 mod patch;
-mod pointer;
+pub(crate) mod pointer;
 mod receipt;
 mod seen;
 pub mod value;

@@ -1,6 +1,9 @@
 //! JSON Pointers (RFC 6901) to the fields of a record.
 
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::str::FromStr;
 
 use crate::error::{Error, InvalidCode};
@@ -71,6 +74,12 @@ impl Pointer {
         Self(format!("{}/{}", self.0, escape(key)).into())
     }
 
+    /// The place `below` within this one.
+    #[must_use]
+    pub(crate) fn join(&self, below: &Pointer) -> Self {
+        Self(format!("{}{}", self.0, below.0).into())
+    }
+
     /// The pointer to the enclosing object; `None` at the top level.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
@@ -78,6 +87,20 @@ impl Pointer {
             None | Some(0) => None,
             Some(at) => Some(Self(self.0[..at].into())),
         }
+    }
+
+    /// The pointer's first `count` keys: the place itself where it has no more.
+    #[must_use]
+    pub(crate) fn first_keys(&self, count: usize) -> Self {
+        match self.0.match_indices('/').nth(count) {
+            Some((at, _)) => Self(self.0[..at].into()),
+            None => self.clone(),
+        }
+    }
+
+    /// The text forms of the enclosing objects' pointers, from the nearest one up. Maps by pointer may be asked for them.
+    pub(crate) fn ancestors(&self) -> impl Iterator<Item = &str> {
+        self.0.rmatch_indices('/').map(|(at, _)| &self.0[..at]).filter(|text| !text.is_empty())
     }
 
     /// The text form.
@@ -120,8 +143,27 @@ fn unescape(key: &str) -> std::borrow::Cow<'_, str> {
     if key.contains('~') { key.replace("~1", "/").replace("~0", "~").into() } else { key.into() }
 }
 
+/// The entries of `map` at places strictly inside `path`. In the order of pointers they stand together: each begins with the
+/// path and a slash, and the character after the slash is `0`.
+pub(crate) fn below<'m, V>(
+    map: &'m BTreeMap<Pointer, V>,
+    path: &Pointer,
+) -> std::collections::btree_map::Range<'m, Pointer, V> {
+    let (first, end) = (format!("{path}/"), format!("{path}0"));
+    map.range::<str, _>((Bound::Included(&*first), Bound::Excluded(&*end)))
+}
+
+/// The places in `map` that [overlap](Pointer::overlaps) `path`.
+pub(crate) fn overlapping<V>(map: &BTreeMap<Pointer, V>, path: &Pointer) -> Vec<Pointer> {
+    if map.is_empty() {
+        return Vec::new();
+    }
+    let around = path.ancestors().chain([path.as_str()]).filter_map(|place| map.get_key_value(place));
+    around.chain(below(map, path)).map(|(place, _)| place.clone()).collect()
+}
+
 /// A pointer compares and hashes as its text does, so that maps can be searched by it.
-impl std::borrow::Borrow<str> for Pointer {
+impl Borrow<str> for Pointer {
     fn borrow(&self) -> &str {
         &self.0
     }
@@ -169,6 +211,27 @@ mod tests {
         assert!(Pointer::parse(&format!("/{}", "a".repeat(256))).is_ok());
         assert!(Pointer::parse(&format!("/{}", "a".repeat(257))).is_err());
         assert!(Pointer::parse(&format!("/{}", "~0".repeat(256)).repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn a_map_by_pointer_finds_what_overlaps_a_place_and_nothing_beside_it() {
+        let parse = |text: &str| Pointer::parse(text).unwrap();
+        let map: BTreeMap<Pointer, ()> =
+            ["/a", "/a-b", "/a!/c", "/a/b", "/a/b/c", "/a/~0", "/a0", "/b/c/d"].map(|text| (parse(text), ())).into();
+        let found: Vec<_> = below(&map, &parse("/a")).map(|(place, ())| place.as_str()).collect();
+        assert_eq!(found, ["/a/b", "/a/b/c", "/a/~0"]);
+        for (path, expected) in [
+            ("/a/b/c/d", vec!["/a/b/c", "/a/b", "/a"]),
+            ("/b", vec!["/b/c/d"]),
+            ("/b/c/e", vec![]),
+            ("/b/c/d", vec!["/b/c/d"]),
+        ] {
+            let found = overlapping(&map, &parse(path));
+            assert_eq!(found.iter().map(Pointer::as_str).collect::<Vec<_>>(), expected, "{path}");
+        }
+        let deep = parse("/a/b/c");
+        assert_eq!(deep.ancestors().collect::<Vec<_>>(), ["/a/b", "/a"]);
+        assert_eq!((deep.first_keys(1), deep.first_keys(3)), (parse("/a"), deep.clone()));
     }
 
     #[test]

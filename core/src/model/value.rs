@@ -48,7 +48,7 @@ pub(crate) fn canonical_of(value: &impl serde::Serialize) -> Vec<u8> {
     bytes
 }
 
-fn write_canonical(value: &impl serde::Serialize, out: impl std::io::Write) {
+fn write_canonical(value: &(impl serde::Serialize + ?Sized), out: impl std::io::Write) {
     // serde_json's map is sorted by the keys' bytes. Its layout of doubles has changed between versions, so that is ours.
     let mut serializer = serde_json::Serializer::with_formatter(out, CanonicalNumbers);
     value.serialize(&mut serializer).expect("JSON serializes into memory");
@@ -194,6 +194,11 @@ pub fn kind_of(value: &Value) -> &'static str {
 /// Length of the canonical bytes without building them.
 #[must_use]
 pub fn canonical_len(value: &Value) -> usize {
+    canonical_len_of(value)
+}
+
+/// [`canonical_len`] of what serializes in canonical order.
+pub(crate) fn canonical_len_of<T: serde::Serialize + ?Sized>(value: &T) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use unisono::clock::Stamp;
-use unisono::merge::{CONFLICTS, Decision, LoggedWrite, StoredRecord, referred, relevant, values_of};
+use unisono::merge::{CONFLICTS, Decision, History, LoggedWrite, StoredRecord, Undo, referred, relevant, values_of};
 use unisono::model::{DeviceId, DigestSum, EventId, RecordKey, Revision, Value, bucket_of, value};
 
 use super::inbox::is_open_note;
@@ -20,33 +20,60 @@ pub(super) struct Draft<'t> {
     records: BTreeMap<RecordKey, Slot>,
     settled: BTreeMap<EventId, Option<Settled>>,
     log: Vec<LogRow>,
-    /// The records that the last unit changed, as they were before it, to be put back if it is refused.
-    undo: BTreeMap<RecordKey, Option<StoredRecord>>,
-    histories: BTreeMap<RecordKey, History>,
+    /// The way back from what the last unit did, in case that it is refused.
+    undo: Vec<(RecordKey, Effect)>,
+    histories: BTreeMap<RecordKey, Known>,
+    /// The lowest base of the push's events on each record: what came after it is all that they may need to know.
+    bases: BTreeMap<RecordKey, Revision>,
     /// Values by hash, to which notes may refer.
     values: BTreeMap<String, Value>,
 }
 
-/// A record before and after.
+/// A record before and now.
+#[derive(Default)]
 struct Slot {
-    before: Option<RecordRow>,
-    /// `None` while it is as before.
-    after: Option<StoredRecord>,
+    before: Option<Before>,
+    now: Option<StoredRecord>,
+    /// The canonical bytes of its document now.
+    bytes: u64,
+    /// How many writes of this push it has taken.
+    writes: u64,
+}
+
+/// What the totals say of a record before the push.
+struct Before {
+    digest: DigestSum,
+    alive: bool,
+    bytes: u64,
+    open: bool,
+    /// Of a note, the hashes of the values that it refers to.
+    referred: BTreeSet<String>,
 }
 
 impl Slot {
-    fn now(&self) -> Option<&StoredRecord> {
-        self.after.as_ref().or(self.before.as_ref().map(|row| &row.record))
+    fn of(key: &RecordKey, row: Option<RecordRow>) -> Self {
+        let Some(row) = row else { return Self::default() };
+        let (bytes, alive) = (row.canonical.len() as u64, row.record.alive);
+        let open = is_open_note(key, &row.record);
+        let before = Before { digest: row.digest, alive, bytes, open, referred: names(key, &row.record) };
+        Self { before: Some(before), now: Some(row.record), bytes, writes: 0 }
     }
 }
 
+/// What one write did to a record.
+pub(super) struct Effect {
+    undo: Undo,
+    /// The canonical bytes of the document before.
+    bytes: u64,
+}
+
 /// Relevant writes to one record, as far as they were read: events of one push mostly share their base.
-struct History {
+struct Known {
     /// Writes above this revision are held …
     from: Revision,
     /// … up to this one.
     up_to: Revision,
-    writes: Vec<LoggedWrite>,
+    writes: History,
 }
 
 /// A place to come back to.
@@ -57,15 +84,17 @@ pub(super) struct Mark {
 }
 
 impl<'t> Draft<'t> {
-    /// A draft on `scope`, with the rows that the push will surely need.
+    /// A draft on `scope`, with the rows that the push will surely need: its records, with the lowest base of its events on
+    /// each, and its events.
     pub(super) fn new(
         tx: &'t mut dyn ScopeTx,
         scope: ScopeRow,
-        keys: &[RecordKey],
+        bases: BTreeMap<RecordKey, Revision>,
         events: &[EventId],
     ) -> Result<Self, StoreError> {
-        let found = tx.records(keys)?;
-        let records = keys.iter().cloned().zip(found.into_iter().map(|before| Slot { before, after: None })).collect();
+        let keys: Vec<_> = bases.keys().cloned().collect();
+        let found = tx.records(&keys)?;
+        let records = keys.into_iter().zip(found).map(|(key, row)| (key.clone(), Slot::of(&key, row))).collect();
         let settled = events.iter().cloned().zip(tx.settled(events)?).collect();
         let start = scope.revision;
         Ok(Self {
@@ -75,8 +104,9 @@ impl<'t> Draft<'t> {
             records,
             settled,
             log: Vec::new(),
-            undo: BTreeMap::new(),
+            undo: Vec::new(),
             histories: BTreeMap::new(),
+            bases,
             values: BTreeMap::new(),
         })
     }
@@ -117,41 +147,86 @@ impl<'t> Draft<'t> {
 
     /// The record as it will be.
     pub(super) fn record(&mut self, key: &RecordKey) -> Result<Option<&StoredRecord>, StoreError> {
-        if !self.records.contains_key(key) {
-            let before = self.tx.records(std::slice::from_ref(key))?.pop().flatten();
-            self.records.insert(key.clone(), Slot { before, after: None });
-        }
-        Ok(self.records.get(key).and_then(Slot::now))
+        Ok(self.slot(key)?.now.as_ref())
     }
 
-    /// Writes to the record after `base` that matter to one of `device`, ascending.
-    pub(super) fn unseen(
+    fn slot(&mut self, key: &RecordKey) -> Result<&mut Slot, StoreError> {
+        if !self.records.contains_key(key) {
+            let row = self.tx.records(std::slice::from_ref(key))?.pop().flatten();
+            self.records.insert(key.clone(), Slot::of(key, row));
+        }
+        Ok(self.records.entry(key.clone()).or_default())
+    }
+
+    /// Whether this push has written the record.
+    pub(super) fn has_written(&self, key: &RecordKey) -> bool {
+        self.records.get(key).is_some_and(|slot| slot.writes > 0)
+    }
+
+    /// Lets `merge` change the record, with the history that a write of `device` with `base` may need.
+    pub(super) fn meet<R>(
         &mut self,
         key: &RecordKey,
         base: Revision,
         device: &DeviceId,
-    ) -> Result<Vec<LoggedWrite>, StoreError> {
+        merge: impl FnOnce(&mut Option<StoredRecord>, &History) -> R,
+    ) -> Result<R, StoreError> {
+        self.read_history(key, base, device)?;
+        let slot = self.records.entry(key.clone()).or_default();
+        let none = History::default();
+        let history = self.histories.get(key).map_or(&none, |known| &known.writes);
+        Ok(merge(&mut slot.now, history))
+    }
+
+    /// What a merge did, which has just changed the record: by how many bytes its document has grown, or `None` if it is
+    /// another one. Also tells how many bytes it has now.
+    pub(super) fn effect(
+        &mut self,
+        key: &RecordKey,
+        undo: Undo,
+        growth: Option<i64>,
+    ) -> Result<(Effect, u64), StoreError> {
+        let slot = self.slot(key)?;
+        let bytes = slot.bytes;
+        slot.bytes = match growth {
+            Some(growth) => bytes.saturating_add_signed(growth),
+            None => slot.now.as_ref().map_or(0, |record| value::canonical_len(&record.doc) as u64),
+        };
+        Ok((Effect { undo, bytes }, slot.bytes))
+    }
+
+    /// Takes back what a merge did.
+    pub(super) fn revert(&mut self, key: &RecordKey, effect: Effect) {
+        if let Some(slot) = self.records.get_mut(key) {
+            slot.now = slot.now.take().and_then(|record| effect.undo.revert(record));
+            slot.bytes = effect.bytes;
+        }
+    }
+
+    /// Reads the writes to the record after `base` that matter to one of `device`.
+    fn read_history(&mut self, key: &RecordKey, base: Revision, device: &DeviceId) -> Result<(), StoreError> {
         let newest = self.record(key)?.map_or(0, |record| record.revision);
         if newest <= base {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let known = self.histories.remove(key).filter(|history| history.from <= base);
-        let mut history = known.unwrap_or(History { from: base, up_to: base, writes: Vec::new() });
+        let known = self.histories.remove(key).filter(|known| known.from <= base);
+        let mut known = known.unwrap_or_else(|| {
+            let from = self.bases.get(key).map_or(base, |lowest| base.min(*lowest));
+            Known { from, up_to: from, writes: History::default() }
+        });
         let mut fresh = Vec::new();
         let mut at = newest;
-        while at > history.up_to {
+        while at > known.up_to {
             let Some(write) = self.logged(at)? else { break };
             at = write.previous;
             if relevant(&write, device) {
                 fresh.push(write);
             }
         }
-        history.writes.extend(fresh.into_iter().rev());
-        history.up_to = newest;
-        let begin = history.writes.partition_point(|write| write.revision <= base);
-        let unseen = history.writes[begin..].to_vec();
-        self.histories.insert(key.clone(), history);
-        Ok(unseen)
+        fresh.into_iter().rev().for_each(|write| known.writes.push(write));
+        known.up_to = newest;
+        self.histories.insert(key.clone(), known);
+        Ok(())
     }
 
     fn logged(&mut self, revision: Revision) -> Result<Option<LoggedWrite>, StoreError> {
@@ -164,18 +239,16 @@ impl<'t> Draft<'t> {
     }
 
     /// Stages a write's effect and its log row.
-    pub(super) fn stage(&mut self, key: RecordKey, record: StoredRecord, mut row: LogRow) {
-        self.scope.revision = record.revision;
+    pub(super) fn stage(&mut self, key: RecordKey, effect: Effect, mut row: LogRow) {
+        self.scope.revision = row.write.revision;
         // The row comes with its event's newest stamp, and keeps the scope's.
         match &self.scope.highest {
             Some(highest) if *highest >= row.highest => row.highest = highest.clone(),
             _ => self.scope.highest = Some(row.highest.clone()),
         }
         self.log.push(row);
-        let slot = self.records.entry(key.clone()).or_insert(Slot { before: None, after: None });
-        let before = slot.after.replace(record);
-        // A unit that writes a record again and again goes back to where it began: one state is kept, not one per write.
-        self.undo.entry(key).or_insert(before);
+        self.records.entry(key.clone()).or_default().writes += 1;
+        self.undo.push((key, effect));
     }
 
     /// Has the values of `decisions` at hand, for the note that was made of them. What no note refers to in the end is not
@@ -204,10 +277,11 @@ impl<'t> Draft<'t> {
         self.scope.revision = mark.revision;
         self.scope.highest = mark.highest;
         self.log.truncate(mark.log);
-        for (key, after) in std::mem::take(&mut self.undo) {
+        while let Some((key, effect)) = self.undo.pop() {
             self.histories.remove(&key);
+            self.revert(&key, effect);
             if let Some(slot) = self.records.get_mut(&key) {
-                slot.after = after;
+                slot.writes -= 1;
             }
         }
     }
@@ -224,9 +298,9 @@ impl<'t> Draft<'t> {
         let mut records = Vec::with_capacity(self.log.len());
         let mut values = Vec::new();
         for (key, slot) in self.records {
-            let Some(after) = slot.after else { continue };
+            let Some(after) = slot.now.filter(|_| slot.writes > 0) else { continue };
             let open = u64::from(is_open_note(&key, &after));
-            let was_open = slot.before.as_ref().is_some_and(|row| is_open_note(&key, &row.record));
+            let was_open = slot.before.as_ref().is_some_and(|before| before.open);
             if key.collection.as_str() == CONFLICTS {
                 values.extend(note_values(&key, slot.before.as_ref(), &after, &self.values));
             }
@@ -235,9 +309,9 @@ impl<'t> Draft<'t> {
             if let Some(before) = &slot.before {
                 delta.subtract(before.digest);
                 scope.digest.subtract(before.digest);
-                if before.record.alive {
+                if before.alive {
                     scope.records = scope.records.saturating_sub(1);
-                    scope.bytes = scope.bytes.saturating_sub(before.canonical.len() as u64);
+                    scope.bytes = scope.bytes.saturating_sub(before.bytes);
                 } else {
                     scope.tombstones = scope.tombstones.saturating_sub(1);
                 }
@@ -262,18 +336,22 @@ impl<'t> Draft<'t> {
 /// What becomes of the values of a note that was written: those to which it refers no more go, all of them with the note.
 fn note_values(
     key: &RecordKey,
-    before: Option<&RecordRow>,
+    before: Option<&Before>,
     after: &StoredRecord,
     at_hand: &BTreeMap<String, Value>,
 ) -> Option<NoteValues> {
-    let names = |record: &StoredRecord| -> BTreeSet<String> {
-        let referred = if record.alive { referred(&record.doc) } else { Vec::new() };
-        referred.into_iter().map(|referred| referred.sha256.to_owned()).collect()
-    };
-    let (had, kept) = (before.map(|row| names(&row.record)).unwrap_or_default(), names(after));
-    let fresh = kept.difference(&had).filter_map(|hash| Some((hash.clone(), canonical_text(at_hand.get(hash)?))));
+    let none = BTreeSet::new();
+    let (had, kept) = (before.map_or(&none, |before| &before.referred), names(key, after));
+    let fresh = kept.difference(had).filter_map(|hash| Some((hash.clone(), canonical_text(at_hand.get(hash)?))));
     let fresh: Vec<_> = fresh.collect();
-    (had != kept).then(|| NoteValues { note: key.record.clone(), kept, fresh })
+    (*had != kept).then(|| NoteValues { note: key.record.clone(), kept, fresh })
+}
+
+/// The hashes of the values that a note refers to.
+fn names(key: &RecordKey, record: &StoredRecord) -> BTreeSet<String> {
+    let note = record.alive && key.collection.as_str() == CONFLICTS;
+    let referred = if note { referred(&record.doc) } else { Vec::new() };
+    referred.into_iter().map(|referred| referred.sha256.to_owned()).collect()
 }
 
 /// The present sums plus what changed.

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use unisono::merge::{CONFLICTS, LeafClock, LeafClocks, LoggedWrite, Merged, Refusal, StoredRecord, Write, merge};
+use unisono::merge::{
+    CONFLICTS, History, LeafClock, LeafClocks, Merged, Refusal, StoredRecord, Trace, Undo, Write, merge,
+};
 use unisono::model::{DeviceId, ReceiptStatus, Revision, SyncEvent};
 
 /// The device under whose name the server writes.
@@ -25,25 +27,26 @@ pub(super) fn is_server(device: &DeviceId) -> bool {
     device.as_str() == SERVER
 }
 
-/// The record after `write`.
+/// Lets `write` change the record.
 pub(super) fn effect(
-    record: Option<&StoredRecord>,
-    unseen: &[LoggedWrite],
+    record: &mut Option<StoredRecord>,
+    history: &History,
     write: &Write<'_>,
 ) -> Result<Merged, Refusal> {
     if write.event.collection.as_str() == CONFLICTS {
         if is_server(&write.author.device) {
-            return Ok(plain(ReceiptStatus::Applied, note_record(record, write)));
+            let note = note_record(record.as_ref(), write);
+            return Ok(plain(ReceiptStatus::Applied, None, Undo::whole(record.replace(note))));
         }
         // A note that has grown since it was read stays open: what its reader resolved is not what it says now.
-        if let Some(record) = record.filter(|record| record.alive)
-            && unseen.iter().any(|other| is_server(&other.by.device))
-        {
-            let record = StoredRecord { revision: write.revision, ..record.clone() };
-            return Ok(plain(ReceiptStatus::Superseded, record));
+        let grown = || history.after(lowest_base(write.event)).iter().any(|other| is_server(&other.by.device));
+        if let Some(note) = record.as_mut().filter(|note| note.alive && grown()) {
+            let undo = Undo::whole(Some(note.clone()));
+            note.revision = write.revision;
+            return Ok(plain(ReceiptStatus::Superseded, Some(0), undo));
         }
     }
-    merge(record, unseen, write)
+    merge(record, history, write)
 }
 
 /// A note as the server writes it: whole, whatever was there.
@@ -71,6 +74,15 @@ pub(super) fn note_record(record: Option<&StoredRecord>, write: &Write<'_>) -> S
     }
 }
 
-fn plain(status: ReceiptStatus, record: StoredRecord) -> Merged {
-    Merged { status, record, decisions: Vec::new(), rebase: BTreeMap::new(), applied_edits: BTreeMap::new() }
+fn plain(status: ReceiptStatus, growth: Option<i64>, undo: Undo) -> Merged {
+    Merged {
+        status,
+        decisions: Vec::new(),
+        rebase: BTreeMap::new(),
+        applied_edits: BTreeMap::new(),
+        trace: Trace::default(),
+        as_applied: false,
+        growth,
+        undo,
+    }
 }

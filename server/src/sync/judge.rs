@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unisono::clock::Stamp;
 use unisono::environment::Environment;
-use unisono::merge::{
-    Decision, Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, apply_event, lift, newest_stamp,
-};
-use unisono::model::{Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent, value};
+use unisono::error::InvalidCode;
+use unisono::limits::MAX_DOCUMENT_BYTES;
+use unisono::merge::{Decision, Lift, LoggedWrite, Merged, Refusal, Trace, Undo, Write, lift, newest_stamp};
+use unisono::model::{Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent};
 
-use super::draft::Draft;
+use super::draft::{Draft, Effect};
 use super::effect::{effect, highest_base, lowest_base, note_record};
 use super::inbox::{check_collection, fold, note_event, note_key, notes_of, server_author};
 use super::intake::{Fault, Intake};
@@ -22,6 +22,8 @@ pub(super) struct Judge<'j, 't> {
     author: Author,
     push_seq: u64,
     now_ms: u64,
+    /// Records forget the clocks of what is gone up to this revision.
+    forgets: Revision,
     /// The device's last effective stamp.
     stamp: Option<Stamp>,
     /// Records whose lanes wait, and for which event.
@@ -71,10 +73,11 @@ impl<'j, 't> Judge<'j, 't> {
         author: Author,
         push_seq: u64,
         now_ms: u64,
+        forgets: Revision,
         stamp: Option<Stamp>,
     ) -> Self {
         let (blocked, judged) = (BTreeMap::new(), BTreeMap::new());
-        Self { draft, environment, author, push_seq, now_ms, stamp, blocked, judged, notes: false }
+        Self { draft, environment, author, push_seq, now_ms, forgets, stamp, blocked, judged, notes: false }
     }
 
     /// The device's last effective stamp.
@@ -222,17 +225,21 @@ impl<'j, 't> Judge<'j, 't> {
     fn settle(&mut self, mut event: SyncEvent, hash: String, position: u32) -> Result<Ruling, StoreError> {
         let restamped = self.lift(&mut event)?;
         let key = event.key();
-        let unseen = self.draft.unseen(&key, lowest_base(&event), &self.author.device)?;
-        let foreign = unseen.iter().any(|other| other.by.device != self.author.device);
+        let (base, device) = (lowest_base(&event), &self.author.device);
         let before = self.draft.record(&key)?;
         let previous = before.map_or(0, |record| record.revision);
         // Replicas keep no tombstones: they cannot tell which revision this write follows.
         let revived = before.is_some_and(|record| !record.alive);
-        let expected = apply_event(before.filter(|record| record.alive).map(|record| record.doc.clone()), &event);
         let revision = self.draft.head() + 1;
         let (push_seq, horizon) = (self.push_seq, self.draft.horizon());
-        let write = Write { event: &event, author: &self.author, push_seq, position, revision, horizon };
-        let merged = match effect(self.draft.record(&key)?, &unseen, &write) {
+        // Once in a push is enough.
+        let forgets = if self.draft.has_written(&key) { 0 } else { self.forgets };
+        let write = Write { event: &event, author: &self.author, push_seq, position, revision, horizon, forgets };
+        let (merged, foreign) = self.draft.meet(&key, base, device, |record, history| {
+            let foreign = history.after(base).iter().any(|other| other.by.device != *device);
+            (effect(record, history, &write), foreign)
+        })?;
+        let merged = match merged {
             Ok(merged) => merged,
             Err(Refusal::Conflict) => {
                 let receipt = Receipt::bare(event.id, ReceiptStatus::Conflict);
@@ -242,12 +249,19 @@ impl<'j, 't> Judge<'j, 't> {
                 return Ok(Ruling::plain(Receipt::rejected(event.id, code, message)));
             }
         };
-        let Merged { status, mut record, decisions, rebase, applied_edits } = merged;
-        if let Err(fault) = check_whole(&mut record, status, &event, previous) {
-            return Ok(Ruling::plain(Receipt::rejected(event.id, fault.code, fault.message)));
+        let Merged { status, decisions, rebase, applied_edits, trace, as_applied, growth, undo } = merged;
+        let (effect, bytes) = self.draft.effect(&key, undo, growth)?;
+        // Parts that are within the limits may make a whole that is not. What nobody could read back is not stored. (Depth is
+        // looked at in each part's place.) A note is the server's, and bounded otherwise.
+        let may_grow = status != ReceiptStatus::Superseded && !key.collection.is_reserved();
+        if may_grow && bytes > MAX_DOCUMENT_BYTES as u64 {
+            self.draft.revert(&key, effect);
+            let why = format!("the document would have {bytes} bytes, more than {MAX_DOCUMENT_BYTES}");
+            let code = InvalidCode::DocumentTooLarge.as_str();
+            return Ok(Ruling::plain(Receipt::rejected(event.id, code, why)));
         }
-        let as_expected = expected.as_ref() == Some(&record.doc).filter(|_| record.alive);
-        let told = revived || foreign || status != ReceiptStatus::Applied || !as_expected;
+        let floor = self.draft.record(&key)?.map_or(0, |record| record.floor);
+        let told = revived || foreign || status != ReceiptStatus::Applied || !as_applied;
         let receipt = Receipt {
             revision: Some(revision),
             previous: Some(previous).filter(|_| !told),
@@ -256,7 +270,6 @@ impl<'j, 't> Judge<'j, 't> {
             ..Receipt::bare(event.id.clone(), status)
         };
         self.stamp = Some(newest_stamp(&event).clone());
-        let floor = record.floor;
         let write = LoggedWrite {
             by: self.author.clone(),
             push_seq: self.push_seq,
@@ -265,9 +278,10 @@ impl<'j, 't> Judge<'j, 't> {
             previous,
             applied_edits,
             decisions: decisions.clone(),
+            trace,
             event,
         };
-        self.stage(key.clone(), record, write, hash, receipt.clone());
+        self.stage(key.clone(), effect, write, hash, receipt.clone());
         self.note(&key, floor, &decisions)?;
         let needs = told.then_some(Needs { key, previous: Some(previous) });
         Ok(Ruling { needs, ..Ruling::plain(receipt) })
@@ -299,7 +313,8 @@ impl<'j, 't> Judge<'j, 't> {
             let present = self.draft.record(&note_key)?;
             let doc = fold(present, key, floor, &decisions);
             let event = note_event(EventId::generate(self.environment), &note_key, present, doc, stamp);
-            let write = Write { event: &event, author: &author, push_seq: 0, position: 0, revision, horizon };
+            let write =
+                Write { event: &event, author: &author, push_seq: 0, position: 0, revision, horizon, forgets: 0 };
             let record = note_record(present, &write);
             let (hash, previous) = (event.payload_hash(), event.base);
             let receipt = Receipt {
@@ -316,41 +331,24 @@ impl<'j, 't> Judge<'j, 't> {
                 previous,
                 applied_edits: BTreeMap::new(),
                 decisions: Vec::new(),
+                trace: Trace::default(),
             };
             self.draft.set_aside(&record.doc, &decisions);
-            self.stage(note_key, record, write, hash, receipt);
+            let undo = self.draft.meet(&note_key, revision, &write.by.device, |note, _| {
+                let former = note.replace(record);
+                Undo::whole(former)
+            })?;
+            let (effect, _) = self.draft.effect(&note_key, undo, None)?;
+            self.stage(note_key, effect, write, hash, receipt);
             self.notes = true;
         }
         Ok(())
     }
 
-    fn stage(
-        &mut self,
-        key: RecordKey,
-        record: StoredRecord,
-        write: LoggedWrite,
-        payload_hash: String,
-        receipt: Receipt,
-    ) {
+    fn stage(&mut self, key: RecordKey, effect: Effect, write: LoggedWrite, payload_hash: String, receipt: Receipt) {
         let highest = newest_stamp(&write.event).clone();
-        self.draft.stage(key, record, LogRow { write, payload_hash, receipt, highest });
+        self.draft.stage(key, effect, LogRow { write, payload_hash, receipt, highest });
     }
-}
-
-/// Parts that are within the limits may make a whole that is not: two writers' fields together, or a deep value in a deep
-/// place. What nobody could read back is not stored.
-fn check_whole(
-    record: &mut StoredRecord,
-    status: ReceiptStatus,
-    event: &SyncEvent,
-    previous: Revision,
-) -> Result<(), Fault> {
-    let known = !record.alive || status == ReceiptStatus::Superseded;
-    let admitted = previous == 0 && event.ops.is_empty();
-    if known || admitted {
-        return Ok(());
-    }
-    value::admit_document(&mut record.doc).map_err(|error| Fault::of(&error))
 }
 
 fn skipped(id: EventId, because: EventId) -> Receipt {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use unisono::environment::Environment;
-use unisono::model::{Author, DeviceId, Receipt, ReceiptStatus, Revision};
+use unisono::model::{Author, DeviceId, Receipt, ReceiptStatus, RecordKey, Revision};
 use unisono::protocol::{Problem, PushResponse};
 
 use super::age::AgeClock;
 use super::answer::{Told, tell};
 use super::cursor_key::CursorKey;
 use super::draft::Draft;
+use super::effect::lowest_base;
 use super::history::{Claims, Entry, enter};
 use super::intake::{Intake, push_hash};
 use super::judge::{Judge, Ruling};
@@ -27,6 +28,8 @@ pub(super) struct Push {
     pub(super) server_id: String,
     pub(super) cursor_key: CursorKey,
     pub(super) ages: AgeClock,
+    /// How long, in milliseconds, it is remembered what was taken away, and when.
+    pub(super) horizon_ms: u64,
 }
 
 /// What a push came to.
@@ -89,13 +92,15 @@ impl Push {
         push_hash: String,
     ) -> Result<Pushed, StoreError> {
         let now_ms = environment.now_ms();
-        let keys: Vec<_> = self.events.iter().filter_map(|event| event.key.clone()).collect();
+        let bases = bases(&self.events);
+        let old_ms = self.ages.now_of(tx, &scope)?.saturating_sub(self.horizon_ms);
+        let forgets = tx.commit_by(old_ms)?.map_or(0, |commit| commit.revision);
         let ids: Vec<_> = self.events.iter().map(|event| event.id.clone()).collect();
-        let draft = Draft::new(tx, scope, &keys, &ids)?;
+        let draft = Draft::new(tx, scope, bases, &ids)?;
         let joined = device.as_ref().map_or(draft.start(), |device| device.joined);
         let previous = device.as_ref().map_or(0, |device| device.push_seq);
         let stamp = device.and_then(|device| device.stamp);
-        let mut judge = Judge::new(draft, environment, self.author.clone(), self.push_seq, now_ms, stamp);
+        let mut judge = Judge::new(draft, environment, self.author.clone(), self.push_seq, now_ms, forgets, stamp);
         let rulings = judge_all(&mut judge, self.events)?;
         let Told { receipts, whole } = tell(&mut judge.draft, rulings)?;
 
@@ -141,6 +146,18 @@ impl Push {
         tx.save(batch)?;
         Ok(Pushed { answer: Ok(response), news: head > start })
     }
+}
+
+/// The records of a push, each with the lowest base of its events.
+fn bases(events: &[Intake]) -> BTreeMap<RecordKey, Revision> {
+    let mut bases = BTreeMap::new();
+    for event in events {
+        let Some(key) = &event.key else { continue };
+        let base = event.content.as_ref().map_or(Revision::MAX, lowest_base);
+        let lowest = bases.entry(key.clone()).or_insert(base);
+        *lowest = base.min(*lowest);
+    }
+    bases
 }
 
 /// Where a push stands against the device's last one.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use unisono::merge::{LoggedWrite, StoredRecord, Write, relevant};
+use unisono::merge::{History, LoggedWrite, StoredRecord, Write};
 use unisono::model::{RecordKey, Revision};
 
-use super::effect::{effect, lowest_base};
+use super::effect::effect;
 use crate::store::{ScopeReads, StoreError};
 
 /// Log rows read at once.
@@ -18,7 +18,7 @@ const STEP: usize = 500;
 /// `storage_corrupt` if a logged write is refused now, and the store's.
 pub fn replay(reads: &mut dyn ScopeReads) -> Result<BTreeMap<RecordKey, StoredRecord>, StoreError> {
     let mut records: BTreeMap<RecordKey, StoredRecord> = BTreeMap::new();
-    let mut histories: BTreeMap<RecordKey, Vec<LoggedWrite>> = BTreeMap::new();
+    let mut histories: BTreeMap<RecordKey, History> = BTreeMap::new();
     let mut purges = reads.purges()?.into_iter().peekable();
     let (mut at, mut horizon) = (0, 0);
     loop {
@@ -43,15 +43,12 @@ pub fn replay(reads: &mut dyn ScopeReads) -> Result<BTreeMap<RecordKey, StoredRe
 
 fn redo(
     records: &mut BTreeMap<RecordKey, StoredRecord>,
-    histories: &mut BTreeMap<RecordKey, Vec<LoggedWrite>>,
+    histories: &mut BTreeMap<RecordKey, History>,
     logged: LoggedWrite,
     horizon: Revision,
 ) -> Result<(), StoreError> {
     let key = logged.event.key();
     let history = histories.entry(key.clone()).or_default();
-    let base = lowest_base(&logged.event);
-    let unseen: Vec<_> =
-        history.iter().filter(|other| other.revision > base && relevant(other, &logged.by.device)).cloned().collect();
     let write = Write {
         event: &logged.event,
         author: &logged.by,
@@ -59,18 +56,20 @@ fn redo(
         position: logged.position,
         revision: logged.revision,
         horizon,
+        forgets: logged.trace.forgot,
     };
-    let merged = effect(records.get(&key), &unseen, &write).map_err(|refusal| {
+    let mut record = records.remove(&key);
+    effect(&mut record, history, &write).map_err(|refusal| {
         StoreError::Corrupt(format!("the log's revision {} is refused now: {refusal:?}", logged.revision))
     })?;
-    records.insert(key, merged.record);
+    records.extend(record.map(|record| (key, record)));
     history.push(logged);
     Ok(())
 }
 
 fn drop_tombstones(
     records: &mut BTreeMap<RecordKey, StoredRecord>,
-    histories: &mut BTreeMap<RecordKey, Vec<LoggedWrite>>,
+    histories: &mut BTreeMap<RecordKey, History>,
     up_to: u64,
 ) {
     records.retain(|key, record| {

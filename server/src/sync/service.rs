@@ -132,6 +132,7 @@ impl SyncService {
             server_id: self.shared.server_id.clone(),
             cursor_key: self.shared.cursor_key.clone(),
             ages: self.shared.ages.clone(),
+            horizon_ms: millis(self.shared.options.tombstone_horizon),
         };
         let environment = Arc::clone(&self.shared.environment);
         let key = scope.clone();

@@ -159,3 +159,23 @@ fn a_group_that_is_refused_takes_its_notes_with_it() {
     assert_eq!(b.write(&world, event).revision, Some(5), "no revision was lost");
     world.assert_sound(&anna);
 }
+
+#[test]
+fn a_conflict_about_the_deepest_value_can_be_resolved() {
+    let world = World::new();
+    let anna = user("anna");
+    let (mut a, mut b) = (Device::new(&anna, "a"), Device::new(&anna, "b"));
+    let deep = |leaf: u64| (0..63).fold(json!(leaf), |value, _| json!([value]));
+    let event = a.create(&world, "kick", json!({"v": 0}));
+    a.write(&world, event);
+    for (device, leaf) in [(&mut a, 1), (&mut b, 2)] {
+        world.env.advance(std::time::Duration::from_millis(10));
+        let event = device.set(&world, "kick", 1, "/v", deep(leaf));
+        device.write(&world, event);
+    }
+    let note = notes(&world, &anna).remove(0);
+    let close = resolve(&mut a, &world, &note, note.revision);
+    assert_eq!(a.write(&world, close).status, Status::Applied);
+    assert_eq!(world.env.block_on(world.service.stats(&anna, Scope::User)).unwrap().conflicts, 0);
+    world.assert_sound(&anna);
+}

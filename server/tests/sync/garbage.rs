@@ -182,3 +182,33 @@ fn ages_are_counted_in_time_for_which_the_server_has_run() {
     world.env.advance(83 * DAY);
     assert_eq!(collect(&world).tombstones, 1);
 }
+
+#[test]
+fn b61_what_was_removed_from_a_record_weighs_nothing_once_the_horizon_has_passed() {
+    let world = World::new();
+    let anna = user("anna");
+    let mut device = Device::new(&anna, "a");
+    let event = device.create(&world, "recent", json!({"ids": []}));
+    device.write(&world, event);
+    for round in 0..10 {
+        let values: Vec<_> = (0..10).map(|id| json!(format!("track-{round}-{id}"))).collect();
+        for op in ["add", "remove"] {
+            let ops = json!({"ops": [{"op": op, "path": "/ids", "values": values}]});
+            let event = device.event(&world, "update", "recent", 1, ops);
+            device.write(&world, event);
+        }
+    }
+    world.env.advance(91 * DAY);
+    for _ in 0..2 {
+        let event = device.set(&world, "recent", 21, "/z", 1);
+        device.write(&world, event);
+        // The replay of the log forgets the same at the same revision.
+        world.assert_sound(&anna);
+    }
+    // An add from before the horizon finds no removal to lose against.
+    let mut late = Device::new(&anna, "late");
+    let ops = json!({"ops": [{"op": "add", "path": "/ids", "values": ["track-0-0"]}]});
+    let event = late.event(&world, "update", "recent", 1, ops);
+    assert_eq!(late.write(&world, event).status, ReceiptStatus::Applied);
+    world.assert_sound(&anna);
+}

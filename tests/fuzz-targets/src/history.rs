@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use unisono::clock::Stamp;
-use unisono::merge::{Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, lift, merge, newest_stamp, relevant};
+use unisono::merge::{
+    History, Lift, LoggedWrite, Merged, Refusal, StoredRecord, Write, lift, merge, newest_stamp, relevant,
+};
 use unisono::model::{
     Author, CollectionName, DeviceId, EventId, Mode, Op, OpKind, Pointer, Policy, RecordId, Revision, SyncAction,
     SyncEvent, Value,
@@ -60,29 +62,34 @@ impl OneRecord {
         lift(&mut event, &mut Lift { highest_at: &mut highest_at, previous: previous.as_ref(), now_ms: NOW });
 
         let base = event.ops.iter().map(|op| event.base_of(op)).fold(event.base, Revision::min);
-        let unseen: Vec<_> =
-            self.log.iter().filter(|logged| logged.revision > base && relevant(logged, device)).cloned().collect();
+        let unseen = self.log.iter().filter(|logged| logged.revision > base && relevant(logged, device));
+        let history: History = unseen.cloned().collect();
         let revision = self.head() + 1;
-        let write = Write { event: &event, author: &author, push_seq, position: 0, revision, horizon: 0 };
-        let result = merge(self.record.as_ref(), &unseen, &write);
-        assert_eq!(merge(self.record.as_ref(), &unseen, &write), result, "a merge is a function");
-        let merged = match result {
+        let write = Write { event: &event, author: &author, push_seq, position: 0, revision, horizon: 0, forgets: 0 };
+        let before = self.record.clone();
+        let mut again = before.clone();
+        let repeated = merge(&mut again, &history, &write);
+        let merged = match merge(&mut self.record, &history, &write) {
             Ok(merged) => merged,
             Err(refusal) => return Err(Box::new((refusal, event))),
         };
+        let repeated = repeated.expect("a merge is a function");
+        assert_eq!((&again, &repeated.decisions), (&self.record, &merged.decisions), "a merge is a function");
+        let after = again.expect("a merge makes a record");
+        assert_eq!(repeated.undo.revert(after), before, "a merge can be taken back");
         self.log.push(LoggedWrite {
             event: event.clone(),
             by: author,
             push_seq,
             position: 0,
             revision,
-            previous: self.record.as_ref().map_or(0, |record| record.revision),
+            previous: before.as_ref().map_or(0, |record| record.revision),
             applied_edits: merged.applied_edits.clone(),
             decisions: merged.decisions.clone(),
+            trace: merged.trace.clone(),
         });
         let newest = newest_stamp(&event).clone();
         self.highest.push(self.highest.last().map_or(newest.clone(), |highest| highest.clone().max(newest)));
-        let before = self.record.replace(merged.record.clone());
         Ok(Taken { before, merged, event })
     }
 }

@@ -1,15 +1,16 @@
 //! Arrays as sets: each element has a clock of its own, below the clock of the whole array.
 //!
-//! An assignment of the whole array is the parent, its elements are the children: elements that are newer stay on top of it,
-//! older ones go, and are noted. Where something else was assigned, or nothing, live newer elements take its place.
+//! An assignment of the whole array, or of a parent, hides the elements that are older, which are noted; newer ones stay on top of
+//! it. Where something else was assigned, or nothing, live newer elements take its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fields, Merge, Verdict, into_array, mismatch};
-use crate::clock::Stamp;
-use crate::merge::apply::{elements, set, unset};
-use crate::merge::clocks::{ElementClock, LeafClock};
+use super::assign::{Assignment, Newer};
+use super::{Fields, Kind, Merge, Verdict, Written, into_array, mismatch};
+use crate::merge::apply::elements;
+use crate::merge::clocks::{ElementClock, LeafClock, Placed};
 use crate::merge::notes::{Rule, Side};
+use crate::model::pointer::below;
 use crate::model::{Pointer, Revision, Value, value};
 
 impl Fields<'_> {
@@ -22,163 +23,176 @@ impl Fields<'_> {
         clock: &LeafClock,
         base: Revision,
     ) -> Merge {
+        let loose = self.loose.contains_key(path);
+        if !loose {
+            self.tighten(Some(path));
+        }
         let told = if live { serde_json::json!({"add": values}) } else { serde_json::json!({"remove": values}) };
-        if !self.pass_parents(path, Some(&told), live, clock, base)? {
+        if !self.pass_parents(path, &Written { told: Some(&told), places: live, clock, base }, clock)? {
             return Ok(());
         }
+        let kind = if loose { Kind::Array } else { Kind::of(path.find(self.body.doc())) };
         // Whether it meets an older assignment of something else, or of nothing.
         let mut meets_other = false;
-        if let Some(whole) = self.clocks.at(&self.doc, path).cloned() {
-            let standing = path.find(&self.doc).cloned();
-            match self.verdict(&whole, clock, base) {
+        if let Some(whole) = self.body.clock_at(path) {
+            match self.verdict(whole, clock, base) {
                 Verdict::Loses => {
-                    let same = standing
-                        .as_ref()
-                        .and_then(Value::as_array)
-                        .is_some_and(|array| values.iter().all(|value| array.contains(value) == live));
-                    self.concurrent = true;
-                    if !same {
-                        self.decide(path, whole.side(standing), clock.side(Some(told)), Rule::Stamp);
-                    }
-                    self.lost += 1;
+                    let whole = whole.clone();
+                    self.lost_elements(path, values, live, whole, (kind, told), clock, base);
                     return Ok(());
                 }
-                Verdict::Wins => meets_other = !standing.as_ref().is_some_and(Value::is_array),
+                Verdict::Wins => meets_other = kind != Kind::Array,
                 Verdict::Seen => {}
             }
         }
-        let present =
-            if meets_other { Vec::new() } else { elements(path.find(&self.doc)).map_err(|_| mismatch(path))? };
-        if !present.is_empty() {
-            self.list_elements(path, &present);
+        if !meets_other && !loose {
+            self.list_present(path)?;
         }
         let mut effective = false;
         for element in values {
             effective |= self.element(path, element, live, clock, base);
         }
-        if meets_other && self.clocks.elements.get(path).is_some_and(|listed| listed.values().any(|other| other.live)) {
-            self.displace(path, clock.side(Some(told)))?;
-            self.arrange(path, clock);
-        } else if !meets_other && (live || path.find(&self.doc).is_some()) {
+        if meets_other {
+            if self.body.elements(path).is_some_and(|listed| listed.values().any(|other| other.live)) {
+                self.displace(path, clock.side(Some(told)), base)?;
+                self.arrange(path, clock);
+            }
+        } else if live || kind != Kind::Nothing {
             // Even adding nothing makes the array.
-            self.arrange(path, clock);
+            if kind == Kind::Nothing {
+                self.body.set(path, Value::Array(Vec::new())).map_err(|_| into_array(path))?;
+            }
+            self.loose.entry(path.clone()).or_insert_with(|| clock.clone());
             self.emptied.push(path.clone());
         }
         if effective || values.is_empty() {
             self.took_effect = true;
         } else {
-            self.lost += 1;
+            self.lose();
         }
         Ok(())
     }
 
-    /// Elements that are newer than an assignment of something else, or of nothing, make their array in its place.
-    pub(super) fn outlive(
+    /// An assignment of the whole is newer: the elements are hidden, and noted if it says otherwise.
+    #[expect(clippy::too_many_arguments, reason = "they are one write")]
+    fn lost_elements(
         &mut self,
         path: &Pointer,
-        elements: BTreeMap<String, ElementClock>,
-        assigned: Option<Value>,
+        values: &[Value],
+        live: bool,
+        whole: LeafClock,
+        (kind, told): (Kind, Value),
         clock: &LeafClock,
+        base: Revision,
     ) {
-        let live = elements.iter().filter(|(_, element)| element.live);
-        if let Some((text, newest)) = live.max_by_key(|(_, element)| &element.clock.stamp)
-            && assigned.is_some()
-        {
-            let winner = newest.clock.side(Some(told_of(text, true)));
-            self.decide(path, winner, clock.side(assigned.clone()), Rule::Parent);
+        self.tighten(Some(path));
+        let standing = path.find(self.body.doc());
+        let present: BTreeSet<String> = standing.and_then(Value::as_array).into_iter().flatten().map(text_of).collect();
+        let same = kind == Kind::Array && values.iter().all(|value| present.contains(&text_of(value)) == live);
+        let winner = whole.side(standing.cloned());
+        self.concurrent = true;
+        if !same {
+            self.decide(path, winner, clock.side(Some(told)), Rule::Stamp, base);
         }
-        self.clocks.hidden.insert(path.clone(), assigned.into_iter().collect());
-        self.clocks.elements.insert(path.clone(), elements);
+        self.lose();
+    }
+
+    /// Elements that are newer than an assignment of something else, or of nothing, make their array in its place.
+    pub(super) fn outlive(&mut self, assignment: &Assignment<'_>, elements: BTreeMap<String, ElementClock>) {
+        let Assignment { path, value, clock, base } = *assignment;
+        if value.is_some()
+            && let Some(winner) = newest_of(&elements)
+        {
+            self.decide(path, winner, clock.side(value.cloned()), Rule::Parent, base);
+        }
+        self.body.hide(path, value.cloned());
+        self.body.list_elements(path, elements);
         self.arrange(path, clock);
     }
 
     /// Newer elements take the place of what is no array. It is remembered, and shows again when they are removed.
-    fn displace(&mut self, path: &Pointer, winner: Side) -> Merge {
-        let Some(whole) = self.clocks.at(&self.doc, path).cloned() else { return Ok(()) };
-        let standing = path.find(&self.doc).cloned();
+    fn displace(&mut self, path: &Pointer, winner: Side, base: Revision) -> Merge {
+        let Some(whole) = self.body.clock_at(path).cloned() else { return Ok(()) };
+        let standing = path.find(self.body.doc()).cloned();
         if standing.is_some() {
-            self.decide(path, winner, whole.side(standing.clone()), Rule::Stamp);
+            self.decide(path, winner, whole.side(standing.clone()), Rule::Stamp, base);
         }
-        let listed = self.clocks.elements.remove(path);
-        self.clocks.forget(path);
-        unset(&mut self.doc, path).map_err(|_| into_array(path))?;
-        self.clocks.leaves.insert(path.clone(), whole);
-        self.clocks.elements.extend(listed.map(|listed| (path.clone(), listed)));
-        self.clocks.hidden.insert(path.clone(), standing.into_iter().collect());
+        let listed = self.body.elements(path).cloned();
+        self.body.forget(path);
+        self.body.unset(path).map_err(|_| into_array(path))?;
+        self.body.list(path, whole);
+        self.body.list_elements(path, listed.unwrap_or_default());
+        self.body.hide(path, standing);
         Ok(())
     }
 
     /// Gives every element that came with an assignment of the array an entry, so that its place in the order is kept.
-    fn list_elements(&mut self, path: &Pointer, present: &[Value]) {
-        let Some(whole) = self.clocks.at(&self.doc, path).or(self.clocks.common.as_ref()).cloned() else { return };
-        let listed = self.clocks.elements.entry(path.clone()).or_default();
+    fn list_present(&mut self, path: &Pointer) -> Merge {
+        let present = elements(path.find(self.body.doc())).map_err(|_| mismatch(path))?;
+        let common = self.body.clocks().common.as_ref();
+        let Some(whole) = self.body.clock_at(path).or(common) else { return Ok(()) };
+        let listed = self.body.elements(path);
+        let mut fresh = Vec::new();
         for (index, element) in present.iter().enumerate() {
-            listed.entry(text_of(element)).or_insert_with(|| ElementClock {
-                clock: whole.clone(),
-                live: true,
-                first: Some((whole.stamp.clone(), u32::try_from(index).ok())),
-            });
+            let text = text_of(element);
+            if listed.is_none_or(|listed| !listed.contains_key(&text)) {
+                let first = Placed { stamp: whole.stamp.clone(), index: u32::try_from(index).ok(), op: 0 };
+                fresh.push((text, ElementClock { clock: whole.clone(), live: true, first: Some(first) }));
+            }
         }
+        // Of equal elements the first one counts.
+        for (text, element) in fresh.into_iter().rev() {
+            self.body.list_element(path, text, element);
+        }
+        Ok(())
     }
 
     /// One element; returns whether the write took effect on it.
     fn element(&mut self, path: &Pointer, element: &Value, live: bool, clock: &LeafClock, base: Revision) -> bool {
         let text = text_of(element);
-        let existing = self.clocks.elements.get(path).and_then(|listed| listed.get(&text)).cloned();
-        let first = Some((clock.stamp.clone(), None));
-        let next = match existing {
-            None => ElementClock { clock: clock.clone(), live, first: first.filter(|_| live) },
-            Some(existing) => {
-                let verdict = self.verdict(&existing.clock, clock, base);
-                if verdict != Verdict::Seen {
-                    self.concurrent = true;
-                }
-                // The order is by the first add of this life of the element: an add in sight of its removal begins anew.
-                let first = match (live, existing.live, verdict) {
-                    (true, false, Verdict::Seen) => first,
-                    (true, _, _) => earliest(existing.first.clone(), first),
-                    (false, _, _) => existing.first.clone(),
-                };
-                if verdict == Verdict::Loses {
-                    if existing.live != live {
-                        let told = |live: bool| live.then(|| element.clone());
-                        self.decide(
-                            path,
-                            existing.clock.side(told(existing.live)),
-                            clock.side(told(live)),
-                            Rule::Stamp,
-                        );
-                    }
-                    if let Some(listed) = self.clocks.elements.get_mut(path) {
-                        listed.insert(text, ElementClock { first, ..existing.clone() });
-                    }
-                    return existing.live == live;
-                }
-                if verdict == Verdict::Wins && existing.live != live {
-                    let told = |live: bool| live.then(|| element.clone());
-                    self.decide(path, clock.side(told(live)), existing.clock.side(told(existing.live)), Rule::Stamp);
-                }
-                ElementClock { clock: clock.clone(), live, first }
-            }
+        let first = Some(Placed { stamp: clock.stamp.clone(), index: None, op: self.op });
+        let Some(existing) = self.body.elements(path).and_then(|listed| listed.get(&text)) else {
+            let next = ElementClock { clock: clock.clone(), live, first: first.filter(|_| live) };
+            self.body.list_element(path, text, next);
+            return true;
         };
-        self.clocks.elements.entry(path.clone()).or_default().insert(text, next);
+        let existing = existing.clone();
+        let verdict = self.verdict(&existing.clock, clock, base);
+        // The order is by the first add of this life of the element: an add in sight of its removal begins anew.
+        let first = match (live, existing.live, verdict) {
+            (true, false, Verdict::Seen) => first,
+            (true, _, _) => earliest(existing.first.clone(), first),
+            (false, _, _) => existing.first.clone(),
+        };
+        let told = |live: bool| live.then(|| element.clone());
+        match verdict {
+            Verdict::Loses => {
+                let winner = existing.clock.side(told(existing.live));
+                self.decide(path, winner, clock.side(told(live)), Rule::Stamp, base);
+                let effective = existing.live == live;
+                self.body.list_element(path, text, ElementClock { first, ..existing });
+                return effective;
+            }
+            Verdict::Wins => {
+                let loser = existing.clock.side(told(existing.live));
+                self.decide(path, clock.side(told(live)), loser, Rule::Stamp, base);
+            }
+            Verdict::Seen => {}
+        }
+        self.body.list_element(path, text, ElementClock { clock: clock.clone(), live, first });
         true
     }
 
     /// Element writes that are newer than an assignment of the whole array stay, on top of the assigned elements. Those that
     /// are older lose, and are noted as if they had come after it.
-    pub(super) fn newer_elements(
-        &mut self,
-        path: &Pointer,
-        clock: &LeafClock,
-        base: Revision,
-        assigned: Option<&Value>,
-    ) -> BTreeMap<String, ElementClock> {
-        let Some(listed) = self.clocks.elements.get(path).cloned() else { return BTreeMap::new() };
-        let whole = self.clocks.at(&self.doc, path).cloned();
+    pub(super) fn newer_elements(&mut self, assignment: &Assignment<'_>) -> BTreeMap<String, ElementClock> {
+        let Assignment { path, value, clock, base } = *assignment;
+        let Some(listed) = self.body.elements(path).cloned() else { return BTreeMap::new() };
+        let whole = self.body.clock_at(path).cloned();
         // Then the standing array has been noted as a whole.
         let told = whole.as_ref().is_some_and(|whole| self.verdict(whole, clock, base) == Verdict::Wins);
-        let array = assigned.and_then(Value::as_array);
+        let assigned = value.and_then(Value::as_array).into_iter().flatten();
+        let assigned: BTreeSet<String> = assigned.map(text_of).collect();
         let mut kept = BTreeMap::new();
         for (text, element) in listed {
             if whole.as_ref() == Some(&element.clock) {
@@ -192,11 +206,9 @@ impl Fields<'_> {
                 }
                 Verdict::Wins => {
                     self.concurrent = true;
-                    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-                    let holds = array.is_some_and(|array| array.contains(&value));
-                    if holds != element.live && !told {
-                        let lost = told_of(&text, element.live);
-                        self.decide(path, clock.side(assigned.cloned()), element.clock.side(Some(lost)), Rule::Stamp);
+                    if assigned.contains(&text) != element.live && !told {
+                        let lost = element.clock.side(Some(told_of(&text, element.live)));
+                        self.decide(path, clock.side(value.cloned()), lost, Rule::Stamp, base);
                     }
                 }
             }
@@ -204,29 +216,82 @@ impl Fields<'_> {
         kept
     }
 
+    /// The same for the sets below the place of an assignment.
+    pub(super) fn sets_below(
+        &mut self,
+        assignment: &Assignment<'_>,
+        leaves: &BTreeMap<Pointer, Value>,
+        newer: &mut Newer,
+    ) {
+        let Assignment { path, clock, base, .. } = *assignment;
+        let sets: Vec<_> =
+            below(&self.body.clocks().elements, path).map(|(place, listed)| (place.clone(), listed.clone())).collect();
+        for (place, listed) in sets {
+            if newer.governs(&place) {
+                newer.keep_set(place, listed);
+                continue;
+            }
+            let assigned = leaves.get(&place);
+            let here = Assignment { path: &place, value: assigned, clock, base };
+            let kept = self.newer_elements(&here);
+            let is_array = assigned.is_some_and(Value::is_array);
+            if !is_array && kept.values().any(|element| element.live) {
+                if below(leaves, &place).next().is_some() || newer.lives_below(&place) {
+                    // Its place is taken by an object.
+                    if let Some(lost) = newest_of(&kept) {
+                        self.decide(&place, clock.side(None), lost, Rule::Parent, base);
+                    }
+                    continue;
+                }
+                let live = kept.values().filter(|element| element.live).map(|element| &element.clock);
+                if let Some(newest) = live.max_by(|a, b| a.stamp.cmp(&b.stamp)) {
+                    newer.make(place.clone(), newest.clone(), Value::Array(in_order(&kept)));
+                }
+            }
+            newer.keep_set(place, kept);
+        }
+    }
+
     /// Builds the array from its elements' entries.
     pub(super) fn arrange(&mut self, path: &Pointer, clock: &LeafClock) {
-        let present = elements(path.find(&self.doc)).unwrap_or_default();
-        let whole = self.clocks.at(&self.doc, path).map_or_else(|| clock.stamp.clone(), |clock| clock.stamp.clone());
+        let present = elements(path.find(self.body.doc())).unwrap_or_default();
+        let whole = self.body.clock_at(path).map_or(&clock.stamp, |clock| &clock.stamp);
         let none = BTreeMap::new();
-        let listed = self.clocks.elements.get(path).unwrap_or(&none);
-        let mut order: Vec<(Stamp, Option<u32>, String)> = Vec::new();
+        let listed = self.body.elements(path).unwrap_or(&none);
+        let mut stood: BTreeMap<String, usize> = BTreeMap::new();
+        let mut order: Vec<(Placed, String)> = Vec::new();
         for (index, element) in present.iter().enumerate() {
             let text = text_of(element);
             if !listed.contains_key(&text) {
-                order.push((whole.clone(), u32::try_from(index).ok(), text));
+                let place = Placed { stamp: whole.clone(), index: u32::try_from(index).ok(), op: 0 };
+                order.push((place, text.clone()));
             }
+            stood.entry(text).or_insert(index);
         }
-        for (text, element) in listed {
-            if let Some((stamp, index)) = element.first.clone().filter(|_| element.live) {
-                order.push((stamp, index, text.clone()));
-            }
-        }
-        // Elements of an assignment come before those that were added at the same moment.
-        order.sort_by(|a, b| (&a.0, a.1.is_none(), a.1, &a.2).cmp(&(&b.0, b.1.is_none(), b.1, &b.2)));
-        let array = order.iter().filter_map(|(_, _, text)| serde_json::from_str(text).ok()).collect();
-        let _ = set(&mut self.doc, path, Value::Array(array));
+        let live = listed.iter().filter(|(_, element)| element.live);
+        order.extend(live.filter_map(|(text, element)| Some((element.first.clone()?, text.clone()))));
+        order.sort();
+        // What a replica that knows no clocks makes of it: what stood there in its order, and behind it what was added.
+        let places = order.iter().map(|(_, text)| stood.get(text).copied().unwrap_or(usize::MAX));
+        self.as_applied &= places.is_sorted();
+        let array = order.iter().filter_map(|(_, text)| serde_json::from_str(text).ok()).collect();
+        let _ = self.body.set(path, Value::Array(array));
     }
+}
+
+/// The elements that are in the set, in its order.
+fn in_order(listed: &BTreeMap<String, ElementClock>) -> Vec<Value> {
+    let live = listed.iter().filter(|(_, element)| element.live);
+    let mut order: Vec<_> = live.map(|(text, element)| (&element.first, text)).collect();
+    order.sort();
+    order.iter().filter_map(|(_, text)| serde_json::from_str(text).ok()).collect()
+}
+
+/// The newest element that is in the set, for the inbox.
+fn newest_of(listed: &BTreeMap<String, ElementClock>) -> Option<Side> {
+    let live = listed.iter().filter(|(_, element)| element.live);
+    let newest = live.max_by_key(|(_, element)| &element.clock.stamp);
+    newest.map(|(text, element)| element.clock.side(Some(told_of(text, true))))
 }
 
 /// An element's identity: its canonical text.
@@ -241,9 +306,9 @@ fn told_of(text: &str, live: bool) -> Value {
     serde_json::json!({ action: [element] })
 }
 
-fn earliest(a: Option<(Stamp, Option<u32>)>, b: Option<(Stamp, Option<u32>)>) -> Option<(Stamp, Option<u32>)> {
+fn earliest(a: Option<Placed>, b: Option<Placed>) -> Option<Placed> {
     match (a, b) {
-        (Some(a), Some(b)) => Some(if (&b.0, b.1.is_none()) < (&a.0, a.1.is_none()) { b } else { a }),
+        (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
 }

@@ -20,13 +20,14 @@ fn ops(device: &'static str, ms: u64, parts: &[(&'static str, OpKind, Revision)]
     event
 }
 
-/// Merges an event into what `server` holds, without keeping the result.
-fn merged(server: &Server, event: &SyncEvent, device: &str) -> Result<Merged, Refusal> {
+/// Merges an event into what `server` holds, without keeping the result: the document, and what else the merge made.
+fn merged(server: &Server, event: &SyncEvent, device: &str) -> Result<(Value, Merged), Refusal> {
     let author = Author { user: "bob".into(), device: DeviceId::new(device).unwrap() };
-    let base = event.ops.iter().map(|op| event.base_of(op)).fold(event.base, Revision::min);
-    let unseen: Vec<_> = server.log.iter().filter(|logged| logged.revision > base).cloned().collect();
-    let write = Write { event, author: &author, push_seq: 99, position: 0, revision: server.revision + 1, horizon: 0 };
-    merge(server.record.as_ref(), &unseen, &write)
+    let revision = server.revision + 1;
+    let write = Write { event, author: &author, push_seq: 99, position: 0, revision, horizon: 0, forgets: 0 };
+    let mut record = server.record.clone();
+    let merged = merge(&mut record, &server.history, &write)?;
+    Ok((record.unwrap().doc, merged))
 }
 
 fn edit(components: impl IntoIterator<Item = TextComponent>) -> OpKind {
@@ -74,11 +75,11 @@ fn each_operation_meets_what_came_after_its_own_base() {
     // The second operation had seen revision 2, the first one had not, and they touch different leaves.
     let parts = [("/n", set(json!(2)), 1), ("/s", edit([insert("z")]), 2)];
     let event = ops("b", 9, &parts);
-    let result = merged(&server, &event, "b").unwrap();
-    assert_eq!(result.record.doc, json!({"m": 1, "n": 2, "s": "zy"}));
+    let (doc, result) = merged(&server, &event, "b").unwrap();
+    assert_eq!(doc, json!({"m": 1, "n": 2, "s": "zy"}));
     assert_eq!((result.status, result.decisions.len()), (Applied, 0));
     let strict = SyncEvent { mode: Mode::Strict, ..event };
-    assert_eq!(merged(&server, &strict, "b").unwrap().record.doc, result.record.doc);
+    assert_eq!(merged(&server, &strict, "b").unwrap().0, doc);
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn an_update_that_meets_a_delete_is_noted_with_the_value_that_it_would_have_chan
     assert_eq!((&decision.base, &decision.loser.value), (&Some(json!(1)), &Some(json!(2))));
 
     // Of a record that was never there nobody is the winner.
-    let merged = merged(&Server::default(), &op("b", 9, 0, "/n", set(json!(2))).event(), "b").unwrap();
+    let (_, merged) = merged(&Server::default(), &op("b", 9, 0, "/n", set(json!(2))).event(), "b").unwrap();
     let Side { value, by, revision, .. } = &merged.decisions[0].winner;
     assert_eq!((value, by.user.as_str(), *revision), (&None, "", 0));
     assert_eq!(merged.decisions[0].loser.by.user, "bob");
@@ -390,14 +391,14 @@ fn a_folded_operation_that_meets_a_delete_is_noted_under_its_own_stamp() {
     let mut event = op("b", 9, 1, "/n", set(json!(2))).event();
     let earlier = Stamp { ms: 7, ..event.stamp.clone() };
     event.ops[0].stamp = Some(earlier.clone());
-    assert_eq!(merged(&server, &event, "b").unwrap().decisions[0].loser.stamp, earlier);
+    assert_eq!(merged(&server, &event, "b").unwrap().1.decisions[0].loser.stamp, earlier);
 }
 
 #[test]
 fn increments_that_an_operation_had_seen_do_not_count_again() {
     let server = Server::with(&[create("a", 1, 0, json!({"n": 1})), op("a", 5, 1, "/n", OpKind::Inc { by: 5 })]);
     let parts = [("/m", set(json!(1)), 1), ("/n", set(json!(100)), 2)];
-    assert_eq!(merged(&server, &ops("b", 9, &parts), "b").unwrap().record.doc, json!({"m": 1, "n": 100}));
+    assert_eq!(merged(&server, &ops("b", 9, &parts), "b").unwrap().0, json!({"m": 1, "n": 100}));
 }
 
 #[test]
@@ -408,6 +409,6 @@ fn a_strict_operation_conflicts_with_a_delete_that_it_had_not_seen_though_its_ev
         let parts = [("/n", set(json!(5)), base), ("/m", set(json!(1)), 3)];
         SyncEvent { mode: Mode::Strict, ..ops("b", 9, &parts) }
     };
-    assert_eq!(merged(&server, &strict(1), "b"), Err(Refusal::Conflict));
-    assert_eq!(merged(&server, &strict(3), "b").unwrap().status, Applied);
+    assert_eq!(merged(&server, &strict(1), "b").unwrap_err(), Refusal::Conflict);
+    assert_eq!(merged(&server, &strict(3), "b").unwrap().1.status, Applied);
 }

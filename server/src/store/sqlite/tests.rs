@@ -81,6 +81,7 @@ fn twice() -> ScopeBatch {
             previous: 0,
             applied_edits: std::collections::BTreeMap::new(),
             decisions: Vec::new(),
+            trace: unisono::merge::Trace::default(),
         },
     };
     ScopeBatch { log: vec![row.clone(), row], ..ScopeBatch::new(ScopeRow::new("e".to_owned())) }
