@@ -30,6 +30,17 @@ impl Bench {
         (row.cursor.as_ref().map(|cursor| cursor.0.clone()), row.in_doubt)
     }
 
+    /// A pull has come to its end, and told what the server holds.
+    fn doubt_is_over(&self) {
+        let pulled = self.queue.writer().run(|txn| {
+            Box::pin(async move {
+                txn.scope_mut(&Scope::User).await?.in_doubt = false;
+                Ok(())
+            })
+        });
+        self.environment.block_on(pulled).unwrap();
+    }
+
     pub(super) fn give_up(&self, code: Option<&str>, judges: Judges) {
         let parking = code.map(|code| Parking { code: code.into(), message: String::new(), because: None });
         self.environment.block_on(self.queue.recut(&Scope::User, parking, judges)).unwrap();
@@ -98,13 +109,7 @@ fn what_the_server_may_hold_is_parked_as_uncertain_and_never_as_refused() {
     let bench = sent();
     bench.give_up(None, Judges::ThisSending { resent: true });
     assert_eq!(bench.push(), None, "nothing is cut before a pull has told what the server holds");
-    let pulled = bench.queue.writer().run(|txn| {
-        Box::pin(async move {
-            txn.scope_mut(&Scope::User).await?.in_doubt = false;
-            Ok(())
-        })
-    });
-    bench.environment.block_on(pulled).unwrap();
+    bench.doubt_is_over();
     bench.push().unwrap();
     bench.give_up(Some("too_large"), Judges::ThisSending { resent: false });
     assert_eq!((parked(&bench), bench.feed().1), (vec![Parking::UNCERTAIN.to_owned()], false));
@@ -409,6 +414,7 @@ fn what_was_sent_keeps_its_dependencies_until_the_server_says_that_it_holds_noth
     let second = bench.write(Draft { depends_on: vec![first.clone()], ..create("b", json!({})) });
     let sent = bench.push().unwrap();
     bench.give_up(None, Judges::ThisSending { resent: true });
+    bench.doubt_is_over();
     let again = bench.environment.block_on(bench.queue.next_push(&Scope::User, 1)).unwrap().unwrap();
     assert_eq!(again.events[..], sent.events[..1]);
     bench.give_up(Some("http_413"), Judges::ThisSending { resent: false });
