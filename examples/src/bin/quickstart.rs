@@ -16,6 +16,10 @@ async fn main() -> unisono::Result<()> {
     samples.create("kick-01", json!({"name": "Kick", "bpm": 120, "category": "bd"})).await?;
     samples.update("kick-01", json!({"bpm": 128})).await?;
     samples.edit("kick-01").increment("/plays", 1).add("/tags", ["808"]).commit().await?;
+    if let Some(seen) = samples.record("kick-01").await? {
+        // Whatever a sync brings while an editor is open: this write is made in sight of what its user saw.
+        samples.update(&seen, json!({"name": "Kick 1"})).await?;
+    }
     let page = samples.query().filter(eq("/category", "bd")).order_by("/name").limit(50).all().await?;
     println!("{page:?}\n{:?}", client.sync_now().await?);
     client.close().await

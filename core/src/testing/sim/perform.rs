@@ -216,7 +216,10 @@ impl World<'_> {
             Some(Ok(())) => self.note(number, &format!("decided to {decision:?} {id}")),
             Some(Err(error)) => {
                 self.met(&error);
-                if !excused.excuse(&error) && error.code() != "event_state" {
+                // What replaces an event here is its own content, which may still not fit what the app sees.
+                let unfit =
+                    decision == Decision::Replace && matches!(error.code(), "type_mismatch" | "pointer_into_array");
+                if !excused.excuse(&error) && error.code() != "event_state" && !unfit {
                     return Err(Violation::new("I12", format!("{decision:?} of {id} on d{number} failed: {error}")));
                 }
             }
