@@ -1,6 +1,6 @@
 //! The server's half: an event meets a record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::body::{Body, Undo};
 use super::clocks::{LeafClock, LeafClocks};
@@ -10,8 +10,10 @@ use super::notes::{Decision, Rule, Side};
 use super::record::StoredRecord;
 use super::write::{LoggedWrite, Trace, Write};
 use crate::limits::MAX_NOTE_VALUE_BYTES;
+use crate::model::pointer::overlapping;
 use crate::model::{
-    Author, DeviceId, Mode, OpKind, Pointer, Policy, ReceiptStatus, Revision, SyncAction, TextEdit, Value, leaves_of,
+    Author, DeviceId, Mode, OpKind, Pointer, Policy, ReceiptStatus, Revision, SyncAction, SyncEvent, TextEdit, Value,
+    leaves_of,
 };
 
 /// What a merge made of a record.
@@ -263,10 +265,19 @@ impl Meeting<'_> {
         for (path, value) in leaves {
             fields.make(&path, value, &clock, event.base)?;
         }
+        let replaced = replaced_within(event);
         for (number, op) in event.ops.iter().enumerate() {
-            fields.operate(number, op)?;
+            if !replaced.contains_key(&number) {
+                fields.operate(number, op)?;
+            }
         }
-        Ok(fields.finish())
+        let mut outcome = fields.finish();
+        let lost: BTreeSet<u32> = outcome.lost.iter().copied().collect();
+        let with =
+            replaced.iter().filter_map(|(number, by)| Some((u32::try_from(*number).ok()?, u32::try_from(*by).ok()?)));
+        outcome.lost.extend(with.filter(|(_, by)| lost.contains(by)).map(|(number, _)| number));
+        outcome.lost.sort_unstable();
+        Ok(outcome)
     }
 
     /// What is to be restored of a record beside its document and its clocks.
@@ -392,6 +403,28 @@ impl Meeting<'_> {
         });
         made.into_iter().chain(ops).collect()
     }
+}
+
+/// The assignments that a later one of the event takes the place of, with nothing between them that touches theirs, and by
+/// which: the later one decides for both. (None that a removal replaces: it leaves the parents that the first one has made.)
+fn replaced_within(event: &SyncEvent) -> BTreeMap<usize, usize> {
+    let mut replaced = BTreeMap::new();
+    let mut later: BTreeMap<Pointer, usize> = BTreeMap::new();
+    for (number, op) in event.ops.iter().enumerate().rev() {
+        let assigns = matches!(op.kind, OpKind::Set { .. } | OpKind::Unset);
+        let by =
+            later.get(&op.path).copied().filter(|by| assigns && event.base_of(&event.ops[*by]) == event.base_of(op));
+        for place in overlapping(&later, &op.path) {
+            later.remove(&place);
+        }
+        if let Some(by) = by {
+            replaced.insert(number, by);
+            later.insert(op.path.clone(), by);
+        } else if matches!(op.kind, OpKind::Set { .. }) {
+            later.insert(op.path.clone(), number);
+        }
+    }
+    replaced
 }
 
 fn plain(status: ReceiptStatus, decisions: Vec<Decision>, undo: Undo) -> Merged {

@@ -182,3 +182,17 @@ fn clocks_of_what_is_gone_go_with_the_horizon() {
     assert_eq!(listed(&server).0, ["/n"]);
     assert_eq!(server.doc(), Some(json!({"t": ["m"], "n": 4})));
 }
+
+#[test]
+fn of_assignments_that_follow_each_other_in_an_event_the_last_one_decides() {
+    let sets =
+        |ms| Draft { ops: [1, 2, 3].map(|n| ("/n", set(json!(n)))).to_vec(), ..draft("b", ms, 1, SyncAction::Update) };
+    for (ms, status, after, lost) in [(9, MergedStatus, 3, json!(100)), (4, Superseded, 100, json!(3))] {
+        let mut server = Server::with(&[create("z", 1, 0, json!({"n": 0})), op("a", 5, 1, "/n", set(json!(100)))]);
+        assert_eq!(server.take(&sets(ms)), Ok(status));
+        assert_eq!((server.doc(), server.lost()), (Some(json!({"n": after})), vec![lost]));
+        // What lost has changed nothing, all of it.
+        let strict = server.take(&op("c", 10, 2, "/n", set(json!(7))).strict());
+        assert_eq!(strict.is_ok(), status == Superseded);
+    }
+}
