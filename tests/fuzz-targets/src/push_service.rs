@@ -49,7 +49,7 @@ fn check(server: &Server, push: &PushRequest<Box<RawValue>>) {
     for receipt in &answer.receipts {
         let settled = receipt.status.is_settled();
         assert_eq!(receipt.revision.is_some(), settled, "{receipt:?}");
-        assert_eq!(receipt.previous.is_some(), settled, "{receipt:?}");
+        // Absent where the record would say more than the answer holds; never without a revision after it.
         assert!(receipt.previous <= receipt.revision, "{receipt:?}");
     }
     let again = server.push(ACCOUNT, push.clone()).expect("a repeated push is answered");
@@ -67,11 +67,9 @@ fn replay(server: &Server, push: &PushRequest<Box<RawValue>>, answer: &PushRespo
     let mut fresh = 0;
     for (first, second) in answer.receipts.iter().zip(&replayed.receipts) {
         if first.status.is_settled() {
-            assert_eq!(
-                (first.status, first.revision, first.previous),
-                (second.status, second.revision, second.previous),
-                "an event takes effect once"
-            );
+            assert_eq!((first.status, first.revision), (second.status, second.revision), "an event takes effect once");
+            // A replay may say less, never something else.
+            assert!(second.previous.is_none_or(|previous| first.previous == Some(previous)), "{first:?} {second:?}");
         } else if second.status.is_settled() {
             fresh += 1;
         }
