@@ -47,7 +47,7 @@ pub fn as_tested<const N: usize>(targets: [&str; N]) -> Command {
 pub fn sim_gate() -> Result<Command> {
     let mut build = as_tested(["--bin", "sim"]);
     for package in ["unisono", "unisono-server", "unisono-tests"] {
-        build.arg("--config").arg(format!("profile.dev.package.{package}.opt-level=2"));
+        build.arg("--config").arg(format!("profile.dev.package.{package}.opt-level=1"));
     }
     run(&mut build)?;
     let sim = target_dir().join("debug").join(format!("sim{}", std::env::consts::EXE_SUFFIX));

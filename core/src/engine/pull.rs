@@ -238,7 +238,13 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
         if let Some(trailer) = &chunk.trailer {
             row.epoch = Some(trailer.epoch.clone());
             row.membership.answered();
-            row.backup_revision = trailer.backup_revision;
+            // What every backup holds, they go on holding, although a server that was killed may count ages from earlier.
+            let mut backed_up = row.backup_revision.max(trailer.backup_revision);
+            if !trailer.more {
+                // A history that was restored from before all backups has not come so far yet.
+                backed_up = backed_up.min(trailer.revision);
+            }
+            row.backup_revision = backed_up;
             if !trailer.more {
                 // The end of an earlier page may be older than what a receipt has proved.
                 row.seen = Some(trailer.cursor.clone());
@@ -258,7 +264,7 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
             if let Some(stamp) = &trailer.hlc {
                 receive_stamp(txn, stamp);
             }
-            prune_settled(txn, scope, trailer.backup_revision).await?;
+            prune_settled(txn, scope, backed_up).await?;
         }
     }
     Ok(pulled)
