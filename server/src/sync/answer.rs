@@ -1,7 +1,7 @@
 //! The answer to a push: its receipts, with the records that they need.
 //!
 //! Five hundred small events may all meet another writer's change of one large record. An answer therefore tells each record
-//! once, with the last receipt that needs it, and no more of them once they come to [`MAX_ANSWER_RECORD_BYTES`]: what is left
+//! once, with the last receipt that needs it (and once more with the last that conflicts), and no more of them once they come to [`MAX_ANSWER_RECORD_BYTES`]: what is left
 //! out, the client pulls. So an answer is never much larger than a page of the feed, whatever was asked.
 
 use std::collections::BTreeMap;
@@ -25,13 +25,15 @@ pub(super) fn tell(draft: &mut Draft<'_>, rulings: Vec<Ruling>) -> Result<Told, 
     let mut last = BTreeMap::new();
     for (place, ruling) in rulings.iter().enumerate() {
         if let Some(needs) = &ruling.needs {
-            last.insert(needs.key.clone(), place);
+            // What was applied advances a replica by its record, what conflicts does not: each kind has its own last.
+            last.insert((needs.key.clone(), ruling.receipt.status.is_settled()), place);
         }
     }
     let mut told = Told { receipts: Vec::with_capacity(rulings.len()), whole: true };
     let mut bytes = 0;
     for (place, Ruling { mut receipt, needs, .. }) in rulings.into_iter().enumerate() {
-        if let Some(needs) = needs.filter(|needs| last.get(&needs.key) == Some(&place))
+        let settled = receipt.status.is_settled();
+        if let Some(needs) = needs.filter(|needs| last.get(&(needs.key.clone(), settled)) == Some(&place))
             && let Some(record) = draft.record(&needs.key)?
         {
             if bytes >= MAX_ANSWER_RECORD_BYTES {

@@ -288,13 +288,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The writer, and the readers if there is room for them.
+type Handles = (Arc<Mutex<Writer>>, Option<[Connection; 2]>);
+
 /// Opens the handles of the file at `path`: the writer, and the readers if there is room for them.
-fn open(
-    path: &Path,
-    options: &SqliteOptions,
-    lock: &ReplicaLock,
-    sharing: Sharing,
-) -> Result<(Arc<Mutex<Writer>>, Option<[Connection; 2]>), StorageError> {
+fn open(path: &Path, options: &SqliteOptions, lock: &ReplicaLock, sharing: Sharing) -> Result<Handles, StorageError> {
     let unclean = inspect::left_unclean(path);
     let connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
     // Until the file is known to be sound, closing must not move a log into it.
