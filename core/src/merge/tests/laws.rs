@@ -259,7 +259,7 @@ proptest! {
         let shown = server.doc().unwrap()["n"].clone();
         let lost = server.lost();
         let mut last = std::collections::BTreeMap::new();
-        for logged in &server.history.after(1)[..] {
+        for logged in server.history.after(1) {
             last.insert(logged.by.device.clone(), value_of_op(logged));
         }
         for value in last.into_values() {
