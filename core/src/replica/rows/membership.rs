@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::reading;
 
-/// See the [module](self).
+/// What a scope is to the account, as far as this replica knows; the head of this file tells its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Membership {
