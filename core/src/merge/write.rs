@@ -74,7 +74,7 @@ impl Trace {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so; the lint speaks only where pointers have 64 bits")]
 fn is_zero(revision: &Revision) -> bool {
     *revision == 0
 }
