@@ -2,7 +2,7 @@
 //!
 //! What the app says (`account`), what the token at hand says, and what the replica knows must agree. The token's own word is
 //! enough, for who opens a replica may read its file anyway; where a token says nothing by itself and nobody else has said who
-//! opens, the server is asked (ADR 20).
+//! opens, the server is asked (ADR 24).
 
 use crate::engine::{Engine, known_scopes, subject_of};
 use crate::environment::Environment;
