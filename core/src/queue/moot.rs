@@ -75,20 +75,14 @@ async fn moot(txn: &mut Txn, scope: &Scope, position: u64, key: &RecordKey) -> R
 
 /// Whether the server has refused it, and no history of the server can hold it.
 fn is_refused(entry: &QueueEntry) -> bool {
-    entry.parked.is_some() && !entry.uncertain && !entry.absorbed && entry.sent.is_empty()
+    entry.parked.is_some() && entry.is_held_nowhere()
 }
 
 /// Whether the server has heard of none of these events, or of none that it has not refused; and none is part of a group.
 async fn all_unsent(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<bool> {
     let in_flight = txn.scope(scope).await?.in_flight.clone();
     for &position in positions {
-        let alone = |entry: &QueueEntry| {
-            entry.event.group.is_none()
-                && entry.is_sendable()
-                && !entry.uncertain
-                && !entry.absorbed
-                && entry.sent.is_empty()
-        };
+        let alone = |entry: &QueueEntry| entry.event.group.is_none() && entry.is_sendable() && entry.is_held_nowhere();
         let flies = in_flight.as_ref().is_some_and(|push| push.positions.contains(&position));
         if flies || !txn.entry(scope, position).await?.is_some_and(alone) {
             return Ok(false);

@@ -54,6 +54,12 @@ impl QueueEntry {
         self.uncertain || self.absorbed || self.sent.are_held_now(lineage)
     }
 
+    /// Whether no history of the server can hold it: none of its sendings is without an answer, or all were judged.
+    #[must_use]
+    pub fn is_held_nowhere(&self) -> bool {
+        !self.uncertain && !self.absorbed && self.sent.is_empty()
+    }
+
     /// Push `push_seq` carried it, and what became of that is not known: the server may have seen its content, which so stays as
     /// it is.
     pub fn goes_unanswered(&mut self, push_seq: u64) {
