@@ -66,6 +66,12 @@ fn id(i: usize) -> String {
     format!("r{i}")
 }
 
+/// A replica of `docs`, each under its own id.
+fn holding(docs: &[Value], indexes: &IndexSet) -> Replica {
+    let names: Vec<String> = (0..docs.len()).map(id).collect();
+    Replica::with(indexes, names.iter().map(String::as_str).zip(docs.iter().cloned()))
+}
+
 fn ordered(query: Query, order: &Order) -> Query {
     order.iter().fold(
         query,
@@ -101,9 +107,7 @@ proptest! {
         indexes in some_indexes(),
         size in 1usize..9,
     ) {
-        let names: Vec<String> = (0..docs.len()).map(id).collect();
-        let records = names.iter().map(String::as_str).zip(docs.iter().cloned());
-        let replica = Replica::with(&indexes, records);
+        let replica = holding(&docs, &indexes);
         let query = ordered(query().filter(filter), &order);
         let expected = naive(&docs, &query, &order);
         let none = IndexSet::default();
@@ -125,9 +129,7 @@ proptest! {
         indexes in some_indexes(),
         size in 1usize..9,
     ) {
-        let names: Vec<String> = (0..docs.len()).map(id).collect();
-        let records = names.iter().map(String::as_str).zip(docs.iter().cloned());
-        let replica = Replica::with(&indexes, records);
+        let replica = holding(&docs, &indexes);
         let everything = ordered(query(), &order);
         let page = replica.ask(&indexes, &everything.clone().limit(size));
         let Some(after) = page.next else { return Ok(()) };
