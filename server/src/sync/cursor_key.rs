@@ -6,47 +6,41 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 /// Bytes of a key.
 pub(crate) const KEY_BYTES: usize = 32;
 /// Bytes of a signature.
 pub(super) const SIGNATURE_BYTES: usize = 16;
-/// SHA-256's block.
-const BLOCK: usize = 64;
 
 /// Signs cursors, and knows its signatures again.
 #[derive(Clone)]
-pub(crate) struct CursorKey([u8; KEY_BYTES]);
+pub(crate) struct CursorKey(Hmac<Sha256>);
 
 impl CursorKey {
     pub(crate) fn new(key: [u8; KEY_BYTES]) -> Self {
-        Self(key)
+        Self(Hmac::new_from_slice(&key).expect("HMAC takes a key of any length"))
     }
 
     /// The signature of `parts`, each with its length before it.
     pub(super) fn sign(&self, parts: &[&[u8]]) -> [u8; SIGNATURE_BYTES] {
-        let mut message = Sha256::new();
-        message.update(self.pad(0x36));
-        for part in parts {
-            message.update((part.len() as u64).to_be_bytes());
-            message.update(part);
-        }
-        let mut signature = Sha256::new();
-        signature.update(self.pad(0x5c));
-        signature.update(message.finalize());
-        let signature = signature.finalize();
-        std::array::from_fn(|index| signature[index])
+        let whole = self.mac(parts).finalize().into_bytes();
+        std::array::from_fn(|index| whole[index])
     }
 
     /// Whether `signature` is that of `parts`; takes as long wherever the two differ.
     pub(super) fn has_signed(&self, parts: &[&[u8]], signature: &[u8]) -> bool {
-        let right = self.sign(parts);
-        signature.len() == right.len() && right.iter().zip(signature).fold(0, |seen, (a, b)| seen | (a ^ b)) == 0
+        signature.len() == SIGNATURE_BYTES && self.mac(parts).verify_truncated_left(signature).is_ok()
     }
 
-    fn pad(&self, with: u8) -> [u8; BLOCK] {
-        std::array::from_fn(|index| self.0.get(index).copied().unwrap_or(0) ^ with)
+    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac
     }
 }
 
