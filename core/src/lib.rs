@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod clock;
+mod collections;
 #[cfg(not(feature = "testing"))]
 mod concurrency;
 #[cfg(feature = "testing")]

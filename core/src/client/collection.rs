@@ -6,6 +6,7 @@ use super::edit::Edit;
 use super::handle::{Client, app_collection};
 use super::reading::Reading;
 use super::target::Target;
+use crate::collections::set_of;
 use crate::error::{Error, InvalidCode, Result};
 use crate::model::{CollectionName, EventId, Mode, Policy, RecordId, RecordKey, Scope, Value, ops_between, value};
 use crate::query::{Record, RecordState, row_state};
@@ -222,7 +223,7 @@ impl Collection {
             open = and([open, eq("/record", id.as_str())]);
         }
         let notes = notes.query().filter(open).records().await?;
-        Ok(notes.iter().filter_map(|note| note.doc["record"].as_str()).map(str::to_owned).collect())
+        Ok(set_of(notes.iter().filter_map(|note| note.doc["record"].as_str()).map(str::to_owned)))
     }
 
     /// Begins a query.

@@ -145,7 +145,7 @@ impl Engine {
                 );
             }
         }
-        Ok(findings.sorted())
+        Ok(findings.0)
     }
 }
 
@@ -166,11 +166,8 @@ impl Findings {
     }
 
     fn put(&mut self, severity: Severity, code: &str, message: String) {
-        self.0.push(Finding { severity, code: code.to_owned(), message });
-    }
-
-    fn sorted(mut self) -> Vec<Finding> {
-        self.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        self.0
+        // The worst first, and in the order in which they were found.
+        let place = self.0.partition_point(|known| known.severity >= severity);
+        self.0.insert(place, Finding { severity, code: code.to_owned(), message });
     }
 }

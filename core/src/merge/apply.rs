@@ -171,9 +171,9 @@ fn apply_one(doc: &mut Value, open: &mut OpenSets, op: &Op) -> Result<(), &'stat
         }
         OpKind::Add { values } => {
             let set = opened(doc, open, &op.path)?;
-            let mut values: Vec<_> = values.iter().map(|value| (value::canonical(value), value)).collect();
-            values.sort_by(|(a, _), (b, _)| a.cmp(b));
-            values.into_iter().for_each(|(text, value)| set.add(text, value));
+            let mut ordered = BTreeMap::new();
+            ordered.extend(values.iter().map(|value| (value::canonical(value), value)));
+            ordered.into_iter().for_each(|(text, value)| set.add(text, value));
             Ok(())
         }
         OpKind::Remove { values } => {

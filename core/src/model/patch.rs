@@ -43,8 +43,11 @@ fn merge(path: Pointer, patch: Value, current: Option<&Value>, ops: &mut Vec<Op>
 fn without_nulls(patch: Value) -> Value {
     match patch {
         Value::Object(fields) => {
-            let kept = fields.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(key, value)| (key, without_nulls(value))).collect::<Map<_, _>>())
+            let mut kept = Map::new();
+            for (key, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+                kept.insert(key, without_nulls(value));
+            }
+            Value::Object(kept)
         }
         other => other,
     }

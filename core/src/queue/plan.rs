@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::draft::Mutation;
+use crate::collections::set_of;
 use crate::error::{Error, InvalidCode, Result};
 use crate::limits::{MAX_DOCUMENT_BYTES, MAX_OPS_PER_EVENT};
 use crate::merge::apply;
@@ -126,7 +127,7 @@ fn changes(op: &Op, doc: &Value) -> Result<bool> {
 /// The elements of an array that is used as a set. One that holds an element twice is a list: to add or remove there would
 /// silently drop what stands twice.
 fn as_set(op: &Op, elements: &[Value]) -> Result<BTreeSet<Vec<u8>>> {
-    let set: BTreeSet<_> = elements.iter().map(canonical).collect();
+    let set = set_of(elements.iter().map(canonical));
     if set.len() == elements.len() {
         return Ok(set);
     }

@@ -7,6 +7,7 @@ use super::lost_values::drop_lost_values;
 use super::moot::cancel_moot;
 use super::overlay::{leave, overlay};
 use crate::clock::Stamp;
+use crate::collections::set_of;
 use crate::error::Result;
 use crate::merge::{CONFLICTS, apply_event};
 use crate::model::{Author, Change, EventId, Receipt, ReceiptStatus, RecordKey, Revision, Scope, SyncEvent, Value};
@@ -79,7 +80,7 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         }
     }
     // One record may have had many events in the push. Refused ones that a pull had taken for contained in it show again.
-    for key in records.into_iter().collect::<BTreeSet<_>>() {
+    for key in set_of(records) {
         overlay(txn, scope, generation, &key).await?;
     }
     for key in refused {
