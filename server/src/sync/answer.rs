@@ -1,8 +1,9 @@
 //! The answer to a push: its receipts, with the records that they need.
 //!
 //! Five hundred small events may all meet another writer's change of one large record. An answer therefore tells each record
-//! once, with the last receipt that needs it (and once more with the last that conflicts), and no more of them once they come to [`MAX_ANSWER_RECORD_BYTES`]: what is left
-//! out, the client pulls. So an answer is never much larger than a page of the feed, whatever was asked.
+//! with the last receipt of a settled event that needs it and with the last of a refused one, and no more records once they
+//! come to [`MAX_ANSWER_RECORD_BYTES`]: what is left out, the client pulls. So an answer is never much larger than a page of the
+//! feed, whatever was asked.
 
 use std::collections::BTreeMap;
 

@@ -106,7 +106,7 @@ fn b59_many_large_records_are_told_up_to_a_budget_and_the_rest_is_left_to_the_pu
 }
 
 #[test]
-fn the_record_of_a_refused_strict_write_is_told_once_too() {
+fn a_refused_strict_write_tells_the_record_beside_the_last_settled_one() {
     let world = World::new();
     let mut a = large_record(&world);
     let mut strict = a.set(&world, "kick", 1, "/by", "a");
@@ -114,8 +114,11 @@ fn the_record_of_a_refused_strict_write_is_told_once_too() {
     let mut events = small_updates(&world, &mut a, 3);
     events.push(strict);
     let response = a.push(&world, &events).unwrap();
-    let (last, before) = response.receipts.split_last().unwrap();
-    assert!(before.iter().all(is_short));
-    assert_eq!(last.status, Status::Conflict);
-    assert_eq!(last.record.as_ref().unwrap().revision, before.last().unwrap().revision.unwrap());
+    let [short @ .., settled, refused] = response.receipts.as_slice() else { panic!("four receipts") };
+    assert!(short.iter().all(is_short));
+    assert_eq!(refused.status, Status::Conflict);
+    // A replica advances by what was settled only, so that one has to tell the record itself.
+    assert!(settled.status.is_settled());
+    assert_eq!(settled.record.as_ref().unwrap().revision, settled.revision.unwrap());
+    assert_eq!(refused.record, settled.record);
 }
