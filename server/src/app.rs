@@ -109,6 +109,6 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             HeaderName::from_static(PROTOCOL_HEADER),
             REQUEST_ID,
         ])
-        .expose_headers([ETAG, RETRY_AFTER, REQUEST_ID])
+        .expose_headers([ETAG, RETRY_AFTER, REQUEST_ID, HeaderName::from_static(PROTOCOL_HEADER)])
         .max_age(PREFLIGHT_AGE)
 }

@@ -42,6 +42,11 @@ impl IntoResponse for ApiError {
 #[derive(Clone)]
 struct Marked(Box<Problem>);
 
+/// The code of an error response, as far as the server itself has made it.
+pub(crate) fn code(response: &Response) -> Option<&str> {
+    response.extensions().get::<Marked>().map(|Marked(problem)| problem.code.as_str())
+}
+
 /// Writes the document of an error response; other responses pass. Whatever its source, no error leaves without one.
 pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     let status = response.status();

@@ -1,4 +1,4 @@
-//! The log holds no secret. A program of its own, with one test: the log is the process's.
+//! The log says who was answered how, and holds no secret. A program of its own, with one test: the log is the process's.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -64,14 +64,14 @@ async fn i15_no_secret_token_name_or_body_enters_the_log_at_its_finest() {
     let verifier = JwtVerifier::new(&secret, JwtOptions::default(), Arc::clone(&environment));
     let app = app(service, AppOptions::new(Arc::new(verifier), environment));
     let now = TokioEnvironment.now_ms() / 1000;
-    let grant = Grant { sub: "canary-user".into(), workspaces: vec![], iat: now, exp: now + 60, iss: None, aud: None };
+    let grant = Grant { sub: "anna".into(), workspaces: vec![], iat: now, exp: now + 60, iss: None, aud: None };
     let token = mint(&secret, &grant).expect("a token").expose_secret().to_owned();
 
     let push = json!({
-        "scope": "user", "account": "canary-user", "epoch": null, "device_id": "canary-device", "push_seq": 1,
+        "scope": "user", "account": "anna", "epoch": null, "device_id": "phone", "push_seq": 1,
         "cursor": null, "device_now": now * 1000, "events": [{
             "id": "canary-event", "collection": "canary-collection", "record": "canary-record", "action": "create",
-            "doc": {"canary-field": "canary-value"}, "base": 0, "stamp": "018bcfe56800-0001-canary-device",
+            "doc": {"canary-field": "canary-value"}, "base": 0, "stamp": "018bcfe56800-0001-phone",
         }],
     });
     let forged = format!("{token}canary");
@@ -85,6 +85,10 @@ async fn i15_no_secret_token_name_or_body_enters_the_log_at_its_finest() {
 
     let text = String::from_utf8(log.0.lock().expect("nobody panicked").clone()).expect("UTF-8");
     assert!(text.contains("route=/api/v1/sync/events") && text.contains("status=401"), "{text}");
+    // Who was refused what, and why.
+    let refused = text.lines().find(|line| line.contains("status=404")).expect("a line");
+    assert!(refused.contains("account=\"anna\"") && refused.contains("code=\"scope_not_found\""), "{refused}");
+    assert!(text.lines().any(|line| line.contains("device=\"phone\"") && line.contains("status=200")), "{text}");
     let signature = token.rsplit('.').next().expect("three parts");
     assert!(!text.contains("canary") && !text.contains(signature), "{text}");
 }

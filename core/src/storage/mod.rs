@@ -20,7 +20,7 @@ pub(crate) mod sqlite;
 pub use indexeddb::{IndexedDbOptions, IndexedDbStorage};
 pub use memory::MemoryStorage;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteOptions, SqliteStorage, durable};
+pub use sqlite::{SqliteOptions, SqliteStorage, checksum, durable};
 
 /// The tables of a replica. A row's key is unique within its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -23,7 +23,9 @@ impl FromRequestParts<AppState> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers)?;
-        Ok(Self(state.authenticator.authenticate(&token).await?))
+        let principal = state.authenticator.authenticate(&token).await?;
+        tracing::Span::current().record("account", &principal.subject);
+        Ok(Self(principal))
     }
 }
 

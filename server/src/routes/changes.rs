@@ -1,6 +1,8 @@
 //! `GET /sync/changes`: the feed, as lines or as one document. Both are written as the service hands chunks out, and no
-//! faster than the client reads; an error after the first byte breaks the connection, so that nobody takes a part for
-//! the whole.
+//! faster than the client reads. The first chunk is there before the answer begins: what cannot be read at all is refused
+//! with a document. An error after it breaks the connection, so that nobody takes a part for the whole.
+
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -17,6 +19,7 @@ use crate::app::AppState;
 use crate::auth::Authenticated;
 use crate::problem::ApiError;
 use crate::sync::Feed;
+use crate::telemetry::Metrics;
 
 /// Read the change feed.
 ///
@@ -42,29 +45,54 @@ pub(super) async fn changes(
     headers: HeaderMap,
     Asked(request): Asked<ChangesRequest>,
 ) -> Result<Response, ApiError> {
+    if let Some(device) = &request.device {
+        tracing::Span::current().record("device", device.as_str());
+    }
     if request.limit.is_some_and(|limit| limit == 0 || limit as usize > MAX_CHANGES_LIMIT) {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "The query has not the documented form")
             .detail(format!("limit is 1 to {MAX_CHANGES_LIMIT}")));
     }
     let form = Form::of(&headers);
-    let feed = state.service.changes(&principal, request).await?;
-    let body = Body::from_stream(stream::try_unfold((feed, Some(Writer::new(form))), next));
+    let mut feed = state.service.changes(&principal, request).await?;
+    let first = feed.next().await?;
+    let place = Place { feed, first, writer: Some(Writer::new(form)), metrics: Arc::clone(&state.metrics) };
+    let body = Body::from_stream(stream::try_unfold(place, next));
     Ok(([(CONTENT_TYPE, form.media())], body).into_response())
 }
 
-/// The next part of the body; the writer is gone once the trailer is written.
-async fn next((mut feed, writer): (Feed, Option<Writer>)) -> Result<Option<(Bytes, (Feed, Option<Writer>))>, Broken> {
-    let Some(mut writer) = writer else {
+/// How far the body has come.
+struct Place {
+    feed: Feed,
+    /// The chunk that was read before the answer began.
+    first: Option<Chunk>,
+    /// Gone once the trailer is written.
+    writer: Option<Writer>,
+    metrics: Arc<Metrics>,
+}
+
+/// The next part of the body.
+async fn next(mut place: Place) -> Result<Option<(Bytes, Place)>, Broken> {
+    let Some(writer) = &mut place.writer else {
         return Ok(None);
     };
-    let chunk = match feed.next().await {
-        Ok(Some(chunk)) => chunk,
-        Ok(None) => return Err(broken("no_trailer")),
-        Err(problem) => return Err(broken(&problem.code)),
+    let broken = |code: &str| {
+        place.metrics.refused(code);
+        broken(code)
+    };
+    let chunk = match place.first.take() {
+        Some(first) => first,
+        None => match place.feed.next().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Err(broken("no_trailer")),
+            Err(problem) => return Err(broken(&problem.code)),
+        },
     };
     let goes_on = chunk.trailer.is_none();
-    let bytes = writer.write(chunk)?;
-    Ok(Some((Bytes::from(bytes), (feed, goes_on.then_some(writer)))))
+    let bytes = writer.write(chunk).map_err(|_| broken("internal"))?;
+    if !goes_on {
+        place.writer = None;
+    }
+    Ok(Some((Bytes::from(bytes), place)))
 }
 
 /// How the feed is written.
@@ -114,10 +142,10 @@ impl Writer {
         Self { form, before: b"", begun: false }
     }
 
-    fn write(&mut self, chunk: Chunk) -> Result<Vec<u8>, Broken> {
+    fn write(&mut self, chunk: Chunk) -> Result<Vec<u8>, serde_json::Error> {
         match self.form {
             Form::Lines => Ok(lines(chunk)),
-            Form::Page => self.part_of_page(chunk).map_err(|error| broken(&error.to_string())),
+            Form::Page => self.part_of_page(chunk),
         }
     }
 

@@ -34,6 +34,7 @@ pub(super) async fn push(
 ) -> Result<Json<PushResponse>, ApiError> {
     let (parts, body) = request.into_parts();
     let request: PushRequest<Box<RawValue>> = read_json(&parts.headers, body, &state.body, &*state.environment).await?;
+    tracing::Span::current().record("device", request.device_id.as_str());
     if request.events.len() > state.body.events {
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", "The push has too many events")
             .detail(format!("more than {}", state.body.events)));

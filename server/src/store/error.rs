@@ -52,6 +52,12 @@ impl StoreError {
             Self::Internal(_) => "internal",
         }
     }
+
+    /// That the server is not ready, with the reason, which is for whoever can ask.
+    pub(crate) fn unready(&self) -> Problem {
+        let code = if matches!(self, Self::Closed) { "shutting_down" } else { self.code() };
+        unavailable(code, "the server cannot serve").detail(self.to_string())
+    }
 }
 
 impl From<StorageError> for StoreError {
@@ -67,6 +73,9 @@ impl From<StorageError> for StoreError {
 impl From<StoreError> for Problem {
     /// The operator reads the particulars in the log; the client learns only whether to come back.
     fn from(error: StoreError) -> Self {
+        if !matches!(error, StoreError::Closed) {
+            tracing::error!(code = error.code(), cause = %error, "the database failed a request");
+        }
         match error {
             StoreError::Corrupt(_) | StoreError::Internal(_) => Problem::new(500, error.code(), "the server failed"),
             StoreError::Closed => unavailable("shutting_down", "the server is shutting down"),

@@ -169,19 +169,32 @@ pub struct NoteValues {
     pub fresh: Vec<(String, String)>,
 }
 
-/// Who did what, when, and what came of it. Without payloads and secrets.
+/// Who did what, when, from where, and what came of it. Without payloads and secrets. A store chains the rows: each carries a
+/// hash over itself and the row before it, so that none can be altered or taken out unnoticed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditRow {
     /// When, in the server's milliseconds.
     pub at_ms: u64,
-    /// The account; `server` for the server's own doings.
+    /// The account; `server` for the server's own doings, `operator` for what the command line did, empty if it is not known.
     pub user: String,
     /// The device, if one was at work.
     pub device: Option<DeviceId>,
-    /// What (`push`, `epoch`, `switch`, `purge`).
+    /// The address that it came from, if it came over the network.
+    pub peer: Option<String>,
+    /// What (`push`, `epoch`, `switch`, `purge`, `refusal`, …).
     pub action: &'static str,
-    /// The particulars and the outcome.
+    /// What came of it: `ok`, or the code of the refusal.
+    pub outcome: String,
+    /// The particulars.
     pub detail: Value,
+}
+
+impl AuditRow {
+    /// Something that `user` did and that succeeded.
+    #[must_use]
+    pub fn new(at_ms: u64, user: impl Into<String>, action: &'static str, detail: Value) -> Self {
+        Self { at_ms, user: user.into(), device: None, peer: None, action, outcome: "ok".to_owned(), detail }
+    }
 }
 
 /// A part of the change feed.

@@ -11,7 +11,8 @@ use unisono::model::{Change, DeviceId, DigestSum, EventId, RecordId, RecordKey, 
 use unisono::platform::BoxFuture;
 
 use super::{
-    ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, Settled, StoreError,
+    AuditRow, ChangesQuery, CommitRow, Damage, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, Settled,
+    StoreError, StoreFigures,
 };
 
 /// Names a scope on the server. Made from a credential (or by the store, for its own housekeeping), never from a request
@@ -105,9 +106,6 @@ pub trait ScopeReads {
 pub trait ScopeTx: ScopeReads {
     /// Writes `batch`; reads of this transaction see it.
     fn save(&mut self, batch: ScopeBatch) -> Result<(), StoreError>;
-
-    /// Drops up to `limit` of the scope's audit rows that are older than `before_ms`; tells how many.
-    fn prune_audit(&mut self, before_ms: u64, limit: usize) -> Result<u64, StoreError>;
 }
 
 /// How a write job ends.
@@ -167,6 +165,23 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Up to `limit` scopes after `after`, in key order.
     fn scopes(&self, after: Option<ScopeKey>, limit: usize) -> BoxFuture<'_, Result<Vec<ScopeKey>, StoreError>>;
+
+    /// Appends audit rows that belong to no scope.
+    fn audit(&self, rows: Vec<AuditRow>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Drops up to `limit` of the oldest audit rows, as far as they are older than `before_ms`; tells how many. What is left is
+    /// still a chain, which begins where the dropped part ended.
+    fn prune_audit(&self, before_ms: u64, limit: usize) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Whether the store can be relied on and written: commits a row, and refuses if damage was met since it was opened.
+    fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Checks everything that is stored for damage, which takes as long as reading it. Damage of the structure ends all
+    /// service of this store: from then on everything is refused.
+    fn check(&self) -> BoxFuture<'_, Result<Damage, StoreError>>;
+
+    /// What there is to count about the store.
+    fn figures(&self) -> StoreFigures;
 
     /// Finishes what is under way and closes. Idempotent; later calls fail with [`StoreError::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -7,6 +7,7 @@ use unisono::model::{DeviceId, Revision};
 use unisono::protocol::{ChangesRequest, Problem, Trailer};
 use unisono::transport::Chunk;
 
+use super::caller::Caller;
 use super::history::{Claims, Entry, Standing, enter, epoch_changed, standing};
 use super::lost_values::put_in_place;
 use super::principal::Principal;
@@ -69,7 +70,8 @@ impl Feed {
             return Err(Problem::new(400, "invalid_request", "`limit` is at least 1"));
         }
         let tokens = (request.cursor.as_ref(), request.seen.as_ref());
-        let claims = Claims::read(request.epoch, tokens, &scope, &shared.cursor_key)?;
+        let caller = Caller::new(&principal.subject, request.device.as_ref());
+        let claims = Claims::read(request.epoch, tokens, &scope, &shared.cursor_key, caller)?;
         let bootstrap = claims.cursor.as_ref().map(|cursor| (cursor.at.revision, cursor.bootstrap));
         let row = shared.admit(&scope, claims).await?;
         let (after, bootstrap) = bootstrap.unwrap_or((0, Some(row.revision)));

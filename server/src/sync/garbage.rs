@@ -26,7 +26,7 @@ pub struct GarbageReport {
 
 /// Goes through all scopes.
 pub(super) async fn collect(shared: &Arc<Shared>) -> Result<GarbageReport, StoreError> {
-    let mut report = GarbageReport::default();
+    let mut report = GarbageReport { audit_rows: drop_audit_rows(shared).await?, ..GarbageReport::default() };
     let mut after = None;
     loop {
         let scopes = shared.store.scopes(after.take(), SCOPES).await?;
@@ -35,11 +35,10 @@ pub(super) async fn collect(shared: &Arc<Shared>) -> Result<GarbageReport, Store
             report.scopes += 1;
             loop {
                 let shared_for_job = Arc::clone(shared);
-                let job = move |tx: &mut dyn ScopeTx| Ok((Verdict::Commit, step(tx, &shared_for_job)?));
-                let Step { tombstones, audit_rows } = store::write(&*shared.store, scope.clone(), job).await?;
+                let job = move |tx: &mut dyn ScopeTx| Ok((Verdict::Commit, drop_tombstones(tx, &shared_for_job)?));
+                let tombstones = store::write(&*shared.store, scope.clone(), job).await?;
                 report.tombstones += tombstones;
-                report.audit_rows += audit_rows;
-                if tombstones == 0 && audit_rows == 0 {
+                if tombstones == 0 {
                     break;
                 }
             }
@@ -48,26 +47,23 @@ pub(super) async fn collect(shared: &Arc<Shared>) -> Result<GarbageReport, Store
     }
 }
 
-struct Step {
-    tombstones: u64,
-    audit_rows: u64,
-}
-
-/// One transaction's share of a scope; nothing left once it drops nothing.
-fn step(tx: &mut dyn ScopeTx, shared: &Shared) -> Result<Step, StoreError> {
-    let now_ms = shared.environment.now_ms();
-    let tombstones = drop_tombstones(tx, shared, now_ms)?;
-    let audit_rows = match shared.options.audit_retention {
-        // Their times are the wall clock's; where that has jumped ahead of what the server has run, nothing is older for it.
-        Some(retention) => tx.prune_audit(now_ms.min(shared.ages.now_ms()).saturating_sub(millis(retention)), STEP)?,
-        None => 0,
-    };
-    Ok(Step { tombstones, audit_rows })
+/// Drops audit rows beyond their retention, where the operator limits it.
+async fn drop_audit_rows(shared: &Shared) -> Result<u64, StoreError> {
+    let Some(retention) = shared.options.audit_retention else { return Ok(0) };
+    // Their times are the wall clock's; where that has jumped ahead of what the server has run, nothing is older for it.
+    let now_ms = shared.environment.now_ms().min(shared.ages.now_ms());
+    let mut dropped = 0;
+    loop {
+        match shared.store.prune_audit(now_ms.saturating_sub(millis(retention)), STEP).await? {
+            0 => return Ok(dropped),
+            rows => dropped += rows,
+        }
+    }
 }
 
 /// Drops the oldest tombstones beyond the horizon, and raises the scope's horizon with them, so that no replica that has
 /// missed one of these deletes goes on as if there had been none.
-fn drop_tombstones(tx: &mut dyn ScopeTx, shared: &Shared, now_ms: u64) -> Result<u64, StoreError> {
+fn drop_tombstones(tx: &mut dyn ScopeTx, shared: &Shared) -> Result<u64, StoreError> {
     let Some(scope) = tx.scope()? else { return Ok(0) };
     let limit_ms = shared.ages.now_of(tx, &scope)?.saturating_sub(millis(shared.options.tombstone_horizon));
     let Some(commit) = tx.commit_by(limit_ms)? else { return Ok(0) };
@@ -75,13 +71,8 @@ fn drop_tombstones(tx: &mut dyn ScopeTx, shared: &Shared, now_ms: u64) -> Result
     let scope =
         ScopeRow { horizon: scope.horizon.max(newest), tombstones: scope.tombstones.saturating_sub(count), ..scope };
     let purge = PurgeRow { revision: scope.revision, up_to: newest };
-    let audit = AuditRow {
-        at_ms: now_ms,
-        user: SERVER.to_owned(),
-        device: None,
-        action: "purge",
-        detail: json!({"up_to": newest, "tombstones": count}),
-    };
+    let audit =
+        AuditRow::new(shared.environment.now_ms(), SERVER, "purge", json!({"up_to": newest, "tombstones": count}));
     tx.save(ScopeBatch { purge: Some(purge), audit: vec![audit], ..ScopeBatch::new(scope) })?;
     Ok(count)
 }

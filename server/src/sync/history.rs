@@ -5,7 +5,9 @@ use unisono::model::Revision;
 use unisono::model::value::hex;
 use unisono::protocol::{Cursor, Problem};
 
+use super::caller::Caller;
 use super::cursor_key::CursorKey;
+use super::effect::SERVER;
 use super::token::{Evidence, Token, invalid_cursor, nonce_at};
 use crate::store::{AuditRow, EpochRow, ScopeBatch, ScopeKey, ScopeReads, ScopeRow, ScopeTx, StoreError};
 
@@ -20,6 +22,8 @@ pub(super) struct Claims {
     pub(super) seen: Option<Token>,
     /// There was a token that this server did not make for this scope. It proves nothing, and nothing goes on from it.
     pub(super) unreadable: bool,
+    /// Who makes them: the one who has caused a history that begins for them.
+    pub(super) caller: Option<Caller>,
 }
 
 impl Claims {
@@ -32,6 +36,7 @@ impl Claims {
         (cursor, seen): (Option<&Cursor>, Option<&Cursor>),
         scope: &ScopeKey,
         key: &CursorKey,
+        caller: Caller,
     ) -> Result<Self, Problem> {
         let mut unreadable = false;
         let mut read = |cursor: Option<&Cursor>| {
@@ -43,7 +48,7 @@ impl Claims {
         if unreadable && epoch.is_none() {
             return Err(invalid_cursor());
         }
-        Ok(Self { epoch, cursor, seen, unreadable })
+        Ok(Self { epoch, cursor, seen, unreadable, caller: Some(caller) })
     }
 }
 
@@ -138,7 +143,7 @@ pub(super) fn enter(tx: &mut dyn ScopeTx, environment: &dyn Environment, claims:
         Some(scope) => scope,
         None => {
             let scope = ScopeRow::new(fresh_epoch(environment));
-            begin(tx, environment, scope.clone(), 0)?;
+            begin(tx, environment, scope.clone(), 0, claims.caller.as_ref())?;
             scope
         }
     };
@@ -149,7 +154,7 @@ pub(super) fn enter(tx: &mut dyn ScopeTx, environment: &dyn Environment, claims:
         Standing::Restored { shared_revision } => {
             let scope = ScopeRow { epoch: fresh_epoch(environment), ..scope };
             let problem = epoch_changed(&scope.epoch, shared_revision);
-            begin(tx, environment, scope, shared_revision)?;
+            begin(tx, environment, scope, shared_revision, claims.caller.as_ref())?;
             Ok(Entry::Refused(problem))
         }
     }
@@ -160,18 +165,17 @@ fn begin(
     environment: &dyn Environment,
     scope: ScopeRow,
     shared_revision: Revision,
+    caller: Option<&Caller>,
 ) -> Result<(), StoreError> {
     let at_ms = environment.now_ms();
     let number = tx.epochs()?.last().map_or(0, |last| last.number + 1);
     let epoch = EpochRow { number, epoch: scope.epoch.clone(), shared_revision, revision: scope.revision, at_ms };
-    let audit = AuditRow {
-        at_ms,
-        user: "server".to_owned(),
-        device: None,
-        action: "epoch",
-        detail: serde_json::json!({
-            "epoch": epoch.epoch, "shared_revision": shared_revision, "revision": scope.revision,
-        }),
+    let detail = serde_json::json!({
+        "epoch": epoch.epoch, "shared_revision": shared_revision, "revision": scope.revision,
+    });
+    let audit = match caller {
+        Some(caller) => caller.audit(at_ms, "epoch", detail),
+        None => AuditRow::new(at_ms, SERVER, "epoch", detail),
     };
     tx.save(ScopeBatch { epoch: Some(epoch), audit: vec![audit], ..ScopeBatch::new(scope) })
 }

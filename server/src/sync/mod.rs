@@ -2,6 +2,7 @@
 
 mod age;
 mod answer;
+mod caller;
 mod cursor_key;
 mod draft;
 mod effect;

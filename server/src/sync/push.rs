@@ -9,6 +9,7 @@ use unisono::protocol::{Problem, PushResponse};
 
 use super::age::AgeClock;
 use super::answer::{Told, tell};
+use super::caller::Caller;
 use super::cursor_key::CursorKey;
 use super::draft::Draft;
 use super::effect::lowest_base;
@@ -118,7 +119,7 @@ impl Push {
         let head_cursor = token.encode(&self.scope, &self.cursor_key);
         // Whoever stood at the start and knows these receipts has missed nothing; notes are known to the server alone. To a
         // new replica an empty scope is nothing to miss.
-        let stood_at = self.claims.cursor.map_or(0, |cursor| cursor.at.revision);
+        let stood_at = self.claims.cursor.as_ref().map_or(0, |cursor| cursor.at.revision);
         let complete = !notes && whole && stood_at == start;
         let response = PushResponse {
             server_now: now_ms,
@@ -129,8 +130,8 @@ impl Push {
             previous_push_seq: Some(previous),
             receipts,
         };
-        if !response.receipts.is_empty() {
-            batch.audit.push(audit(&self.author, self.push_seq, now_ms, &response.receipts));
+        if let Some(caller) = self.claims.caller.as_ref().filter(|_| !response.receipts.is_empty()) {
+            batch.audit.push(audit(caller, self.push_seq, now_ms, &response.receipts));
         }
         let stored = serde_json::to_string(&response)
             .map_err(|error| StoreError::Internal(format!("an answer does not serialize: {error}")))?;
@@ -216,7 +217,7 @@ pub(super) fn next_commit(
 }
 
 /// Outcomes by number, and each event that took no effect: the others are in the log.
-fn audit(author: &Author, push_seq: u64, at_ms: u64, receipts: &[Receipt]) -> AuditRow {
+fn audit(caller: &Caller, push_seq: u64, at_ms: u64, receipts: &[Receipt]) -> AuditRow {
     let mut outcomes = BTreeMap::<String, u64>::new();
     for receipt in receipts {
         *outcomes.entry(status_name(receipt.status)).or_default() += 1;
@@ -226,13 +227,7 @@ fn audit(author: &Author, push_seq: u64, at_ms: u64, receipts: &[Receipt]) -> Au
         .filter(|receipt| !receipt.status.is_settled())
         .map(|receipt| json!({"id": receipt.id, "status": receipt.status, "code": receipt.code}))
         .collect();
-    AuditRow {
-        at_ms,
-        user: author.user.clone(),
-        device: Some(author.device.clone()),
-        action: "push",
-        detail: json!({"push_seq": push_seq, "outcomes": outcomes, "refused": refused}),
-    }
+    caller.audit(at_ms, "push", json!({"push_seq": push_seq, "outcomes": outcomes, "refused": refused}))
 }
 
 fn status_name(status: ReceiptStatus) -> String {

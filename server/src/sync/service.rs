@@ -15,6 +15,7 @@ use unisono::protocol::{
 };
 
 use super::age::AgeClock;
+use super::caller::Caller;
 use super::cursor_key::CursorKey;
 use super::feed::Feed;
 use super::garbage::{self, GarbageReport};
@@ -26,7 +27,7 @@ use super::principal::Principal;
 use super::push::{Push, Pushed, check_device};
 use super::token::{Evidence, Token, trail_before};
 use super::verify::verify;
-use crate::store::{self, AuditRow, Identity, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
+use crate::store::{self, Identity, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of events from which on parsing them is work for a thread of its own.
@@ -122,7 +123,8 @@ impl SyncService {
         if push_seq == 0 || push_seq > MAX_PUSH_SEQ {
             return Err(Problem::new(400, "invalid_request", "`push_seq` counts from 1"));
         }
-        let claims = Claims::read(epoch, (cursor.as_ref(), seen.as_ref()), &scope, &self.shared.cursor_key)?;
+        let caller = Caller::new(&account, Some(&device_id));
+        let claims = Claims::read(epoch, (cursor.as_ref(), seen.as_ref()), &scope, &self.shared.cursor_key, caller)?;
         let push = Push {
             scope: scope.clone(),
             author: Author { user: account, device: device_id },
@@ -276,17 +278,11 @@ impl SyncService {
     /// # Errors
     /// The store's troubles.
     pub async fn set_enabled(&self, principal: &Principal, enabled: bool) -> Result<SyncSwitch, Problem> {
-        let (environment, user) = (Arc::clone(&self.shared.environment), principal.subject.clone());
+        let (environment, caller) = (Arc::clone(&self.shared.environment), Caller::new(&principal.subject, None));
         store::write(&*self.shared.store, principal.user_scope(), move |tx| {
             // No claims, no contradiction.
             if let Entry::Open(scope) = enter(tx, &*environment, &Claims::default())? {
-                let audit = AuditRow {
-                    at_ms: environment.now_ms(),
-                    user,
-                    device: None,
-                    action: "switch",
-                    detail: json!({"enabled": enabled}),
-                };
+                let audit = caller.audit(environment.now_ms(), "switch", json!({"enabled": enabled}));
                 let scope = ScopeRow { sync_enabled: enabled, ..scope };
                 tx.save(ScopeBatch { audit: vec![audit], ..ScopeBatch::new(scope) })?;
             }
@@ -317,13 +313,12 @@ impl SyncService {
         &*self.shared.environment
     }
 
-    /// Whether requests can be served.
+    /// Whether requests can be served: the store can be written, and holds no damage that is known.
     ///
     /// # Errors
-    /// The store's troubles.
+    /// `503` with the store's code and the reason.
     pub async fn ready(&self) -> Result<(), Problem> {
-        self.shared.store.scopes(None, 1).await?;
-        Ok(())
+        self.shared.store.ready().await.map_err(|error| error.unready())
     }
 
     /// Drops what is older than its horizon: tombstones, and audit rows where the operator limits them. Ages are counted in

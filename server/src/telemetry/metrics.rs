@@ -22,6 +22,7 @@ pub struct Metrics {
     latencies: Mutex<BTreeMap<String, Latency>>,
     in_flight: AtomicU64,
     events: [AtomicU64; OUTCOMES.len()],
+    refusals: Mutex<BTreeMap<String, u64>>,
 }
 
 /// How long the requests of one route took.
@@ -64,6 +65,15 @@ impl Metrics {
         latency.sum += took;
     }
 
+    /// A request was refused, or its answer broken off, with one of the server's own codes.
+    pub(crate) fn refused(&self, code: &str) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        match refusals.get_mut(code) {
+            Some(count) => *count += 1,
+            None => drop(refusals.insert(code.to_owned(), 1)),
+        }
+    }
+
     /// An event has been judged.
     pub(crate) fn judged(&self, outcome: ReceiptStatus) {
         let index = match outcome {
@@ -101,6 +111,10 @@ impl Metrics {
                 out,
                 "unisono_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}"
             )?;
+        }
+        family(out, "unisono_refusals_total", "counter", "Requests that were refused or broken off, by code.")?;
+        for (code, count) in self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            writeln!(out, "unisono_refusals_total{{code=\"{code}\"}} {count}")?;
         }
         let name = "unisono_http_request_duration_seconds";
         family(out, name, "histogram", "Time from a request's head to its answer's head.")?;

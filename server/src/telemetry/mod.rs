@@ -1,8 +1,10 @@
-//! What the operator sees: request ids, spans, counts. No secret, no body, no id of a record or scope ever enters.
+//! What the operator sees: request ids, spans, counts. Accounts, devices and their addresses are named; no secret, no body, no
+//! id of a record or workspace ever enters.
 
 mod logging;
 mod metrics;
 mod observe;
+pub(crate) mod origin;
 
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;

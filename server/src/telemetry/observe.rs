@@ -1,24 +1,31 @@
 //! The layer around every request: its id, its span, its counts, and the form of its errors.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tracing::Instrument;
+use tracing::field::Empty;
 use unisono::Environment;
 use unisono::model::value::hex;
 
 use crate::app::AppState;
-use crate::problem::{ApiError, render};
+use crate::problem::{ApiError, code, render};
+
+use super::origin;
 
 /// Where a request's id comes and goes.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken over, in bytes.
 const MAX_REQUEST_ID: usize = 128;
+/// Routes that machines ask every few seconds.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Wraps a request in everything that the operator sees of it.
 pub(crate) async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -26,8 +33,10 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
     let method = request.method().clone();
     // The template: a path or query as sent may name records and scopes.
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", %id, %method, %route);
-    async {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string());
+    let span = tracing::info_span!("request", %id, %method, %route, peer = Empty, account = Empty, device = Empty);
+    span.record("peer", &peer);
+    let answer = async {
         let running = state.metrics.begin();
         let started = state.environment.monotonic();
         // A defect in one handler must not take a connection with other requests down, nor go unanswered.
@@ -37,17 +46,23 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
         });
         let took = state.environment.monotonic().saturating_sub(started);
         drop(running);
-        let status = response.status();
-        state.metrics.answered(&route, &method, status, took);
-        if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), ?took, "answered");
-        } else {
-            tracing::info!(status = status.as_u16(), ?took, "answered");
-        }
+        state.metrics.answered(&route, &method, response.status(), took);
+        let code = code(&response);
+        code.iter().for_each(|code| state.metrics.refused(code));
+        log(response.status(), code, took, PROBES.contains(&route.as_str()));
         finish(render(response, &id), &id)
+    };
+    origin::from(peer, answer).instrument(span).await
+}
+
+/// One line for each answer. Probes come every few seconds, and say something only when they fail.
+fn log(status: StatusCode, code: Option<&str>, took: Duration, probe: bool) {
+    let (status, took_ms) = (status.as_u16(), took.as_secs_f64() * 1000.0);
+    match status {
+        500.. => tracing::warn!(status, code, took_ms, "answered"),
+        _ if probe => tracing::debug!(status, code, took_ms, "answered"),
+        _ => tracing::info!(status, code, took_ms, "answered"),
     }
-    .instrument(span)
-    .await
 }
 
 fn finish(mut response: Response, id: &str) -> Response {

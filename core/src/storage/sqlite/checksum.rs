@@ -1,12 +1,13 @@
 //! A row's checksum, stored beside it: what the medium changes behind SQLite's back is found when the row is read, and not
-//! taken for the app's data.
+//! taken for the app's data. Replicas and the server's database share it.
 
 /// Odd, so that multiplying by it loses nothing.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The checksum of a row. Part of the file format. Every step can be undone, so that no change within one word goes
 /// unnoticed; any other one does with a chance of 2^-64. It is no protection against malice.
-pub(super) fn of(key: &[u8], value: &[u8]) -> i64 {
+#[must_use]
+pub fn of(key: &[u8], value: &[u8]) -> i64 {
     let sum = absorb(absorb(0, key), value);
     i64::from_ne_bytes(sum.to_ne_bytes())
 }

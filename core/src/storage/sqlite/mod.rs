@@ -1,6 +1,6 @@
 //! SQLite: a replica in one file.
 
-mod checksum;
+pub mod checksum;
 pub mod durable;
 mod error;
 mod frames;

@@ -51,6 +51,8 @@ fn tune(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Without it SQLite plans a statement anew whenever the bounds of a range are bound: a quarter of a small push's time.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(store_error)?;
+    // A page whose cells do not fit into it is damage, not something to be read on.
+    connection.pragma_update(None, "cell_size_check", true).map_err(store_error)?;
     // Savepoints keep their undo copies in memory instead of a file.
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(store_error)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(store_error)

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use rusqlite::types::FromSql;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{CachedStatement, Connection, Params, Row, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use unisono::clock::Stamp;
@@ -15,6 +15,7 @@ use unisono::model::{
 };
 
 use super::connection::{store_error, unreadable};
+use super::table::{BUCKET, COMMIT, DEVICE, EPOCH, LOG, NOTE_VALUE, PURGE, RECORD, SCOPE, Table};
 use crate::store::{
     ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeKey, ScopeReads, ScopeRow, Settled,
     StoreError,
@@ -46,34 +47,61 @@ impl<'c> ScopeHandle<'c> {
 
     /// The scope's number in the other tables; 0, which no row has, if the scope does not exist.
     pub(super) fn id(&mut self) -> Result<i64, StoreError> {
-        if let Some(id) = self.id {
-            return Ok(id);
+        if self.id.is_none() {
+            self.scope()?;
         }
-        let found = self
-            .statement("SELECT id FROM scope WHERE key = ?1")?
-            .query_row([self.key.as_str()], |row| row.get(0))
-            .optional()
-            .map_err(store_error)?;
-        self.id = found;
-        Ok(found.unwrap_or(0))
+        Ok(self.id.unwrap_or(0))
     }
 
     pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'c>, StoreError> {
         self.connection.prepare_cached(sql).map_err(store_error)
     }
 
+    /// The one row of `table` that `rest` names, compared with its checksum.
     fn one<T>(
+        &self,
+        table: &Table,
+        rest: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.many(table, rest, params, read)?.pop())
+    }
+
+    /// The rows of `table` that `rest` names, each compared with its checksum.
+    fn many<T>(
+        &self,
+        table: &Table,
+        rest: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.each(&table.select(rest), params, |row| table.check(row).and_then(|()| read(row)))
+    }
+
+    /// The same, with the column apart.
+    fn many_whole<T>(
+        &self,
+        table: &Table,
+        rest: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.each(&table.select_whole(rest), params, |row| table.check_whole(row).and_then(|()| read(row)))
+    }
+
+    /// What an index or a count tells. Rows of the index have no checksum; the check of the whole file compares them with
+    /// those of the table.
+    fn told<T>(
         &self,
         sql: &str,
         params: impl Params,
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.statement(sql)?;
-        let mut rows = statement.query(params).map_err(store_error)?;
-        rows.next().map_err(store_error)?.map(read).transpose()
+        Ok(self.each(sql, params, read)?.pop())
     }
 
-    pub(super) fn many<T>(
+    pub(super) fn each<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -128,96 +156,111 @@ fn digest(row: &Row<'_>, column: usize) -> Result<DigestSum, StoreError> {
     get(row, column).map(|bytes: [u8; 16]| DigestSum(u128::from_be_bytes(bytes)))
 }
 
-const RECORD: &str =
-    "collection, record, revision, alive, doc, stamp, user, device, schema, group_id, floor, clocks, digest";
-
+/// Columns of a record, in the order of its table.
 fn key_columns(row: &Row<'_>) -> Result<RecordKey, StoreError> {
-    Ok(RecordKey { collection: parsed(row, 0)?, record: parsed(row, 1)? })
+    Ok(RecordKey { collection: parsed(row, 2)?, record: parsed(row, 3)? })
+}
+
+fn author(row: &Row<'_>) -> Result<Author, StoreError> {
+    Ok(Author { user: get(row, 8)?, device: parsed(row, 9)? })
 }
 
 fn record_row(row: &Row<'_>) -> Result<RecordRow, StoreError> {
-    let clocks: ClockColumn = json(row, 11)?;
+    let clocks: ClockColumn = json(row, 16)?;
     Ok(RecordRow {
         key: key_columns(row)?,
         record: StoredRecord {
-            doc: json(row, 4)?,
-            alive: get(row, 3)?,
-            revision: number(row, 2)?,
-            floor: number(row, 10)?,
+            doc: json(row, 6)?,
+            alive: get(row, 4)?,
+            revision: number(row, 1)?,
+            floor: number(row, 12)?,
             floor_clock: clocks.floor_clock,
             floor_yields: clocks.floor_yields,
             clocks: clocks.clocks,
-            stamp: parsed(row, 5)?,
-            by: Author { user: get(row, 6)?, device: parsed(row, 7)? },
-            schema: get(row, 8)?,
-            group: optional(row, 9)?,
+            stamp: parsed(row, 7)?,
+            by: author(row)?,
+            schema: get(row, 10)?,
+            group: optional(row, 11)?,
         },
-        canonical: get(row, 4)?,
-        digest: digest(row, 12)?,
+        canonical: get(row, 6)?,
+        digest: digest(row, 13)?,
     })
 }
 
 fn change(row: &Row<'_>) -> Result<Change, StoreError> {
-    let alive: bool = get(row, 3)?;
+    let alive: bool = get(row, 4)?;
     let key = key_columns(row)?;
     Ok(Change {
         kind: if alive { ChangeKind::Put } else { ChangeKind::Delete },
         collection: key.collection,
         record: key.record,
-        revision: number(row, 2)?,
-        doc: if alive { Some(json(row, 4)?) } else { None },
-        stamp: parsed(row, 5)?,
-        by: Author { user: get(row, 6)?, device: parsed(row, 7)? },
-        schema: get(row, 8)?,
-        group: optional(row, 9)?,
+        revision: number(row, 1)?,
+        doc: if alive { Some(json(row, 6)?) } else { None },
+        stamp: parsed(row, 7)?,
+        by: author(row)?,
+        schema: get(row, 10)?,
+        group: optional(row, 11)?,
     })
 }
 
 fn commit(row: &Row<'_>) -> Result<CommitRow, StoreError> {
-    Ok(CommitRow { revision: number(row, 0)?, nonce: number(row, 1)?, at_ms: number(row, 2)? })
+    Ok(CommitRow { revision: number(row, 1)?, nonce: number(row, 2)?, at_ms: number(row, 3)? })
+}
+
+/// Refuses a row that another one was looked up for: the index has led astray.
+fn same<T: PartialEq>(asked: &T, found: &T, table: &Table) -> Result<(), StoreError> {
+    if asked == found {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt(format!("an index of `{}` leads to another row", table.name)))
 }
 
 impl ScopeReads for ScopeHandle<'_> {
     fn scope(&mut self) -> Result<Option<ScopeRow>, StoreError> {
-        self.one(
-            "SELECT epoch, revision, highest, horizon, records, tombstones, bytes, conflicts, digest, sync_enabled \
-             FROM scope WHERE key = ?1",
-            [self.key.as_str()],
-            |row| {
-                Ok(ScopeRow {
-                    epoch: get(row, 0)?,
-                    revision: number(row, 1)?,
-                    highest: optional(row, 2)?,
-                    horizon: number(row, 3)?,
-                    records: number(row, 4)?,
-                    tombstones: number(row, 5)?,
-                    bytes: number(row, 6)?,
-                    conflicts: number(row, 7)?,
-                    digest: digest(row, 8)?,
-                    sync_enabled: get(row, 9)?,
-                })
-            },
-        )
+        let key = self.key.as_str();
+        let found = self.one(&SCOPE, "WHERE key = ?1", [key], |row| {
+            same(&key, &row.get_ref(1).ok().and_then(|found| found.as_str().ok()).unwrap_or_default(), &SCOPE)?;
+            let scope = ScopeRow {
+                epoch: get(row, 2)?,
+                revision: number(row, 3)?,
+                highest: optional(row, 4)?,
+                horizon: number(row, 5)?,
+                records: number(row, 6)?,
+                tombstones: number(row, 7)?,
+                bytes: number(row, 8)?,
+                conflicts: number(row, 9)?,
+                digest: digest(row, 10)?,
+                sync_enabled: get(row, 11)?,
+            };
+            Ok((get(row, 0)?, scope))
+        })?;
+        let (id, scope) = found.unzip();
+        self.id = id;
+        Ok(scope)
     }
 
     fn records(&mut self, keys: &[RecordKey]) -> Result<Vec<Option<RecordRow>>, StoreError> {
         let id = self.id()?;
-        let sql = format!("SELECT {RECORD} FROM record WHERE scope = ?1 AND collection = ?2 AND record = ?3");
-        keys.iter()
-            .map(|key| self.one(&sql, params![id, key.collection.as_str(), key.record.as_str()], record_row))
-            .collect()
+        let read = |key: &RecordKey| {
+            let rest = "WHERE scope = ?1 AND collection = ?2 AND record = ?3";
+            let named = params![id, key.collection.as_str(), key.record.as_str()];
+            let found = self.many_whole(&RECORD, rest, named, record_row)?.pop();
+            found.iter().try_for_each(|row| same(key, &row.key, &RECORD))?;
+            Ok(found)
+        };
+        keys.iter().map(read).collect()
     }
 
     fn settled(&mut self, ids: &[EventId]) -> Result<Vec<Option<Settled>>, StoreError> {
         let scope = self.id()?;
-        let sql = "SELECT payload_hash, receipt, revision, previous FROM log WHERE scope = ?1 AND event_id = ?2";
         let read = |id: &EventId| {
-            self.one(sql, params![scope, id.as_str()], |row| {
-                let receipt = match get::<Option<String>>(row, 1)? {
+            self.one(&LOG, "WHERE scope = ?1 AND event_id = ?2", params![scope, id.as_str()], |row| {
+                same(id, &parsed(row, 2)?, &LOG)?;
+                let receipt = match get::<Option<String>>(row, 5)? {
                     Some(text) => serde_json::from_str(&text).map_err(|error| unreadable("a receipt")(&error))?,
-                    None => plain_receipt(id, number(row, 2)?, number(row, 3)?),
+                    None => plain_receipt(id, number(row, 1)?, number(row, 4)?),
                 };
-                Ok(Settled { payload_hash: get(row, 0)?, receipt })
+                Ok(Settled { payload_hash: get(row, 3)?, receipt })
             })
         };
         ids.iter().map(read).collect()
@@ -225,20 +268,19 @@ impl ScopeReads for ScopeHandle<'_> {
 
     fn logged(&mut self, revision: Revision) -> Result<Option<LoggedWrite>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT write FROM log WHERE scope = ?1 AND revision = ?2";
-        self.one(sql, params![id, signed(revision)], |row| json(row, 0))
+        self.one(&LOG, "WHERE scope = ?1 AND revision = ?2", params![id, signed(revision)], |row| json(row, 7))
     }
 
     fn log_after(&mut self, revision: Revision, limit: usize) -> Result<Vec<LoggedWrite>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT write FROM log WHERE scope = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
-        self.many(sql, params![id, signed(revision), limited(limit)], |row| json(row, 0))
+        let rest = "WHERE scope = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
+        self.many(&LOG, rest, params![id, signed(revision), limited(limit)], |row| json(row, 7))
     }
 
     fn highest_at(&mut self, revision: Revision) -> Result<Option<Stamp>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT highest FROM log WHERE scope = ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT 1";
-        self.one(sql, params![id, signed(revision)], |row| parsed(row, 0))
+        let rest = "WHERE scope = ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT 1";
+        self.one(&LOG, rest, params![id, signed(revision)], |row| parsed(row, 6))
     }
 
     fn changes(&mut self, query: ChangesQuery) -> Result<(Vec<Change>, bool), StoreError> {
@@ -248,9 +290,8 @@ impl ScopeReads for ScopeHandle<'_> {
             Some(_) => "alive AND bucket = ?3",
         };
         let filter_value = query.bucket.map_or(signed(query.tombstones_after), i64::from);
-        let mut statement = self.statement(&format!(
-            "SELECT {RECORD} FROM record WHERE scope = ?1 AND revision > ?2 AND {filter} ORDER BY revision"
-        ))?;
+        let rest = format!("WHERE scope = ?1 AND revision > ?2 AND {filter} ORDER BY revision");
+        let mut statement = self.statement(&RECORD.select(&rest))?;
         let mut rows = statement.query(params![id, signed(query.after), filter_value]).map_err(store_error)?;
         let mut changes = Vec::new();
         let mut bytes = 0;
@@ -258,7 +299,8 @@ impl ScopeReads for ScopeHandle<'_> {
             if changes.len() >= query.limit || bytes >= query.max_bytes {
                 return Ok((changes, true));
             }
-            bytes += row.get_ref(4).ok().and_then(|doc| doc.as_bytes().ok()).map_or(0, <[u8]>::len);
+            RECORD.check(row)?;
+            bytes += row.get_ref(6).ok().and_then(|doc| doc.as_bytes().ok()).map_or(0, <[u8]>::len);
             changes.push(change(row)?);
         }
         Ok((changes, false))
@@ -266,77 +308,73 @@ impl ScopeReads for ScopeHandle<'_> {
 
     fn records_after(&mut self, after: Revision, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
         let id = self.id()?;
-        let sql = format!("SELECT {RECORD} FROM record WHERE scope = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3");
-        self.many(&sql, params![id, signed(after), limited(limit)], record_row)
+        let rest = "WHERE scope = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
+        self.many_whole(&RECORD, rest, params![id, signed(after), limited(limit)], record_row)
     }
 
     fn device(&mut self, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT user, push_seq, push_hash, stamp, joined FROM device WHERE scope = ?1 AND device = ?2";
-        self.one(sql, params![id, device.as_str()], |row| {
+        self.one(&DEVICE, "WHERE scope = ?1 AND device = ?2", params![id, device.as_str()], |row| {
             Ok(DeviceRow {
-                device: device.clone(),
-                user: get(row, 0)?,
-                push_seq: number(row, 1)?,
-                push_hash: get(row, 2)?,
-                stamp: optional(row, 3)?,
-                joined: number(row, 4)?,
+                device: parsed(row, 1)?,
+                user: get(row, 2)?,
+                push_seq: number(row, 3)?,
+                push_hash: get(row, 4)?,
+                stamp: optional(row, 5)?,
+                joined: number(row, 6)?,
             })
         })
     }
 
     fn last_response(&mut self, device: &DeviceId) -> Result<Option<String>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT response FROM device WHERE scope = ?1 AND device = ?2";
-        self.one(sql, params![id, device.as_str()], |row| get(row, 0))
+        let rest = "WHERE scope = ?1 AND device = ?2";
+        let found = self.many_whole(&DEVICE, rest, params![id, device.as_str()], |row| get(row, 9))?;
+        Ok(found.into_iter().next())
     }
 
     fn devices(&mut self) -> Result<u64, StoreError> {
         let id = self.id()?;
-        let count = self.one("SELECT count(*) FROM device WHERE scope = ?1", [id], |row| number(row, 0))?;
+        let count = self.told("SELECT count(*) FROM device WHERE scope = ?1", [id], |row| number(row, 0))?;
         Ok(count.unwrap_or(0))
     }
 
     fn commit_at(&mut self, revision: Revision) -> Result<Option<CommitRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT revision, nonce, at_ms FROM commit_point WHERE scope = ?1 AND revision >= ?2 \
-                   ORDER BY revision LIMIT 1";
-        self.one(sql, params![id, signed(revision)], commit)
+        let rest = "WHERE scope = ?1 AND revision >= ?2 ORDER BY revision LIMIT 1";
+        self.one(&COMMIT, rest, params![id, signed(revision)], commit)
     }
 
     fn commit_before(&mut self, revision: Revision) -> Result<Option<CommitRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT revision, nonce, at_ms FROM commit_point WHERE scope = ?1 AND revision <= ?2 \
-                   ORDER BY revision DESC LIMIT 1";
-        self.one(sql, params![id, signed(revision)], commit)
+        let rest = "WHERE scope = ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT 1";
+        self.one(&COMMIT, rest, params![id, signed(revision)], commit)
     }
 
     fn commit_by(&mut self, at_ms: u64) -> Result<Option<CommitRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT revision, nonce, at_ms FROM commit_point WHERE scope = ?1 AND at_ms <= ?2 \
-                   ORDER BY at_ms DESC, revision DESC LIMIT 1";
-        self.one(sql, params![id, i64::try_from(at_ms).unwrap_or(i64::MAX)], commit)
+        let rest = "WHERE scope = ?1 AND at_ms <= ?2 ORDER BY at_ms DESC, revision DESC LIMIT 1";
+        self.one(&COMMIT, rest, params![id, i64::try_from(at_ms).unwrap_or(i64::MAX)], commit)
     }
 
     fn epochs(&mut self) -> Result<Vec<EpochRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT number, epoch, shared_revision, revision, at_ms FROM epoch WHERE scope = ?1 ORDER BY number";
-        self.many(sql, [id], |row| {
+        self.many(&EPOCH, "WHERE scope = ?1 ORDER BY number", [id], |row| {
             Ok(EpochRow {
-                number: number(row, 0)?,
-                epoch: get(row, 1)?,
-                shared_revision: number(row, 2)?,
-                revision: number(row, 3)?,
-                at_ms: number(row, 4)?,
+                number: number(row, 1)?,
+                epoch: get(row, 2)?,
+                shared_revision: number(row, 3)?,
+                revision: number(row, 4)?,
+                at_ms: number(row, 5)?,
             })
         })
     }
 
     fn buckets(&mut self, buckets: &BTreeSet<u8>) -> Result<BTreeMap<u8, DigestSum>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT digest FROM bucket WHERE scope = ?1 AND bucket = ?2";
         let read = |bucket: &u8| {
-            let found = self.one(sql, params![id, bucket], |row| digest(row, 0))?;
+            let rest = "WHERE scope = ?1 AND bucket = ?2";
+            let found = self.one(&BUCKET, rest, params![id, bucket], |row| digest(row, 2))?;
             Ok(found.map(|sum| (*bucket, sum)))
         };
         buckets.iter().filter_map(|bucket| read(bucket).transpose()).collect()
@@ -344,13 +382,13 @@ impl ScopeReads for ScopeHandle<'_> {
 
     fn note_value(&mut self, note: &RecordId, sha256: &str) -> Result<Option<String>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT value FROM note_value WHERE scope = ?1 AND note = ?2 AND sha256 = ?3";
-        self.one(sql, params![id, note.as_str(), sha256], |row| get(row, 0))
+        let rest = "WHERE scope = ?1 AND note = ?2 AND sha256 = ?3";
+        self.one(&NOTE_VALUE, rest, params![id, note.as_str(), sha256], |row| get(row, 3))
     }
 
     fn has_note_values(&mut self) -> Result<bool, StoreError> {
         let id = self.id()?;
-        let found = self.one("SELECT 1 FROM note_value WHERE scope = ?1 LIMIT 1", [id], |_| Ok(()))?;
+        let found = self.told("SELECT 1 FROM note_value WHERE scope = ?1 LIMIT 1", [id], |_| Ok(()))?;
         Ok(found.is_some())
     }
 
@@ -358,7 +396,7 @@ impl ScopeReads for ScopeHandle<'_> {
         let id = self.id()?;
         let sql = "SELECT max(revision), count(*) FROM (SELECT revision FROM record \
                    WHERE scope = ?1 AND alive = 0 AND revision <= ?2 ORDER BY revision LIMIT ?3)";
-        let found = self.one(sql, params![id, signed(up_to), limited(limit)], |row| {
+        let found = self.told(sql, params![id, signed(up_to), limited(limit)], |row| {
             Ok((get::<Option<i64>>(row, 0)?.map(i64::cast_unsigned), number(row, 1)?))
         })?;
         Ok(found.and_then(|(newest, count)| newest.map(|newest| (newest, count))))
@@ -366,8 +404,8 @@ impl ScopeReads for ScopeHandle<'_> {
 
     fn purges(&mut self) -> Result<Vec<PurgeRow>, StoreError> {
         let id = self.id()?;
-        let sql = "SELECT revision, up_to FROM purge WHERE scope = ?1 ORDER BY revision, up_to";
-        self.many(sql, [id], |row| Ok(PurgeRow { revision: number(row, 0)?, up_to: number(row, 1)? }))
+        let rest = "WHERE scope = ?1 ORDER BY revision, up_to";
+        self.many(&PURGE, rest, [id], |row| Ok(PurgeRow { revision: number(row, 1)?, up_to: number(row, 2)? }))
     }
 }
 

@@ -6,21 +6,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
-use unisono::environment::{SharedEnvironment, run_blocking};
+use unisono::environment::{SharedEnvironment, run_blocking, timeout};
 use unisono::model::value::hex;
 use unisono::platform::BoxFuture;
 use unisono::storage::durable;
 
+use super::check::{self, Damage};
 use super::connection::{open_reader, open_writer, store_error};
+use super::files::{length, make_private, open_private, sibling};
+use super::health::{Health, Probe, STUCK, room, stuck_writer};
 use super::reads::ScopeHandle;
-use super::schema;
+use super::table::META;
 use super::writer::{Request, Writer};
-use crate::store::{Identity, ReadJob, ScopeKey, Store, StoreError, WriteJob};
+use super::{audit, schema};
+use crate::store::{AuditRow, Identity, ReadJob, ScopeKey, Store, StoreError, StoreFigures, WriteJob};
 
 /// Idle readers that are kept open.
 const IDLE_READERS: usize = 4;
+
+/// Bytes up to which a file is checked as a whole before it is used; a larger one is checked while it is.
+const CHECK_AT_OPEN_BYTES: u64 = 256 << 20;
 
 /// How a database is opened.
 #[derive(Clone, Debug)]
@@ -51,10 +58,12 @@ struct Inner {
     /// Held while open: a second server on the same file would hand out the same revisions.
     lock: Mutex<Option<File>>,
     environment: OnceLock<SharedEnvironment>,
+    health: Health,
 }
 
 impl SqliteStore {
-    /// Opens or makes the database at `path`.
+    /// Opens or makes the database at `path`, for this user alone. A file of up to 256 MiB is checked as a whole first: damage
+    /// of its structure is an error; rows that are damaged are reported by [`Store::ready`], and refused when they are read.
     ///
     /// # Errors
     /// `already_open`, `newer_schema`, `storage_corrupt`, `storage_full`, `storage_io`.
@@ -84,9 +93,18 @@ impl SqliteStore {
     fn new(path: Option<PathBuf>, lock: Option<File>, options: &SqliteOptions) -> Result<Self, StoreError> {
         if let Some(path) = &path {
             durable::log(path)?;
+            make_private(path).map_err(|error| StoreError::Io(error.to_string()))?;
         }
         let mut connection = open_writer(path.as_deref(), options)?;
         schema::migrate(&mut connection)?;
+        let health = Health::default();
+        if path.as_ref().is_some_and(|path| length(path) <= CHECK_AT_OPEN_BYTES) {
+            let damage = check::whole(&connection)?;
+            if !damage.structure.is_empty() {
+                return Err(StoreError::Corrupt(damage.structure.join("; ")));
+            }
+            health.found(&damage);
+        }
         if let Some(path) = &path {
             // By now the log is there.
             durable::names(path)?;
@@ -97,17 +115,16 @@ impl SqliteStore {
             readers: Mutex::new(Some(Vec::new())),
             lock: Mutex::new(lock),
             environment: OnceLock::new(),
+            health,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
 
 /// Takes the lock file beside the database; the lock goes with the process, whatever ends it.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let io = |error: std::io::Error| StoreError::Io(format!("the lock file: {error}"));
-    let file = File::options().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(io)?;
+    let file = open_private(&sibling(path, ".lock")).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyOpen(path.display().to_string())),
@@ -122,6 +139,26 @@ impl Inner {
 
     fn with_writer<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         work(self.writer.connection().as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    /// Runs `work` in a write transaction of its own.
+    fn in_transaction<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with_writer(|connection| {
+            let tx = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+                .map_err(store_error)?;
+            let result = work(&tx)?;
+            tx.commit().map_err(store_error)?;
+            Ok(result)
+        })
+    }
+
+    /// Commits a row that says nothing, to learn whether one can be.
+    fn try_write(&self) -> Result<(), StoreError> {
+        self.path.as_deref().map_or(Ok(()), room)?;
+        self.in_transaction(|connection| {
+            let last = META.value(connection, "probe")?.and_then(|text| text.parse().ok()).unwrap_or(0_u64);
+            META.write(connection, params!["probe", last.wrapping_add(1).to_string()], None)
+        })
     }
 
     /// Runs `work` in a read transaction.
@@ -177,17 +214,21 @@ fn snapshot<T>(
 fn identity(connection: &Connection, environment: &SharedEnvironment) -> Result<Identity, StoreError> {
     let server_id = kept::<16>(connection, environment, "server_id")?;
     let cursor_key = kept(connection, environment, "cursor_key")?;
-    let clock_ms: Option<i64> = connection
-        .query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'clock'", [], |row| row.get(0))
-        .optional()
-        .map_err(store_error)?;
-    Ok(Identity { server_id: hex(&server_id), cursor_key, clock_ms: clock_ms.map(i64::cast_unsigned) })
+    let clock_ms = clock(connection)?;
+    Ok(Identity { server_id: hex(&server_id), cursor_key, clock_ms })
+}
+
+fn clock(connection: &Connection) -> Result<Option<u64>, StoreError> {
+    let text = META.value(connection, "clock")?;
+    let unreadable = |_| StoreError::Corrupt("the stored `clock` cannot be read".to_owned());
+    text.map(|text| text.parse()).transpose().map_err(unreadable)
 }
 
 fn keep_clock(connection: &Connection, ms: u64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO meta (name, value) VALUES ('clock', CAST(?1 AS TEXT)) ON CONFLICT (name) DO UPDATE \
-               SET value = CAST(max(CAST(value AS INTEGER), ?1) AS TEXT)";
-    connection.execute(sql, params![ms.cast_signed()]).map(drop).map_err(store_error)
+    if clock(connection)?.is_some_and(|kept| kept >= ms) {
+        return Ok(());
+    }
+    META.write(connection, params!["clock", ms.to_string()], None)
 }
 
 /// The random bytes kept under `name`, drawn the first time that they are asked for.
@@ -196,18 +237,12 @@ fn kept<const N: usize>(
     environment: &SharedEnvironment,
     name: &str,
 ) -> Result<[u8; N], StoreError> {
-    let known: Option<String> = connection
-        .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
-        .optional()
-        .map_err(store_error)?;
-    if let Some(known) = known {
+    if let Some(known) = META.value(connection, name)? {
         return unhex(&known).ok_or_else(|| StoreError::Corrupt(format!("the stored `{name}` cannot be read")));
     }
     let mut bytes = [0; N];
     environment.random(&mut bytes);
-    connection
-        .execute("INSERT INTO meta (name, value) VALUES (?1, ?2)", params![name, hex(&bytes)])
-        .map_err(store_error)?;
+    META.write(connection, params![name, hex(&bytes)], None)?;
     Ok(bytes)
 }
 
@@ -239,10 +274,12 @@ fn blocking<T: Send + 'static>(
     Box::pin(async move {
         let environment = Arc::clone(inner.environment()?);
         // A panic ends here: it is this job's failure, not the caller's.
-        run_blocking(&*environment, move || catch_unwind(AssertUnwindSafe(|| work(&inner))))
+        let done = Arc::clone(&inner);
+        let outcome = run_blocking(&*environment, move || catch_unwind(AssertUnwindSafe(|| work(&inner))))
             .await
             .and_then(Result::ok)
-            .unwrap_or_else(|| Err(StoreError::Internal("it panicked".to_owned())))
+            .unwrap_or_else(|| Err(StoreError::Internal("it panicked".to_owned())));
+        done.health.noted(outcome)
     })
 }
 
@@ -258,6 +295,7 @@ impl Store for SqliteStore {
 
     fn read(&self, scope: ScopeKey, job: ReadJob) -> BoxFuture<'_, Result<(), StoreError>> {
         blocking(&self.inner, move |inner| {
+            inner.health.trusted()?;
             inner.with_reader(|connection| job(&mut ScopeHandle::new(connection, &scope)))
         })
     }
@@ -265,14 +303,16 @@ impl Store for SqliteStore {
     fn write(&self, scope: ScopeKey, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let environment = self.inner.environment()?;
+            self.inner.health.trusted()?;
             let (answer, outcome) = oneshot::channel();
             if self.inner.writer.enqueue(Request { scope, job, answer }) {
                 // A task of its own: the caller may go away, the others who wait may not suffer from it.
                 let inner = Arc::clone(&self.inner);
-                let run = environment.blocking(Box::new(move || inner.writer.drain()));
+                let clock = Arc::clone(environment);
+                let run = environment.blocking(Box::new(move || inner.writer.drain(&*clock)));
                 environment.spawn(run);
             }
-            outcome.await.unwrap_or(Err(StoreError::Closed))
+            self.inner.health.noted(outcome.await.unwrap_or(Err(StoreError::Closed)))
         })
     }
 
@@ -281,6 +321,59 @@ impl Store for SqliteStore {
             let after = after.as_ref().map_or("", ScopeKey::as_str);
             inner.with_reader(|connection| list_scopes(connection, after, limit))
         })
+    }
+
+    fn audit(&self, rows: Vec<AuditRow>) -> BoxFuture<'_, Result<(), StoreError>> {
+        blocking(&self.inner, move |inner| {
+            inner.in_transaction(|connection| rows.iter().try_for_each(|row| audit::append(connection, 0, row)))
+        })
+    }
+
+    fn prune_audit(&self, before_ms: u64, limit: usize) -> BoxFuture<'_, Result<u64, StoreError>> {
+        blocking(&self.inner, move |inner| {
+            inner.in_transaction(|connection| audit::prune(connection, before_ms, limit))
+        })
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let environment = self.inner.environment()?;
+            self.inner.idle_readers(|readers| readers.as_ref().map(drop).ok_or(StoreError::Closed))?;
+            match self.inner.health.probe(environment.monotonic()) {
+                Probe::Known(outcome) => outcome,
+                Probe::Due => {
+                    let (answer, outcome) = oneshot::channel();
+                    let (inner, clock) = (Arc::clone(&self.inner), Arc::clone(environment));
+                    // A task of its own: it ends, and is noted, even if nobody waits for it any more.
+                    environment.spawn(Box::pin(async move {
+                        let outcome = blocking(&inner, move |inner| inner.try_write()).await;
+                        drop(answer.send(inner.health.probed(clock.monotonic(), outcome)));
+                    }));
+                    let outcome = timeout(&**environment, STUCK, outcome).await.ok_or_else(stuck_writer)?;
+                    outcome.unwrap_or(Err(StoreError::Closed))
+                }
+            }
+        })
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<Damage, StoreError>> {
+        blocking(&self.inner, move |inner| {
+            let damage = inner.with_reader(check::whole)?;
+            inner.health.found(&damage);
+            Ok(damage)
+        })
+    }
+
+    fn figures(&self) -> StoreFigures {
+        let (commits, failed_commits) = self.inner.writer.commits();
+        let length = |suffix| self.inner.path.as_ref().map_or(0, |path| length(&sibling(path, suffix)));
+        StoreFigures {
+            database_bytes: length(""),
+            wal_bytes: length("-wal"),
+            damaged: self.inner.health.damages(),
+            failed_commits,
+            commits,
+        }
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -180,13 +180,8 @@ fn audit_rows_say_who_did_what_and_no_payload() {
     env.block_on(async {
         store.attach(env.shared()).await.unwrap();
         store::write(&store, key("s"), |tx| {
-            let audit = AuditRow {
-                at_ms: 7,
-                user: "anna".to_owned(),
-                device: None,
-                action: "switch",
-                detail: serde_json::json!({"enabled": false}),
-            };
+            let detail = serde_json::json!({"enabled": false});
+            let audit = AuditRow { peer: Some("::1".to_owned()), ..AuditRow::new(7, "anna", "switch", detail) };
             tx.save(ScopeBatch { audit: vec![audit], ..ScopeBatch::new(ScopeRow::new("e".to_owned())) })?;
             Ok((Verdict::Commit, ()))
         })
@@ -195,10 +190,10 @@ fn audit_rows_say_who_did_what_and_no_payload() {
         store.close().await.unwrap();
     });
     let connection = Connection::open(&path).unwrap();
-    let row: (i64, String, String, String) = connection
-        .query_row("SELECT at_ms, user, action, detail FROM audit", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    let row: (i64, [String; 5]) = connection
+        .query_row("SELECT at_ms, user, peer, action, outcome, detail FROM audit", [], |row| {
+            Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]))
         })
         .unwrap();
-    assert_eq!(row, (7, "anna".to_owned(), "switch".to_owned(), r#"{"enabled":false}"#.to_owned()));
+    assert_eq!(row, (7, ["anna", "::1", "switch", "ok", r#"{"enabled":false}"#].map(str::to_owned)));
 }

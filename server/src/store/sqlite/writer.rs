@@ -9,10 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+use unisono::Environment;
 
 use super::connection::store_error;
 use super::reads::ScopeHandle;
-use crate::store::{ScopeKey, StoreError, Verdict, WriteJob};
+use crate::store::{Durations, ScopeKey, StoreError, Verdict, WriteJob};
 
 /// Most jobs in one transaction: bounds how long the first one waits for the last.
 const MAX_BATCH: usize = 128;
@@ -31,6 +32,8 @@ pub(super) struct Writer {
     /// `None` once closed.
     connection: Mutex<Option<Connection>>,
     queue: Mutex<Queue>,
+    /// How long commits took, and how many failed.
+    commits: Mutex<(Durations, u64)>,
 }
 
 #[derive(Default)]
@@ -42,7 +45,7 @@ struct Queue {
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection: Mutex::new(Some(connection)), queue: Mutex::default() }
+        Self { connection: Mutex::new(Some(connection)), queue: Mutex::default(), commits: Mutex::default() }
     }
 
     /// The connection, for work outside the queue (opening, closing, reading in memory).
@@ -63,8 +66,13 @@ impl Writer {
         !std::mem::replace(&mut queue.attended, true)
     }
 
+    /// How long commits took, and how many failed.
+    pub(super) fn commits(&self) -> (Durations, u64) {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Runs jobs until none waits.
-    pub(super) fn drain(&self) {
+    pub(super) fn drain(&self, clock: &dyn Environment) {
         loop {
             let mut guard = self.connection();
             {
@@ -75,7 +83,7 @@ impl Writer {
                 }
             }
             match guard.as_ref() {
-                Some(connection) => self.run_batch(connection),
+                Some(connection) => self.run_batch(connection, clock),
                 None => {
                     for request in std::mem::take(&mut self.queue().waiting) {
                         answer(request.answer, Err(StoreError::Closed));
@@ -90,7 +98,7 @@ impl Writer {
     }
 
     /// One transaction: the jobs that wait, and those that come while it runs.
-    fn run_batch(&self, connection: &Connection) {
+    fn run_batch(&self, connection: &Connection, clock: &dyn Environment) {
         if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
             let error = store_error(error);
             for request in std::mem::take(&mut self.queue().waiting) {
@@ -113,7 +121,13 @@ impl Writer {
                 return settle(finished, Some(&error));
             }
         }
+        let begun = clock.monotonic();
         let end = connection.execute_batch(if dirty { "COMMIT" } else { "ROLLBACK" }).map_err(store_error);
+        if dirty {
+            let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+            commits.0.add(clock.monotonic().saturating_sub(begun));
+            commits.1 += u64::from(end.is_err());
+        }
         if end.is_err() && !connection.is_autocommit() {
             // Its failure shows in `is_autocommit`, which `drain` looks at.
             drop(connection.execute_batch("ROLLBACK"));
