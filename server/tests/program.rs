@@ -1,69 +1,13 @@
 //! The program as an operator meets it: its output, its errors, its end.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod running;
 
 use secrecy::SecretString;
 use unisono::protocol::StatusResponse;
 use unisono::transport::{HttpTransport, Method, RequestContext, Transport};
 
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_unisono-server"));
-    for name in ["UNISONO_JWT_SECRET", "UNISONO_DATA", "UNISONO_LISTEN", "UNISONO_LOG"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    program().args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
-/// A running server, which ends with the test.
-struct Running {
-    child: Child,
-    url: String,
-}
-
-impl Running {
-    fn start(data: &Path) -> Self {
-        let mut child = program()
-            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("its output")).read_line(&mut line).expect("a line");
-        let url = line.trim_end().strip_prefix("listening on ").map(str::to_owned);
-        let url = url.unwrap_or_else(|| panic!("not the announced line: {line:?}"));
-        Self { child, url }
-    }
-
-    /// Sends SIGTERM; answers whether the program ended well, and its log.
-    fn terminate(mut self) -> (bool, String) {
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("a signal is sent");
-        assert!(sent.success());
-        let mut log = String::new();
-        self.child.stderr.take().expect("its log").read_to_string(&mut log).expect("UTF-8");
-        (self.child.wait().expect("it ends").success(), log)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Already gone after a good test.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use running::{Running, run, text};
 
 #[tokio::test]
 async fn a_development_server_serves_the_tokens_that_the_program_mints_and_ends_in_order() {
@@ -134,7 +78,9 @@ fn errors_say_what_to_do() {
 
 #[test]
 fn help_explains_with_examples() {
-    for args in [&["--help"][..], &["serve", "--help"], &["token", "--help"]] {
+    for args in
+        [&["--help"][..], &["serve", "--help"], &["token", "--help"], &["backup", "--help"], &["verify", "--help"]]
+    {
         let output = run(args);
         assert!(output.status.success());
         assert!(text(&output.stdout).contains("unisono-server "), "{args:?}");

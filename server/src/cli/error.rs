@@ -46,12 +46,40 @@ pub enum CliError {
     /// The data cannot be opened.
     #[error("the data in {0} cannot be opened: {1}; check free space and that this user may read and write there")]
     Data(PathBuf, StoreError),
+    /// The data are damaged.
+    #[error(
+        "the data in {0} are damaged: {1}\n\
+         To learn more:  unisono-server verify --data {0}\n\
+         To go on:       unisono-server repair --data {0}, or restore a backup (docs/operations.md, \"Damage\")"
+    )]
+    DataDamaged(PathBuf, StoreError),
     /// The account's name cannot be one.
     #[error("a token's --user has 1 to 256 bytes without control characters, and each --workspace 1 to 256 bytes")]
     Grant,
     /// The token could not be signed.
     #[error("the token could not be signed: {0}")]
     Sign(String),
+    /// No copy was made.
+    #[error("{0} was not written ({1}); the database is as it was")]
+    Backup(PathBuf, StoreError),
+    /// Nothing was replaced.
+    #[error("{0} cannot be restored ({1}); the database is as it was")]
+    Restore(PathBuf, StoreError),
+    /// Damage was found.
+    #[error("{0} findings; see \"Damage\" in docs/operations.md: `unisono-server repair`, or `restore` a backup")]
+    Damaged(usize),
+    /// The audit trail was tampered with, or damaged.
+    #[error("the audit trail is broken: {0}")]
+    AuditBroken(String),
+    /// There is no such scope.
+    #[error("{0} has nothing on this server; `unisono-server accounts list` prints who has")]
+    NoAccount(String),
+    /// The output's file cannot be made.
+    #[error("{0} cannot be written ({1}); it must not exist yet")]
+    Output(PathBuf, std::io::Error),
+    /// Something is wrong with the installation.
+    #[error("{0} of these need attention")]
+    Unwell(usize),
     /// The process cannot be set up.
     #[error("{0}")]
     Setup(String),
@@ -63,6 +91,7 @@ impl CliError {
         match error {
             StoreError::AlreadyOpen(_) => Self::DataLocked(data),
             StoreError::NewerSchema { .. } => Self::DataNewer(data, error),
+            StoreError::Corrupt(_) => Self::DataDamaged(data, error),
             _ => Self::Data(data, error),
         }
     }

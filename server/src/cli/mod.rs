@@ -1,10 +1,17 @@
 //! Commands, their options, and errors that say what to do.
 
+mod accounts;
+mod audit;
+mod backup;
+mod data;
+mod doctor;
 mod duration;
 mod error;
+mod purge;
 mod secret;
 mod serve;
 mod token;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -36,6 +43,20 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Print a token for an account, as a login service would issue it.
     Token(token::TokenArgs),
+    /// Copy the database, beside a running server.
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of the database.
+    Restore(backup::RestoreArgs),
+    /// Look for damage in the database.
+    Verify(verify::VerifyArgs),
+    /// Drop what has passed its horizon.
+    Purge(purge::PurgeArgs),
+    /// List, export or delete what accounts have on the server.
+    Accounts(accounts::AccountsArgs),
+    /// Check the trail of who did what.
+    Audit(audit::AuditArgs),
+    /// Look for what is wrong with an installation, or soon will be.
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs a command to its end.
@@ -43,6 +64,13 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Token(args) => token::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Purge(args) => purge::run(&args),
+        Command::Accounts(args) => accounts::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     }
 }
 

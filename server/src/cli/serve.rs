@@ -18,13 +18,9 @@ use unisono_server::sync::{ServiceOptions, SyncService};
 use unisono_server::telemetry::{LogFormat, init_logging};
 use unisono_server::{AppOptions, app};
 
+use super::data::DATABASE;
 use super::secret::{Development, SecretArgs};
 use super::{CliError, duration};
-
-/// The database's file in the data directory.
-const DATABASE: &str = "unisono.db";
-/// How often what has passed its horizon is dropped.
-const GARBAGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -142,7 +138,8 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
     let options = AppOptions { origins: args.origins, ..AppOptions::new(Arc::new(verifier), Arc::clone(&environment)) };
     let network = ServeOptions { max_connections: args.max_connections as usize, ..ServeOptions::default() };
     // Ends with the runtime; what it has begun, closing the service completes.
-    environment.spawn(Box::pin(collect_garbage(service.clone(), Arc::clone(&environment))));
+    let maintained = service.clone();
+    environment.spawn(Box::pin(async move { maintained.maintain().await }));
     announce(&listener)?;
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -188,7 +185,7 @@ async fn listen(address: &str, dev: bool) -> Result<TcpListener, CliError> {
 }
 
 /// A directory for this user only.
-fn make_directory(path: &Path) -> io::Result<()> {
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -206,16 +203,6 @@ async fn open(args: &ServeArgs, environment: &SharedEnvironment) -> Result<SyncS
     let failed = |error| CliError::open(args.data.clone(), error);
     let store = SqliteStore::open(args.data.join(DATABASE), &sqlite).map_err(failed)?;
     SyncService::open(store, Arc::clone(environment), options).await.map_err(failed)
-}
-
-async fn collect_garbage(service: SyncService, environment: SharedEnvironment) {
-    loop {
-        environment.sleep(GARBAGE_INTERVAL).await;
-        match service.collect_garbage().await {
-            Ok(report) => tracing::debug!(?report, "collected garbage"),
-            Err(problem) => tracing::warn!(code = problem.code, "collecting garbage"),
-        }
-    }
 }
 
 /// The line that whoever started the server waits for.

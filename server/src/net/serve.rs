@@ -1,10 +1,12 @@
 //! Accepts connections and serves a router on them until it is told to stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -42,7 +44,7 @@ impl Default for ServeOptions {
     }
 }
 
-/// Serves `router` on `listener` until `stop` completes; then accepts nothing more, lets running requests end, and
+/// Serves `router` on `listener`, each request with its caller's address ([`ConnectInfo`]), until `stop` completes; then accepts nothing more, lets running requests end, and
 /// returns. Answers whether all of them ended within `drain_time`; those that did not are dropped.
 pub async fn serve(
     listener: TcpListener,
@@ -56,12 +58,12 @@ pub async fn serve(
     http.http1().timer(TokioTimer::new()).header_read_timeout(options.head_time);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, slot) = tokio::select! {
+        let (stream, peer, slot) = tokio::select! {
             biased;
             () = &mut stop => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
         let stream = TokioIo::new(Stalling::new(stream, options.stall_time));
         let http = http.clone();
         let watcher = connections.watcher();
@@ -79,16 +81,19 @@ pub async fn serve(
 }
 
 /// The next connection, once there is a slot for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed.
     let slot = slots.clone().acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
-                return (stream, slot);
+                return (stream, peer, slot);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -12,6 +12,10 @@ pub struct StoreFigures {
     pub database_bytes: u64,
     /// Bytes of its write-ahead log.
     pub wal_bytes: u64,
+    /// When the last backup was made, in milliseconds of the wall clock.
+    pub last_backup_ms: Option<u64>,
+    /// Whether everything was checked for damage when it was opened.
+    pub checked_at_open: bool,
     /// How often damage was met.
     pub damaged: u64,
     /// Commits that failed.

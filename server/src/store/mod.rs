@@ -14,4 +14,4 @@ pub use rows::{
     ScopeRow, Settled,
 };
 pub use seam::{Identity, ReadJob, ScopeKey, ScopeReads, ScopeTx, Store, Verdict, WriteJob, read, write};
-pub use sqlite::{Chain, ChainEnd, Damage, SqliteOptions, SqliteStore};
+pub use sqlite::{BackupReport, Chain, ChainEnd, Damage, DatabaseFile, SqliteOptions, SqliteStore, restore};

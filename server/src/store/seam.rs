@@ -15,8 +15,8 @@ use super::{
     StoreError, StoreFigures,
 };
 
-/// Names a scope on the server. Made from a credential (or by the store, for its own housekeeping), never from a request
-/// alone; every query needs one.
+/// Names a scope on the server. Made from a credential, by an operator's command, or by the store for its own housekeeping,
+/// never from a request alone; every query needs one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeKey(String);
 
@@ -24,6 +24,18 @@ impl ScopeKey {
     /// For [`crate::Principal`], which checks membership, and for stores, which list what they keep.
     pub(crate) fn new(text: String) -> Self {
         Self(text)
+    }
+
+    /// The private scope of an account.
+    #[must_use]
+    pub fn account(user: &str) -> Self {
+        Self(format!("user:{user}"))
+    }
+
+    /// A workspace, which is its members'.
+    #[must_use]
+    pub fn workspace(id: &str) -> Self {
+        Self(format!("workspace:{id}"))
     }
 
     /// The key as text.

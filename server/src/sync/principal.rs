@@ -22,23 +22,20 @@ impl Principal {
     pub(crate) fn scope_key(&self, scope: &Scope) -> Result<ScopeKey, Problem> {
         match scope {
             Scope::User => Ok(self.user_scope()),
-            Scope::Workspace(id) if self.workspaces.iter().any(|own| **own == **id) => Ok(workspace_key(id)),
+            Scope::Workspace(id) if self.workspaces.iter().any(|own| **own == **id) => Ok(ScopeKey::workspace(id)),
             Scope::Workspace(_) => Err(Problem::new(404, "scope_not_found", "there is no such scope")),
         }
     }
 
     /// All scopes of this caller, under their keys.
     pub(super) fn scopes(&self) -> impl Iterator<Item = (ScopeKey, Scope)> {
-        let workspaces = self.workspaces.iter().filter_map(|id| Some((workspace_key(id), Scope::workspace(id).ok()?)));
+        let workspaces =
+            self.workspaces.iter().filter_map(|id| Some((ScopeKey::workspace(id), Scope::workspace(id).ok()?)));
         std::iter::once((self.user_scope(), Scope::User)).chain(workspaces)
     }
 
     /// The key of the caller's private scope.
     pub(super) fn user_scope(&self) -> ScopeKey {
-        ScopeKey::new(format!("user:{}", self.subject))
+        ScopeKey::account(&self.subject)
     }
-}
-
-fn workspace_key(id: &str) -> ScopeKey {
-    ScopeKey::new(format!("workspace:{id}"))
 }

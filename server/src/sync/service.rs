@@ -27,7 +27,7 @@ use super::principal::Principal;
 use super::push::{Push, Pushed, check_device};
 use super::token::{Evidence, Token, trail_before};
 use super::verify::verify;
-use crate::store::{self, Identity, ScopeBatch, ScopeRow, Store, StoreError, Verdict};
+use crate::store::{self, Damage, Identity, ScopeBatch, ScopeRow, Store, StoreError, StoreFigures, Verdict};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of events from which on parsing them is work for a thread of its own.
@@ -329,6 +329,21 @@ impl SyncService {
     pub async fn collect_garbage(&self) -> Result<GarbageReport, Problem> {
         self.shared.store.keep_clock(self.shared.ages.now_ms()).await?;
         Ok(garbage::collect(&self.shared).await?)
+    }
+
+    /// Looks for damage in everything that is stored. What is found turns [`ready`](Self::ready) to an error; damage of the
+    /// store's structure ends all service.
+    ///
+    /// # Errors
+    /// The store's troubles; damage is none.
+    pub async fn check(&self) -> Result<Damage, Problem> {
+        Ok(self.shared.store.check().await?)
+    }
+
+    /// What there is to count about the store.
+    #[must_use]
+    pub fn store_figures(&self) -> StoreFigures {
+        self.shared.store.figures()
     }
 
     /// Finishes what is under way and closes the store. Idempotent; later calls fail with `503 shutting_down`.

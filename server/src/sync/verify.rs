@@ -13,8 +13,11 @@ use crate::store::{RecordRow, ScopeReads, ScopeRow, StoreError};
 const STEP: usize = 500;
 
 /// Compares records with a replay of the log, and totals, digests and lost values with the records. Returns what differs, in
-/// words.
-pub(super) fn verify(reads: &mut dyn ScopeReads) -> Result<Vec<String>, StoreError> {
+/// words. Needs memory for the whole scope.
+///
+/// # Errors
+/// The store's.
+pub fn verify(reads: &mut dyn ScopeReads) -> Result<Vec<String>, StoreError> {
     let Some(scope) = reads.scope()? else { return Ok(Vec::new()) };
     let mut stored = BTreeMap::new();
     let mut at = 0;

@@ -212,3 +212,25 @@ fn b61_what_was_removed_from_a_record_weighs_nothing_once_the_horizon_has_passed
     assert_eq!(late.write(&world, event).status, ReceiptStatus::Applied);
     world.assert_sound(&anna);
 }
+
+#[test]
+fn purges_run_at_the_start_and_every_hour() {
+    let world = World::with_options(ServiceOptions { tombstone_horizon: DAY, ..ServiceOptions::default() });
+    let (mut a, _) = deleted(&world);
+    world.env.advance(2 * DAY);
+    let tombstones = || world.env.block_on(world.service.stats(&a.principal, Scope::User)).unwrap().tombstones;
+    assert_eq!(tombstones(), 1);
+    let maintained = world.service.clone();
+    world.env.shared().spawn(Box::pin(async move { maintained.maintain().await }));
+    world.env.advance(Duration::ZERO);
+    assert_eq!(tombstones(), 0, "at the start");
+    let event = a.create(&world, "late", json!({}));
+    a.write(&world, event);
+    let event = a.delete(&world, "late", 4);
+    a.write(&world, event);
+    world.env.advance(DAY - Duration::from_secs(1));
+    let tombstones = || world.env.block_on(world.service.stats(&a.principal, Scope::User)).unwrap().tombstones;
+    assert_eq!(tombstones(), 1, "not before its time");
+    world.env.advance(Duration::from_secs(3_601));
+    assert_eq!(tombstones(), 0, "within the hour");
+}

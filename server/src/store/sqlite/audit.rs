@@ -1,10 +1,11 @@
 //! The audit trail: a chain of hashes, each over its row and the one before it.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use unisono::model::value::hex;
 
-use super::connection::store_error;
+use super::connection::{store_error, unreadable};
 use super::reads::get;
 use super::table::{AUDIT, META};
 use crate::store::{AuditRow, StoreError};
@@ -120,6 +121,26 @@ pub(super) fn walk(connection: &Connection, expected: Option<&str>) -> Result<Ch
         chain.end = ChainEnd { id, hash };
     }
     Ok(chain)
+}
+
+/// Hands `each` the rows of `user`, oldest first.
+pub(super) fn rows_of(
+    connection: &Connection,
+    user: &str,
+    mut each: impl FnMut(Value) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&AUDIT.select("WHERE user = ?1 ORDER BY id")).map_err(store_error)?;
+    let mut rows = statement.query([user]).map_err(store_error)?;
+    while let Some(row) = rows.next().map_err(store_error)? {
+        AUDIT.check(row)?;
+        let detail: String = get(row, 8)?;
+        each(json!({
+            "at_ms": get::<i64>(row, 2)?, "device": get::<Option<String>>(row, 4)?, "peer": get::<Option<String>>(row, 5)?,
+            "action": get::<String>(row, 6)?, "outcome": get::<String>(row, 7)?,
+            "detail": serde_json::from_str::<Value>(&detail).map_err(|error| unreadable("an audit row")(&error))?,
+        }))?;
+    }
+    Ok(())
 }
 
 fn rehash(before: &str, row: &Row<'_>) -> Result<String, StoreError> {

@@ -7,6 +7,7 @@ mod files;
 mod health;
 #[cfg(feature = "testing")]
 mod image;
+mod operator;
 mod reads;
 mod schema;
 mod store;
@@ -19,4 +20,5 @@ mod tests;
 
 pub use audit::{Chain, ChainEnd};
 pub use check::Damage;
+pub use operator::{BackupReport, DatabaseFile, restore};
 pub use store::{SqliteOptions, SqliteStore};

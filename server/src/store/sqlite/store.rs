@@ -17,8 +17,9 @@ use super::check::{self, Damage};
 use super::connection::{open_reader, open_writer, store_error};
 use super::files::{length, make_private, open_private, sibling};
 use super::health::{Health, Probe, STUCK, room, stuck_writer};
+use super::operator::last_backup;
 use super::reads::ScopeHandle;
-use super::table::META;
+use super::table::{META, tables};
 use super::writer::{Request, Writer};
 use super::{audit, schema};
 use crate::store::{AuditRow, Identity, ReadJob, ScopeKey, Store, StoreError, StoreFigures, WriteJob};
@@ -58,6 +59,7 @@ struct Inner {
     /// Held while open: a second server on the same file would hand out the same revisions.
     lock: Mutex<Option<File>>,
     environment: OnceLock<SharedEnvironment>,
+    checked_at_open: bool,
     health: Health,
 }
 
@@ -71,6 +73,28 @@ impl SqliteStore {
         let path = path.as_ref();
         let lock = lock(path)?;
         Self::new(Some(path.to_owned()), Some(lock), options)
+    }
+
+    /// Deletes a scope with everything in it but its audit rows, to which `audit` is added; tells whether there was one.
+    ///
+    /// # Errors
+    /// What the store has to say.
+    pub async fn delete_scope(&self, scope: ScopeKey, audit: AuditRow) -> Result<bool, StoreError> {
+        let delete = move |inner: &Inner| {
+            inner.in_transaction(|connection| {
+                let id = ScopeHandle::new(connection, &scope).id()?;
+                if id == 0 {
+                    return Ok(false);
+                }
+                for table in tables().filter(|table| table.is_of_scopes()) {
+                    let sql = format!("DELETE FROM {} WHERE scope = ?1", table.name);
+                    connection.execute(&sql, [id]).map_err(store_error)?;
+                }
+                connection.execute("DELETE FROM scope WHERE id = ?1", [id]).map_err(store_error)?;
+                audit::append(connection, id, &audit).map(|()| true)
+            })
+        };
+        blocking(&self.inner, delete).await
     }
 
     /// A database in memory, which goes with its last handle.
@@ -98,7 +122,8 @@ impl SqliteStore {
         let mut connection = open_writer(path.as_deref(), options)?;
         schema::migrate(&mut connection)?;
         let health = Health::default();
-        if path.as_ref().is_some_and(|path| length(path) <= CHECK_AT_OPEN_BYTES) {
+        let checked_at_open = path.as_ref().is_some_and(|path| length(path) <= CHECK_AT_OPEN_BYTES);
+        if checked_at_open {
             let damage = check::whole(&connection)?;
             if !damage.structure.is_empty() {
                 return Err(StoreError::Corrupt(damage.structure.join("; ")));
@@ -115,6 +140,7 @@ impl SqliteStore {
             readers: Mutex::new(Some(Vec::new())),
             lock: Mutex::new(lock),
             environment: OnceLock::new(),
+            checked_at_open,
             health,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -200,7 +226,7 @@ impl Inner {
 }
 
 /// Runs `work` on one snapshot.
-fn snapshot<T>(
+pub(super) fn snapshot<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
@@ -257,7 +283,7 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-fn list_scopes(connection: &Connection, after: &str, limit: usize) -> Result<Vec<ScopeKey>, StoreError> {
+pub(super) fn list_scopes(connection: &Connection, after: &str, limit: usize) -> Result<Vec<ScopeKey>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement =
         connection.prepare_cached("SELECT key FROM scope WHERE key > ?1 ORDER BY key LIMIT ?2").map_err(store_error)?;
@@ -370,6 +396,8 @@ impl Store for SqliteStore {
         StoreFigures {
             database_bytes: length(""),
             wal_bytes: length("-wal"),
+            last_backup_ms: self.inner.path.as_deref().and_then(last_backup),
+            checked_at_open: self.inner.checked_at_open,
             damaged: self.inner.health.damages(),
             failed_commits,
             commits,

@@ -152,6 +152,11 @@ impl Table {
         Ok(())
     }
 
+    /// Whether its rows belong to scopes, and go with them; the trail of what was done stays.
+    pub(super) fn is_of_scopes(&self) -> bool {
+        self.columns.contains(&"scope") && self.name != AUDIT.name
+    }
+
     /// The value of a table of names and values.
     pub(super) fn value(&self, connection: &Connection, name: &str) -> Result<Option<String>, StoreError> {
         let mut statement = connection.prepare_cached(&self.select("WHERE name = ?1")).map_err(store_error)?;
