@@ -26,7 +26,6 @@ pub mod protocol;
 pub mod query;
 pub mod queue;
 mod reading;
-#[cfg(feature = "sqlite")]
 pub mod recovery;
 pub mod replica;
 pub mod storage;

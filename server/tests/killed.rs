@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use unisono::model::EventId;
+use unisono::model::{EventId, Scope};
 use unisono::replica::rows::Outcome;
 use unisono::storage::MemoryStorage;
 use unisono::testing::SeededRandom;
@@ -30,6 +30,8 @@ struct Books {
     accepted: Vec<EventId>,
     counted: i64,
     created: usize,
+    /// What the server has said that the backups are sure to hold.
+    backed_up: u64,
 }
 
 async fn open(url: &str, server: &Server, account: &str) -> Client {
@@ -63,7 +65,12 @@ async fn work(
         books.created += 1;
         books.counted += round % 7;
         match books.client.sync_now().await {
-            Ok(_) => drop(answers.send(()).await),
+            Ok(_) => {
+                let told = books.client.replica().scope(&Scope::User).await.unwrap().backup_revision;
+                assert!(told >= books.backed_up, "{told} after {}", books.backed_up);
+                books.backed_up = told;
+                let _ = answers.send(()).await;
+            }
             Err(Error::Transport(_)) => drop(up.wait_for(|up| *up).await),
             Err(error) => panic!("{error}"),
         }
@@ -95,7 +102,7 @@ async fn b01_a_server_killed_again_and_again_under_load_loses_and_doubles_nothin
     let mut workers = Vec::new();
     for (name, account) in [0, 0, 1, 1].into_iter().enumerate() {
         let client = open(&url, &server, ACCOUNTS[account]).await;
-        let mut books = Books { client, account, accepted: Vec::new(), counted: 0, created: 0 };
+        let mut books = Books { client, account, accepted: Vec::new(), counted: 0, created: 0, backed_up: 0 };
         if name % 2 == 0 {
             let id = books.client.collection("samples").create("tally", json!({"plays": 0})).await.unwrap();
             books.accepted.push(id);

@@ -203,6 +203,27 @@ impl Server {
         self.stopped(|_| ());
     }
 
+    /// Kills the server, as a crash of its process would, and starts it on what it has written.
+    ///
+    /// # Panics
+    /// If the server is in memory, or its files cannot be copied.
+    pub fn kill(&mut self) {
+        let written = self.file();
+        let home = tempfile::tempdir().expect("a folder for the server");
+        let file = home.path().join("server.db");
+        for suffix in ["", "-wal"] {
+            let beside = |file: &PathBuf| {
+                let mut beside = file.clone().into_os_string();
+                beside.push(suffix);
+                PathBuf::from(beside)
+            };
+            std::fs::copy(beside(&written), beside(&file)).expect("a server that runs has a database and a log");
+        }
+        self.store = open_file(&file);
+        *lock(&self.current) = start(&self.env, &self.store, &self.options);
+        self.home = Some(home);
+    }
+
     /// A copy of the database.
     ///
     /// # Panics

@@ -42,7 +42,13 @@ impl World {
     /// A fresh server on disk: it can be restarted, backed up and restored.
     #[must_use]
     pub fn on_disk(seed: u64) -> Self {
-        Self::opened(seed, ServiceOptions::default(), true)
+        Self::on_disk_with(seed, ServiceOptions::default())
+    }
+
+    /// A fresh server on disk, with options.
+    #[must_use]
+    pub fn on_disk_with(seed: u64, options: ServiceOptions) -> Self {
+        Self::opened(seed, options, true)
     }
 
     fn opened(seed: u64, options: ServiceOptions, on_disk: bool) -> Self {

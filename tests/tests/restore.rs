@@ -1,11 +1,14 @@
 //! A server restored from an older copy of its database: what devices had been told was applied, and the copy lacks, is
 //! offered again under its ids; nothing is lost, nothing counts twice (pitfall B17).
 
+use std::time::Duration;
+
 use serde_json::json;
 use unisono::engine::EngineOptions;
 use unisono::model::Scope;
 use unisono::replica::rows::Outcome;
 use unisono::testing::{CallKind, Fault};
+use unisono_server::ServiceOptions;
 use unisono_tests::{Books, Device, World};
 
 /// Two devices in unison.
@@ -356,4 +359,75 @@ fn b17_what_the_backups_are_sure_to_hold_is_common_though_the_server_cannot_prov
     assert!(matches!(world.run(a.client.outcome(&edit)).unwrap(), Some(Outcome::Applied { .. })), "no conflict");
     assert_eq!(b.get(&world, "text"), Some(json!({"note": "by a"})));
     world.assert_converged(&[&a, &b]);
+}
+
+#[test]
+fn b17_what_the_backups_hold_never_falls_when_the_server_is_killed() {
+    let options = ServiceOptions { backup_age: Duration::from_secs(60), ..ServiceOptions::default() };
+    let mut world = World::on_disk_with(33, options);
+    let (a, b) = (world.device("anna"), world.device("anna"));
+    world.run(a.samples().create("tally", json!({"plays": 0}))).unwrap();
+    a.synced(&world);
+    b.synced(&world);
+    let backed_up = |world: &World, device: &Device| {
+        world.run(device.client.replica().scope(&Scope::User)).unwrap().backup_revision
+    };
+    let mut held = [0, 0];
+    for round in 0..6 {
+        for device in [&a, &b] {
+            write_on(&world, device, &format!("{}-{round}", device.name), 1);
+            world.run(device.samples().edit("tally").increment("/plays", 1).commit()).unwrap();
+            device.synced(&world);
+        }
+        // Half of the time the server runs on for long enough to tell of more, else it dies before.
+        world.pass(if round % 2 == 0 { 90 } else { 5 });
+        for (device, held) in [&a, &b].into_iter().zip(&mut held) {
+            device.synced(&world);
+            let now = backed_up(&world, device);
+            assert!(now >= *held, "round {round}: {now} after {held}");
+            *held = now;
+        }
+        world.server.kill();
+        for (device, held) in [&a, &b].into_iter().zip(&held) {
+            device.synced(&world);
+            assert!(backed_up(&world, device) >= *held, "round {round}, after the kill");
+        }
+    }
+    assert!(held.iter().all(|held| *held > 0), "the server has told of it");
+    let fresh = world.device("anna");
+    fresh.synced(&world);
+    world.assert_converged(&[&a, &b, &fresh]);
+    assert_eq!(fresh.get(&world, "tally"), Some(json!({"plays": 12})), "nothing that was acknowledged is lost");
+    assert_eq!(world.run(fresh.samples().all()).unwrap().len(), 1 + 12);
+}
+
+/// docs/adr/0023: a sum may be too high then, by what the assignment had seen, and no more.
+#[test]
+fn an_assignment_that_had_seen_increments_gets_them_at_most_once_more_after_a_restore() {
+    for assignment_first in [true, false] {
+        let mut world = World::on_disk(34);
+        let (a, b) = (world.device("anna"), world.device("anna"));
+        world.run(a.samples().create("kick", json!({"plays": 0}))).unwrap();
+        a.synced(&world);
+        b.synced(&world);
+        let backup = world.server.backup();
+        world.run(b.samples().edit("kick").increment("/plays", 3).commit()).unwrap();
+        b.synced(&world);
+        a.synced(&world);
+        assert_eq!(a.get(&world, "kick"), Some(json!({"plays": 3})), "it is seen");
+        world.run(a.samples().update("kick", json!({"plays": 10}))).unwrap();
+        a.synced(&world);
+        b.synced(&world);
+        // Nobody had seen this one: it counts in any case.
+        let late = world.run(b.samples().edit("kick").increment("/plays", 100).commit()).unwrap().expect("an edit");
+        world.server.restore(&backup);
+        let order = if assignment_first { [&a, &b] } else { [&b, &a] };
+        for device in order.into_iter().chain([&a, &b, &a]) {
+            device.synced(&world);
+        }
+        world.assert_converged(&[&a, &b]);
+        let plays = a.get(&world, "kick").unwrap()["plays"].clone();
+        assert!(plays == 110 || plays == 113, "assignment first: {assignment_first}: {plays}");
+        assert!(matches!(world.run(b.client.outcome(&late)).unwrap(), Some(Outcome::Applied { .. })));
+    }
 }

@@ -164,14 +164,37 @@ impl Stage {
             }
             "conflicts" => Ok(Some(notes(&device.client.conflicts().await?))),
             "resolve" => {
-                let open = device.client.conflicts().await?;
-                let note = open.iter().find(|note| note.doc["record"] == step.record && note.doc["path"] == step.path);
-                device.client.resolve(note.expect("an open note").id.as_str()).await.map(|_| None)
+                let note = open_note(&device.client, step).await?;
+                device.client.resolve(note.id.as_str()).await.map(|_| None)
+            }
+            "conflict_value" => {
+                let note = open_note(&device.client, step).await?;
+                let sha256 = note.doc["losers"][0]["value_ref"]["sha256"].as_str().expect("a reference");
+                device.client.conflict_value(&note.id, sha256).await.map(Some)
             }
             "close" => device.client.close().await.map(|()| None),
             "state" => Ok(Some(state(&samples).await?)),
             unknown => panic!("there is no step {unknown:?}"),
         }
+    }
+}
+
+/// The one open note on a step's record and path.
+async fn open_note(client: &Client, step: &Step) -> Result<Conflict, Error> {
+    let open = client.conflicts().await?;
+    let note = open.into_iter().find(|note| note.doc["record"] == step.record && note.doc["path"] == step.path);
+    Ok(note.expect("an open note"))
+}
+
+/// Writes out what stands for a repeated text.
+fn written_out(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => match (fields.get("$times").and_then(Value::as_u64), fields.get("text")) {
+            (Some(times), Some(Value::String(text))) => text.repeat(usize::try_from(times).unwrap()).into(),
+            _ => fields.into_iter().map(|(name, value)| (name, written_out(value))).collect(),
+        },
+        Value::Array(items) => items.into_iter().map(written_out).collect(),
+        other => other,
     }
 }
 
@@ -217,7 +240,7 @@ fn named(given: Value, expected: &Value, step: &str) -> Value {
 }
 
 async fn play(file: &Path) {
-    let parsed = parse_value(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let parsed = written_out(parse_value(&std::fs::read_to_string(file).unwrap()).unwrap());
     let scenario: Scenario = serde_json::from_value(parsed).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let server = HttpServer::start(folder.path(), "127.0.0.1:0").await;
@@ -264,6 +287,11 @@ async fn two_devices_end_in_unison() {
 #[tokio::test(flavor = "multi_thread")]
 async fn causality_starts_with_what_the_user_saw() {
     play(&scenario("what_the_user_saw.json")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_cancelled_by_a_delete_and_what_loses_is_kept() {
+    play(&scenario("refused_and_lost.json")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

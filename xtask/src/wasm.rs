@@ -12,8 +12,13 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// Holds everything that is built for wasm to the lints, and the npm package to its size.
 pub fn check() -> Result {
     let toolchain = Toolchain::find()?;
-    for package in ["unisono", "unisono-wasm", "unisono-browser-tests"] {
-        let mut clippy = cargo(["clippy", "--locked", "-p", package, "--no-default-features"]);
+    let every = [
+        ("unisono", "--no-default-features"),
+        ("unisono-wasm", "--all-features"),
+        ("unisono-browser-tests", "--no-default-features"),
+    ];
+    for (package, features) in every {
+        let mut clippy = cargo(["clippy", "--locked", "-p", package, features]);
         if package == "unisono-browser-tests" {
             clippy.arg("--tests");
         }

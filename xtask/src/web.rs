@@ -7,12 +7,15 @@ use crate::process::{Result, cargo, fail, or_fail, output, program, root, run, t
 use crate::wasm::{TARGET, Toolchain};
 use crate::{host, npm, programs};
 
-/// Most bytes of the package's code, module included, as a browser downloads it. It is to become `WANTED_BYTES`, and never
+/// Most bytes of the package's code as a browser downloads it: with the module, without that for recovery. It is to become `WANTED_BYTES`, and never
 /// more than it is: docs/adr/0015-the-javascript-seam.md.
 const MOST_BYTES: u64 = 330 << 10;
 /// What it shall be.
 const WANTED_BYTES: u64 = 150 << 10;
-/// Options of the module's optimisation: what compresses best, what the compiler's target may use anyway, and nothing but
+/// The package's modules, and the binding crate's features in each: what every page loads, and what one loads whose replica is
+/// damaged.
+const MODULES: [(&str, &str); 2] = [("unisono", "client"), ("recovery", "recovery")];
+/// Options of the modules' optimisation: what compresses best, what the compiler's target may use anyway, and nothing but
 /// code in the result.
 const OPTIMISE: [&str; 13] = [
     "--flatten",
@@ -35,8 +38,6 @@ pub fn build() -> Result {
     let toolchain = Toolchain::find()?;
     let npm = npm::Tools::installed(&package())?;
 
-    run(toolchain.apply(&mut cargo(["build", "--locked", "--profile", "web", "-p", "unisono-wasm"])))?;
-    let module = target_dir().join(TARGET).join("web").join("unisono_wasm.wasm");
     // What the compiler's declarations and the package share; never checked in.
     let generated = package().join("src").join("wasm");
     let dist = package().join("dist");
@@ -45,20 +46,28 @@ pub fn build() -> Result {
             or_fail(std::fs::remove_dir_all(folder), format!("removing {}", folder.display()))?;
         }
     }
-    generate("package", &module, &generated)?;
-    let module = generated.join("unisono_bg.wasm");
-    run(npm.run("wasm-opt")?.args(OPTIMISE).arg(&module).arg("-o").arg(&module))?;
+    for (name, features) in MODULES {
+        let mut build = cargo(["build", "--locked", "--profile", "web", "-p", "unisono-wasm", "--no-default-features"]);
+        run(toolchain.apply(build.args(["--features", features])))?;
+        let module = target_dir().join(TARGET).join("web").join("unisono_wasm.wasm");
+        generate(&["package", name], &module, &generated)?;
+        let module = generated.join(format!("{name}_bg.wasm"));
+        run(npm.run("wasm-opt")?.args(OPTIMISE).arg(&module).arg("-o").arg(&module))?;
+    }
     run(npm.run("tsc")?.arg("-p").arg(package()))?;
     let beside = dist.join("wasm");
     or_fail(std::fs::create_dir_all(&beside), "making the package's folder")?;
-    for file in ["unisono.d.ts", "unisono_bg.wasm"] {
-        or_fail(std::fs::copy(generated.join(file), beside.join(file)), format!("copying {file}"))?;
+    for (name, _) in MODULES {
+        for file in [format!("{name}.d.ts"), format!("{name}_bg.wasm")] {
+            or_fail(std::fs::copy(generated.join(&file), beside.join(&file)), format!("copying {file}"))?;
+        }
     }
     // Comments are for the declarations: a browser would download them with the code.
     run(npm.run("tsc")?.arg("-p").arg(package()).args(["--removeComments", "--declaration", "false"]))?;
-    let plain =
-        ["--allowJs", "--removeComments", "--target", "ES2022", "--module", "ESNext", "--skipLibCheck", "--outDir"];
-    run(npm.run("tsc")?.args(plain).arg(&beside).arg(generated.join("unisono.js")))?;
+    // Nobody reads the generated code, and half of it is names.
+    let minified = ["--minify", "--format=esm", "--target=es2022", "--log-level=warning"];
+    let code = MODULES.map(|(name, _)| generated.join(format!("{name}.js")));
+    run(npm.run("esbuild")?.args(code).args(minified).arg(format!("--outdir={}", beside.display())))?;
     run(program("node", [package().join("scripts").join("inline.js")]).arg(&dist))?;
     // What an app may write compiles against the declarations, and what it must not does not.
     run(npm.run("tsc")?.arg("-p").arg(package().join("test").join("types")))?;
@@ -93,7 +102,7 @@ pub fn storage_suite() -> Result<Command> {
     let executable = messages.lines().rev().find_map(|line| line.split("\"executable\":\"").nth(1)?.split('"').next());
     let Some(module) = executable else { return fail("cargo has built no storage suite") };
     let folder = target_dir().join("browser-tests");
-    generate("tests", Path::new(module), &folder)?;
+    generate(&["tests"], Path::new(module), &folder)?;
     Ok(program("node", [root().join("tests").join("browser").join("run.mjs"), folder]))
 }
 
@@ -126,7 +135,7 @@ fn package() -> PathBuf {
 }
 
 /// Writes into `folder` what calls the module, and the module as it is called.
-fn generate(kind: &str, module: &Path, folder: &Path) -> Result {
-    let mut generator = cargo(["run", "--quiet", "--locked", "-p", "unisono-bindgen-web", "--", kind]);
-    run(generator.arg(module).arg(folder))
+fn generate(kind: &[&str], module: &Path, folder: &Path) -> Result {
+    let mut generator = cargo(["run", "--quiet", "--locked", "-p", "unisono-bindgen-web", "--"]);
+    run(generator.args(kind).arg(module).arg(folder))
 }

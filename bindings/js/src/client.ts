@@ -83,6 +83,14 @@ export class Client {
     return callAsync(() => this.#raw.resolve(id, scope));
   }
 
+  /**
+   * The value behind a reference of a conflict note (`value_ref.sha256` of a side, or `base_ref.sha256`): read here where it is
+   * kept, else fetched once.
+   */
+  conflictValue(note: Pick<Conflict, "id"> | string, sha256: string): Promise<raw.Value> {
+    return callAsync(() => this.#raw.conflictValue(typeof note === "string" ? note : note.id, sha256));
+  }
+
   /** Puts a parked event, with its group, back into the queue. */
   retry(id: string): Promise<void> {
     return callAsync(() => this.#raw.retry(id));

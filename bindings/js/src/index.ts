@@ -10,6 +10,7 @@ export { Collection, Edit } from "./collection.js";
 export type { Row, Rows, Seen, WriteOptions } from "./collection.js";
 export { type ErrorKind, type UnisonoError, isUnisonoError } from "./error.js";
 export { canonicalJson, load, parseJson } from "./module.js";
+export { recover } from "./recovery.js";
 export type {
   Change,
   ClientEvent,
@@ -22,6 +23,7 @@ export type {
   Progress,
   QueryOptions,
   QueuedEvent,
+  RecoveryReport,
   RecordState,
   ScopeStatus,
   Severity,

@@ -9,7 +9,7 @@ export type ModuleSource = URL | Request | Response | BufferSource | WebAssembly
 
 let loading: Promise<void> | undefined;
 let loaded = false;
-let source: (() => Promise<ModuleSource>) | undefined;
+let source: ((file: string) => Promise<ModuleSource>) | undefined;
 /** Why nothing runs any more, once the module has panicked or trapped. */
 let dead: UnisonoError | undefined;
 /** How to refuse the calls under way, should the module die: their promises would never settle. */
@@ -18,7 +18,7 @@ const underWay = new Set<(error: UnisonoError) => void>();
 /** Loads the module; needs to be called only to load it early, or from elsewhere. */
 export function load(from?: ModuleSource | Promise<ModuleSource>): Promise<void> {
   loading ??= (async () => {
-    const given = from ?? (await source?.());
+    const given = from ?? (await bytesOf("unisono_bg.wasm"));
     await init(given === undefined ? undefined : { module_or_path: given });
     raw.onPanic(die);
     loaded = true;
@@ -37,9 +37,14 @@ function die(words: string): void {
   underWay.clear();
 }
 
-/** Says where `load` finds the module unless it is told. */
-export function bytesFrom(bytes: () => Promise<ModuleSource>): void {
+/** Says where a module's file is found by default. */
+export function bytesFrom(bytes: (file: string) => Promise<ModuleSource>): void {
   source = bytes;
+}
+
+/** A module's file, where it is not beside the code that calls it. */
+export async function bytesOf(file: string): Promise<ModuleSource | undefined> {
+  return source?.(file);
 }
 
 /** Calls into the module. */

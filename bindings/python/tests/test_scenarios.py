@@ -15,6 +15,15 @@ def text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def written_out(value: Any) -> Any:
+    """Writes out what stands for a repeated text."""
+    if isinstance(value, dict):
+        if "$times" in value:
+            return value["text"] * value["$times"]
+        return {name: written_out(member) for name, member in value.items()}
+    return [written_out(item) for item in value] if isinstance(value, list) else value
+
+
 class Device:
     def __init__(self, client: unisono.Client) -> None:
         self.client = client
@@ -88,10 +97,18 @@ class Device:
         notes = await self.client.conflicts()
         return sorted(({field: getattr(note, field) for field in ("collection", "record", "path")} for note in notes), key=text)
 
-    async def do_resolve(self, step: Dict[str, Any], _: unisono.Collection) -> None:
+    async def open_note(self, step: Dict[str, Any]) -> unisono.Conflict:
+        """The one open note on a step's record and path."""
         wanted = (step["record"], step["path"])
         notes = [note for note in await self.client.conflicts() if (note.record, note.path) == wanted]
-        await self.client.resolve(notes[0])
+        return notes[0]
+
+    async def do_conflict_value(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
+        note = await self.open_note(step)
+        return await self.client.conflict_value(note, note.doc["losers"][0]["value_ref"]["sha256"])
+
+    async def do_resolve(self, step: Dict[str, Any], _: unisono.Collection) -> None:
+        await self.client.resolve(await self.open_note(step))
 
     async def do_close(self, step: Dict[str, Any], _: unisono.Collection) -> None:
         await self.client.close()
@@ -107,11 +124,14 @@ class Scenarios(ClientCase):
     async def test_causality_starts_with_what_the_user_saw(self) -> None:
         await self.play("what_the_user_saw.json")
 
+    async def test_what_is_refused_is_cancelled_by_a_delete_and_what_loses_is_kept(self) -> None:
+        await self.play("refused_and_lost.json")
+
     async def test_a_merge_patch_is_what_the_rfc_says(self) -> None:
         await self.play("merge_patches.json")
 
     async def play(self, name: str) -> None:
-        scenario = json.loads((ROOT / "tests" / "scenarios" / name).read_text("utf-8"))
+        scenario = written_out(json.loads((ROOT / "tests" / "scenarios" / name).read_text("utf-8")))
         token = self.server.token(scenario["account"])
 
         async def device(name: str) -> Device:

@@ -115,6 +115,16 @@ impl Client {
         })
     }
 
+    /// The value behind a reference of a conflict note.
+    #[wasm_bindgen(js_name = conflictValue, unchecked_return_type = "Promise<Value>")]
+    pub fn conflict_value(&self, note: JsValue, sha256: JsValue) -> Promise {
+        let client = self.0.clone();
+        promise(async move {
+            let (note, sha256) = (text(&note, "a note's id")?, text(&sha256, "a reference")?);
+            to_js(&client.conflict_value(note, sha256).await.map_err(thrown)?)
+        })
+    }
+
     /// Puts a parked event back into the queue.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn retry(&self, id: JsValue) -> Promise {

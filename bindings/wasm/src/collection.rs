@@ -1,6 +1,7 @@
 //! A collection: the calls that an app makes most.
 
 use js_sys::Promise;
+use serde::Serialize;
 use unisono::client::{RecordState, Target};
 use unisono::error::InvalidCode;
 use unisono::model::{EventId, OpKind, Seen, Value};
@@ -10,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::{Result, invalid, thrown};
 use crate::promise::promise;
 use crate::stream::Watch;
-use crate::value::{from_json, optional_to_js, text, to_js};
+use crate::value::{from_json, text, to_js};
 
 #[wasm_bindgen(typescript_custom_section)]
 const QUERY: &str = r#"
@@ -151,6 +152,11 @@ impl Collection {
         let reading = self.0.query_from_json(from_json(options)?).map_err(thrown)?;
         Ok(Watch::new(reading.watch().map_err(thrown)?))
     }
+}
+
+/// A value or `null`.
+fn optional_to_js<T: Serialize>(value: Option<&T>) -> Result<JsValue> {
+    value.map_or(Ok(JsValue::NULL), to_js)
 }
 
 fn record_id(id: &JsValue) -> Result<String> {

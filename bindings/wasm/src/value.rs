@@ -34,11 +34,6 @@ pub fn to_js(value: &impl Serialize) -> Result<JsValue> {
     if has_long_number(text.as_bytes()) { write(&from_json(&text)?) } else { JSON::parse(&text) }
 }
 
-/// A value or `null`.
-pub fn optional_to_js<T: Serialize>(value: Option<&T>) -> Result<JsValue> {
-    value.map_or(Ok(JsValue::NULL), to_js)
-}
-
 fn internal(error: serde_json::Error) -> JsValue {
     thrown(unisono::Error::Internal(error.to_string()))
 }

@@ -23,9 +23,7 @@ mod subject;
 mod worker;
 
 pub(crate) use clock::scopes as known_scopes;
-#[cfg(feature = "sqlite")]
 pub(crate) use fork::take_new_device;
-#[cfg(feature = "sqlite")]
 pub(crate) use generation::begin as begin_generation;
 
 pub use backoff::Backoff;

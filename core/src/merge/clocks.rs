@@ -1,6 +1,7 @@
 //! Leaf clocks: who wrote each leaf last, and when.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +34,9 @@ pub struct LeafClock {
 /// An element of an array used as a set, once it was added or removed by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElementClock {
-    /// The last add or remove.
-    pub clock: LeafClock,
+    /// The last add or remove. Shared, because one event adds or removes many: what a record remembers of elements is read with
+    /// each write on it.
+    pub clock: Arc<LeafClock>,
     /// Whether it is in the set.
     pub live: bool,
     /// Its place in the order; absent if it was never added.

@@ -2,6 +2,7 @@
 //! that it touches, and it would be most of a record's bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -77,14 +78,16 @@ impl TryFrom<Stored> for LeafClocks {
     type Error = &'static str;
 
     fn try_from(Stored(packed): Stored) -> Result<Self, Self::Error> {
-        let clock = |number: usize| packed.clocks.get(number).cloned().ok_or("a clock's number is not in the table");
+        let clocks: Vec<Arc<LeafClock>> = packed.clocks.into_iter().map(Arc::new).collect();
+        let shared = |number: usize| clocks.get(number).ok_or("a clock's number is not in the table");
+        let clock = |number: usize| shared(number).map(|clock| LeafClock::clone(clock));
         let stamp = |number: usize| packed.stamps.get(number).cloned().ok_or("a stamp's number is not in the table");
         let element = |(number, live, first): Element| -> Result<ElementClock, &'static str> {
             let first = match first {
                 Some((number, index, op)) => Some(Placed { stamp: stamp(number)?, index, op }),
                 None => None,
             };
-            Ok(ElementClock { clock: clock(number)?, live, first })
+            Ok(ElementClock { clock: Arc::clone(shared(number)?), live, first })
         };
         let common = packed.common.map(clock).transpose()?;
         let leaves = packed.leaves.into_iter().map(|(place, number)| Ok((place, clock(number)?)));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::RecoveryReport;
 use super::rows::Found;
 use crate::clock::HybridClock;
 use crate::engine::{begin_generation, take_new_device};
@@ -13,30 +14,26 @@ use crate::query::IndexSet;
 use crate::queue::finish_settled;
 use crate::replica::rows::{Outcome, OutcomeRow, Parking, ReplicaRow};
 use crate::replica::{Txn, Writer, encode, keys};
-use crate::storage::{Batch, RowKey, Storage, Table};
+use crate::storage::{Batch, Row, RowKey, Storage, Table};
 
 /// Rows that are written in one commit.
 const BATCH: usize = 2_000;
 /// Why the rest of a group waits for the app.
 const DAMAGED: &str = "damaged";
 
-/// What was saved.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Saved {
-    pub events: u64,
-    pub parked: u64,
-    pub lost_events: Vec<EventId>,
-    pub records: u64,
-    pub identity_kept: bool,
-}
-
-/// Fills the empty `storage` with what was `found`, and makes a replica of it that is sound and fetches its records anew.
-pub(super) async fn rebuild(
+/// Fills the empty `storage` with what the `rows` of a damaged replica tell, whose tables need not be known, and makes a replica
+/// of it that is sound and fetches its records anew. For a backend's `recover`, which completes the report with what it
+/// alone knows.
+///
+/// # Errors
+/// The storage's.
+pub async fn rebuild(
     storage: &Arc<dyn Storage>,
     environment: SharedEnvironment,
-    mut found: Found,
-) -> Result<Saved> {
-    let mut saved = Saved { identity_kept: found.replica.is_some(), ..Saved::default() };
+    rows: Vec<Row>,
+) -> Result<RecoveryReport> {
+    let mut found = Found::sort(rows);
+    let mut saved = RecoveryReport { identity_kept: found.replica.is_some(), ..RecoveryReport::default() };
     saved.lost_events = take_out_lost(&mut found);
     let damaged = damaged_groups(&found, &saved.lost_events);
     let lost: BTreeSet<EventId> = saved.lost_events.iter().cloned().collect();

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::model::{EventId, Scope};
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::{Outcome, OutcomeRow, QueueEntry, RecordRow, ReplicaRow, ScopeRow, SettledRow};
-use crate::storage::sqlite::SalvagedRow;
+use crate::storage::Row;
 
 /// What was found, by kind.
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ pub(super) struct Found {
 
 impl Found {
     /// Sorts `rows`. Where a row was found more than once, the newest counts.
-    pub fn sort(rows: Vec<SalvagedRow>) -> Self {
-        let mut newest: BTreeMap<(Vec<u8>, Kind), SalvagedRow> = BTreeMap::new();
+    pub fn sort(rows: Vec<Row>) -> Self {
+        let mut newest: BTreeMap<(Vec<u8>, Kind), Row> = BTreeMap::new();
         for row in rows {
             let Some(kind) = Kind::of(&row) else { continue };
             let slot = newest.entry((row.key.clone(), kind)).or_insert_with(|| row.clone());
@@ -85,7 +85,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(row: &SalvagedRow) -> Option<Self> {
+    fn of(row: &Row) -> Option<Self> {
         let key = row.key.as_slice();
         if key == keys::replica().key {
             return read::<ReplicaRow>(&row.value).map(|_| Self::Replica);

@@ -286,7 +286,8 @@ pub enum StorageError {
     /// The file is not a replica; it is left as it is.
     #[error("not a Unisono replica: {0}")]
     Foreign(String),
-    /// The store's content is damaged. A file can be recovered: `SqliteStorage::recover`.
+    /// The store's content is damaged. A file or a database can be recovered: `SqliteStorage::recover`,
+    /// `IndexedDbStorage::recover`.
     #[error("the replica is damaged: {0}")]
     Corrupt(String),
     /// The store cannot be reached at the moment.

@@ -184,6 +184,63 @@ test("browser: b42 b43 data that the browser clears is told, and never taken for
   await client.close();
 });
 
+/** Puts noise in the place of those rows of a store whose key, as text, is chosen. */
+async function damage(name, store, chosen) {
+  const done = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  const database = await done(indexedDB.open(`unisono/${name}`));
+  const rows = database.transaction(store, "readwrite").objectStore(store);
+  const keys = (await done(rows.getAllKeys())).filter((key) => chosen(new TextDecoder("latin1").decode(key)));
+  for (const key of keys) await done(rows.put(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 1, 7, 7, 7), key));
+  database.close();
+  return keys.length;
+}
+
+test("browser: b35 a damaged replica is recovered with its unsent events", async (stage) => {
+  const { unisono, replica, url, token } = stage;
+  const options = { name: replica(), url, account: "rea of a damaged replica", token: await token("rea of a damaged replica") };
+  const client = await unisono.Client.open(options);
+  const samples = client.collection("samples");
+  await samples.create("synced", { n: 0 });
+  await client.syncNow();
+  const unsent = [];
+  for (const n of [1, 2, 3]) unsent.push(await samples.create(`unsent-${n}`, { n }));
+  await refused(() => unisono.recover(options.name), { code: "already_open", kind: "storage" });
+  await client.close();
+  // Of what is unsent one event; and the row of the scope, without which nothing can be read.
+  equal(await damage(options.name, "event", (key) => key.charCodeAt(key.length - 1) === 3), 1);
+  equal(await damage(options.name, "meta", (key) => key === "scope\0user"), 1);
+  const damaged = await unisono.Client.open(options);
+  const corrupt = { code: "storage_corrupt", kind: "storage", retryable: false };
+  await refused(() => damaged.collection("samples").get("synced"), corrupt);
+  await damaged.close();
+
+  const { kept_aside, ...report } = await unisono.recover(options.name);
+  const expected = { events: 2, parked: 0, lost_events: [unsent[1]], damaged_rows: 1, log_lost: false, identity_kept: true };
+  equal(report, { ...expected, records: report.records });
+  ok((await indexedDB.databases()).some(({ name }) => name === `unisono/${kept_aside}`), kept_aside);
+  const again = await unisono.Client.open(options);
+  equal((await again.pending()).map((event) => event.id), [unsent[0], unsent[2]]);
+  equal(await again.collection("samples").get("synced"), { n: 0 });
+  equal((await again.syncNow()).pushed, 2);
+  const other = await unisono.Client.open({ ...options, name: replica() });
+  await other.syncNow();
+  const rows = async (client) => (await client.collection("samples").query()).map(({ id, doc }) => [id, doc]);
+  equal(await rows(other), [["synced", { n: 0 }], ["unsent-1", { n: 1 }], ["unsent-3", { n: 3 }]]);
+  equal(await rows(again), await rows(other));
+  await Promise.all([again.close(), other.close()]);
+});
+
+test("browser: a replica that is not there is not recovered, and not made", async ({ unisono, replica }) => {
+  const name = replica();
+  await refused(() => unisono.recover(name), { code: "storage_unavailable", kind: "storage" });
+  ok(!(await indexedDB.databases()).some((database) => database.name === `unisono/${name}`));
+  await refused(() => unisono.recover(7), { code: "invalid_id", kind: "invalid" });
+});
+
 test("browser: a request is aborted when nobody wants its answer any more", async (stage) => {
   const { unisono, replica } = stage;
   const real = globalThis.fetch;

@@ -9,14 +9,16 @@ import { equal, test } from "../harness.js";
 const PACKAGE = new URL("../../", import.meta.url);
 const PAGE = '<!doctype html><title>app</title><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>';
 const APP = `
-import { Client } from "unisono";
+import { Client, recover } from "unisono";
 globalThis.answer = (async () => {
   const client = await Client.open({ name: "bundled" });
   const samples = client.collection("samples");
   await samples.create(crypto.randomUUID(), { n: 9007199254740993n });
   const [row] = await samples.query();
   await client.close();
-  return String(row.doc.n);
+  // A module of its own.
+  const none = await recover("none").catch((error) => error.code);
+  return row.doc.n + " " + none;
 })();
 `;
 
@@ -51,7 +53,7 @@ test("bundler: Vite's development server serves the package", async ({ browser, 
     const server = await vite.createServer({ ...settings(root), server: listen });
     try {
       await server.listen();
-      equal(await answer(browser, server.resolvedUrls.local[0]), "9007199254740993");
+      equal(await answer(browser, server.resolvedUrls.local[0]), "9007199254740993 storage_unavailable");
     } finally {
       await server.close();
     }
@@ -63,7 +65,7 @@ test("bundler: Vite builds an app with the package", async ({ browser, vite }) =
     await vite.build(settings(root));
     const server = await vite.preview({ ...settings(root), preview: listen });
     try {
-      equal(await answer(browser, server.resolvedUrls.local[0]), "9007199254740993");
+      equal(await answer(browser, server.resolvedUrls.local[0]), "9007199254740993 storage_unavailable");
     } finally {
       await server.close();
     }

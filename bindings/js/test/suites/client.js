@@ -213,10 +213,8 @@ test("client: the account is read from the token, and another one is refused", a
   await client.collection("samples").create("a", {});
   equal((await client.syncNow()).pushed, 1);
   await client.close();
-  const other = await unisono.Client.open({ name: replica(), url, account: "ben", token: await token("amy") });
-  await other.collection("samples").create("a", {});
-  await refused(() => other.syncNow(), { code: "identity_mismatch", kind: "auth" });
-  await other.close();
+  const wrong = { name: replica(), url, account: "ben", token: await token("amy") };
+  await refused(() => unisono.Client.open(wrong), { code: "identity_mismatch", kind: "auth" });
 });
 
 test("client: b50 a closed client says so, however often it is closed", async ({ unisono, replica }) => {
@@ -390,6 +388,28 @@ test("client: the doctor says what is wrong, and each finding can be cured", asy
   const cured = await codes();
   equal(["disabled", "paused"].map((code) => cured.includes(code)), [false, false]);
   await client.close();
+});
+
+test("client: b62 a large value that lost is read from its note's reference", async ({ unisono, replica, url, token }) => {
+  const open = async () => unisono.Client.open({ name: replica(), url, account: "lou", token: await token("lou") });
+  const [desk, laptop] = [await open(), await open()];
+  await desk.collection("notes").create("n", { body: "short" });
+  for (const client of [desk, laptop]) await client.syncNow();
+  const seen = await desk.collection("notes").record("n");
+  const body = "a long story ".repeat(2000);
+  await laptop.collection("notes").update("n", { body });
+  for (const client of [laptop, desk]) await client.syncNow();
+  await desk.collection("notes").update("n", { body: "a short one" }, { seen });
+  for (const client of [desk, laptop]) await client.syncNow();
+  for (const client of [desk, laptop]) {
+    const [note] = await client.conflicts();
+    const [loser] = note.doc.losers;
+    ok(!("value" in loser));
+    const { sha256 } = loser.value_ref;
+    equal([await client.conflictValue(note, sha256), await client.conflictValue(note.id, sha256)], [body, body]);
+    await refused(() => client.conflictValue(note, "0".repeat(64)), { code: "not_found" });
+    await client.close();
+  }
 });
 
 test("client: a refused event is replaced, and applied", async ({ unisono, replica, url, token }) => {

@@ -11,6 +11,10 @@ test("node: there is no IndexedDB, and the error says so", async ({ unisono }) =
   ok(error.message.includes("IndexedDB"), error.message);
 });
 
+test("node: a recovery says so too", async ({ unisono }) => {
+  await refused(() => unisono.recover("library"), { code: "storage_unavailable", kind: "storage" });
+});
+
 // The last one: nothing runs after it.
 test("node: b47 a module that has failed refuses the calls under way and all to come", async ({ unisono }) => {
   const client = await unisono.Client.open({ name: ":memory:" });

@@ -7,6 +7,14 @@ function named(found, expected) {
   return Object.fromEntries(Object.keys(expected).map((name) => [name, found[name]]));
 }
 
+/** Writes out what stands for a repeated text. */
+function writtenOut(value) {
+  if (Array.isArray(value)) return value.map(writtenOut);
+  if (value === null || typeof value !== "object") return value;
+  if ("$times" in value) return value.text.repeat(value.$times);
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, writtenOut(member)]));
+}
+
 const ids = (rows) => rows.map((row) => row.id);
 
 function steps({ unisono, open }) {
@@ -22,6 +30,12 @@ function steps({ unisono, open }) {
   const changed = async (step, write) => {
     const event = await write;
     if ("expect" in step) equal(event !== null, step.expect);
+  };
+  /** The one open note on a step's record and path. */
+  const openNote = async (device, step) => {
+    const notes = (await device.client.conflicts()).filter((note) => note.record === step.record && (note.path ?? null) === step.path);
+    equal(notes.length, 1);
+    return notes[0];
   };
   return {
     create: (device, step) => in_(device, step).create(step.id, step.doc),
@@ -79,10 +93,13 @@ function steps({ unisono, open }) {
       const expected = step.expect.map((note) => [note.collection, note.record, note.path]);
       equal(keys.sort((a, b) => by(text(a), text(b))), expected);
     },
+    async conflict_value(device, step) {
+      const note = await openNote(device, step);
+      const value = await device.client.conflictValue(note, note.doc.losers[0].value_ref.sha256);
+      equal(canonical(value), canonical(step.expect));
+    },
     async resolve(device, step) {
-      const notes = (await device.client.conflicts()).filter((note) => note.record === step.record && (note.path ?? null) === step.path);
-      equal(notes.length, 1);
-      await device.client.resolve(notes[0]);
+      await device.client.resolve(await openNote(device, step));
     },
     close: (device) => device.client.close(),
     async reopen(device) {
@@ -95,10 +112,10 @@ function steps({ unisono, open }) {
   };
 }
 
-for (const file of ["two_devices", "what_the_user_saw", "merge_patches"]) {
+for (const file of ["two_devices", "what_the_user_saw", "refused_and_lost", "merge_patches"]) {
   test(`scenarios: ${file}`, async ({ unisono, replica, url, token, scenario: text }) => {
     await unisono.load();
-    const scenario = unisono.parseJson(await text(file));
+    const scenario = writtenOut(unisono.parseJson(await text(file)));
     // The server is every suite's: an account of its own for each scenario.
     const account = `${scenario.account} of ${file}`;
     const good = await token(account);

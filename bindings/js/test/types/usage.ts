@@ -1,6 +1,6 @@
 /** What an app writes, and what it must not get past the compiler. Compiled, never run. */
 
-import { Client, isUnisonoError, type Row, type SyncReport } from "unisono";
+import { Client, isUnisonoError, type RecoveryReport, recover, type Row, type SyncReport, type Value } from "unisono";
 
 interface Sample {
   name: string;
@@ -23,7 +23,13 @@ export async function usage(token: () => Promise<string>): Promise<SyncReport> {
   }
   await samples.put("kick-03", { name: "Kick", bpm: 120 }, { seen: undefined });
   await samples.putMany({ "kick-04": { name: "Kick", bpm: 120 } });
-  for (const note of await client.conflicts()) await client.resolve(note);
+  for (const note of await client.conflicts()) {
+    const lost: Value = await client.conflictValue(note, "");
+    if (lost !== null) await client.resolve(note);
+  }
+  const recovered: RecoveryReport = await recover("library");
+  const asides: string[] = [recovered.kept_aside, ...recovered.lost_events];
+  for (const aside of asides) await recover(aside, new URL("https://example.com/recovery.wasm"));
   const bpm: number | undefined = (await samples.get("kick-01"))?.bpm;
   const rows: Row<Sample>[] = await samples.query({ where: { bpm: { $ge: bpm ?? 0 } }, order_by: [{ field: "bpm", desc: true }] });
   for await (const watched of samples.watch({ where: { name: "Kick" } })) rows.push(...watched);

@@ -4,6 +4,7 @@
 //! it. Where something else was assigned, or nothing, live newer elements take its place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::assign::{Assignment, Newer};
 use super::{Fields, Kind, Merge, Verdict, Written, into_array, mismatch};
@@ -132,12 +133,12 @@ impl Fields<'_> {
         let common = self.body.clocks().common.as_ref();
         let Some(whole) = self.body.clock_at(path).or(common) else { return Ok(()) };
         let listed = self.body.elements(path);
-        let mut fresh = Vec::new();
+        let (shared, mut fresh) = (Arc::new(whole.clone()), Vec::new());
         for (index, element) in present.iter().enumerate() {
             let text = text_of(element);
             if listed.is_none_or(|listed| !listed.contains_key(&text)) {
                 let first = Placed { stamp: whole.stamp.clone(), index: u32::try_from(index).ok(), op: 0 };
-                fresh.push((text, ElementClock { clock: whole.clone(), live: true, first: Some(first) }));
+                fresh.push((text, ElementClock { clock: Arc::clone(&shared), live: true, first: Some(first) }));
             }
         }
         // Of equal elements the first one counts.
@@ -152,7 +153,7 @@ impl Fields<'_> {
         let text = text_of(element);
         let first = Some(Placed { stamp: clock.stamp.clone(), index: None, op: self.op });
         let Some(existing) = self.body.elements(path).and_then(|listed| listed.get(&text)) else {
-            let next = ElementClock { clock: clock.clone(), live, first: first.filter(|_| live) };
+            let next = ElementClock { clock: Arc::new(clock.clone()), live, first: first.filter(|_| live) };
             self.body.list_element(path, text, next);
             return true;
         };
@@ -179,7 +180,7 @@ impl Fields<'_> {
             }
             Verdict::Seen => {}
         }
-        self.body.list_element(path, text, ElementClock { clock: clock.clone(), live, first });
+        self.body.list_element(path, text, ElementClock { clock: Arc::new(clock.clone()), live, first });
         true
     }
 
@@ -195,7 +196,7 @@ impl Fields<'_> {
         let assigned: BTreeSet<String> = assigned.map(text_of).collect();
         let mut kept = BTreeMap::new();
         for (text, element) in listed {
-            if whole.as_ref() == Some(&element.clock) {
+            if whole.as_ref() == Some(&*element.clock) {
                 continue;
             }
             match self.verdict(&element.clock, clock, base) {
@@ -243,7 +244,7 @@ impl Fields<'_> {
                     }
                     continue;
                 }
-                let live = kept.values().filter(|element| element.live).map(|element| &element.clock);
+                let live = kept.values().filter(|element| element.live).map(|element| &*element.clock);
                 if let Some(newest) = live.max_by(|a, b| a.stamp.cmp(&b.stamp)) {
                     newer.make(place.clone(), newest.clone(), Value::Array(in_order(&kept)));
                 }

@@ -79,6 +79,22 @@ fn write(transaction: &IdbTransaction, batch: Batch, mut versions: BTreeMap<RowK
     Ok(())
 }
 
+/// Puts these rows in the place of everything, and raises the fence: whoever was the sync owner is it no more.
+pub(super) async fn replace(connection: Rc<Connection>, put: Vec<(RowKey, Vec<u8>)>) -> Result<(), StorageError> {
+    let stores = Table::ALL.iter().map(|table| table.name()).chain([CONTROL]);
+    let transaction = connection.transaction(stores, Access::Write(Durability::Full))?;
+    let control = store(&transaction, CONTROL)?;
+    let fence = request(control.get(&FENCE.into()))?;
+    let writing = transaction.clone();
+    let work = move |results: &[JsValue]| {
+        let present = results.first().and_then(JsValue::as_f64).unwrap_or_default();
+        drop(request(control.put_with_key(&(present + 1.0).into(), &FENCE.into()))?);
+        let clear = Table::ALL.map(|table| RowKey { table, key: Vec::new() }).to_vec();
+        write(&writing, Batch { clear, put, ..Batch::default() }, BTreeMap::new())
+    };
+    transaction::run(transaction, vec![fence], work).await
+}
+
 /// Raises the fence by one and returns it.
 pub(super) async fn advance_fence(connection: Rc<Connection>, durability: Durability) -> Result<u64, StorageError> {
     let transaction = connection.transaction([CONTROL], Access::Write(durability))?;

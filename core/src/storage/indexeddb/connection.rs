@@ -51,19 +51,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Opens the database `name`, made if there is none.
-    pub(super) async fn open(name: &str, schema: u32) -> Result<Self, StorageError> {
-        Self::new(open_database(name, schema, true).await?).await
+    /// Opens the database `name`. If there is none, it is made if that is wanted, else `Unavailable`.
+    pub(super) async fn open(name: &str, schema: u32, create: bool) -> Result<Self, StorageError> {
+        let none = || StorageError::Unavailable(format!("there is no replica {name}"));
+        Self::new(open_database(name, schema, create).await.map_err(|error| if_absent(error, none))?).await
     }
 
     /// Opens the database again whose connection was lost.
     pub(super) async fn open_again(&self, name: &str, schema: u32) -> Result<Self, StorageError> {
         let gone = || StorageError::Corrupt(format!("the browser has removed the data of {name}"));
-        let database = open_database(name, schema, false).await.map_err(|error| match error {
-            // What an abandoned creation ends with.
-            StorageError::Io(words) if words.starts_with("AbortError") => gone(),
-            other => other,
-        })?;
+        let database = open_database(name, schema, false).await.map_err(|error| if_absent(error, gone))?;
         let again = Self::new(database).await?;
         if again.identity == self.identity { Ok(again) } else { Err(gone()) }
     }
@@ -156,6 +153,15 @@ pub(super) fn store(transaction: &IdbTransaction, name: &str) -> Result<web_sys:
 /// A request, if it could be made.
 pub(super) fn request(made: Result<IdbRequest, JsValue>) -> Result<IdbRequest, StorageError> {
     made.map_err(|exception| of_exception(&exception))
+}
+
+/// What to say of a database that is not there.
+fn if_absent(error: StorageError, absent: impl FnOnce() -> StorageError) -> StorageError {
+    match error {
+        // What an abandoned creation ends with.
+        StorageError::Io(words) if words.starts_with("AbortError") => absent(),
+        other => other,
+    }
 }
 
 fn factory() -> Result<IdbFactory, StorageError> {

@@ -18,6 +18,7 @@ mod connection;
 mod error;
 mod lock;
 mod read;
+mod recover;
 mod rows;
 mod store;
 mod transaction;

@@ -18,12 +18,13 @@ use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError
 pub struct IndexedDbOptions {
     durability: Durability,
     wait: Option<Duration>,
+    create: bool,
     schema: u32,
 }
 
 impl Default for IndexedDbOptions {
     fn default() -> Self {
-        Self { durability: Durability::Full, wait: Some(Duration::ZERO), schema: SCHEMA }
+        Self { durability: Durability::Full, wait: Some(Duration::ZERO), create: true, schema: SCHEMA }
     }
 }
 
@@ -41,6 +42,12 @@ impl IndexedDbOptions {
     #[must_use]
     pub fn wait(mut self, wait: Option<Duration>) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Makes no replica where there is none.
+    pub(super) fn existing(mut self) -> Self {
+        self.create = false;
         self
     }
 
@@ -108,7 +115,7 @@ impl IndexedDbStorage {
     /// From suspended to open.
     async fn take_up(&self) -> Result<(), StorageError> {
         let lock = ReplicaLock::take(&self.name, self.options.wait).await?;
-        match Connection::open(&self.name, self.options.schema).await {
+        match Connection::open(&self.name, self.options.schema, self.options.create).await {
             Ok(connection) => {
                 *self.state.borrow_mut() = State::Open(Rc::new(connection), lock);
                 Ok(())
@@ -122,7 +129,7 @@ impl IndexedDbStorage {
 
     /// The connection, without waiting if it is there: calls made one after the other begin their transactions in that
     /// order.
-    async fn connection(&self) -> Result<Rc<Connection>, StorageError> {
+    pub(super) async fn connection(&self) -> Result<Rc<Connection>, StorageError> {
         if let Some(connection) = self.present()? {
             return Ok(connection);
         }

@@ -25,5 +25,5 @@ pub use options::SqliteOptions;
 pub use store::SqliteStorage;
 
 pub(crate) use quarantine::Quarantine;
-pub(crate) use salvage::{SalvagedRow, salvage};
+pub(crate) use salvage::salvage;
 pub(crate) use store::take;

@@ -16,7 +16,7 @@ use super::frames::{Frames, PAGE, number_at};
 use super::inspect::{APPLICATION_ID_AT, MAGIC};
 use super::lock::sibling;
 use super::schema::{APPLICATION_ID, STEPS};
-use crate::storage::StorageError;
+use crate::storage::{Row, StorageError};
 
 const FILE_HEADER: usize = 100;
 const FREELIST_AT: usize = 32;
@@ -30,18 +30,11 @@ const LEAF: u8 = 0x0a;
 const MOST_LOCAL: usize = (PAGE - 12) * 64 / 255 - 23;
 const LEAST_LOCAL: usize = (PAGE - 12) * 32 / 255 - 23;
 
-/// A row whose table is not known: its key and value tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SalvagedRow {
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
-    pub(crate) version: u64,
-}
-
 /// What can still be read of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Salvage {
-    pub(crate) rows: Vec<SalvagedRow>,
+    /// Their tables are not known: keys and values tell.
+    pub(crate) rows: Vec<Row>,
     /// Rows that are there, and damaged.
     pub(crate) damaged: u64,
 }
@@ -150,7 +143,7 @@ fn payload(pages: &Pages<'_>, page: &[u8], at: usize) -> Option<Vec<u8>> {
 }
 
 /// Reads the columns key, value, version and checksum.
-fn record(bytes: &[u8]) -> Option<SalvagedRow> {
+fn record(bytes: &[u8]) -> Option<Row> {
     let (header, mut at) = varint(bytes)?;
     let header = usize::try_from(header).ok()?;
     let mut kinds = Vec::with_capacity(4);
@@ -184,7 +177,7 @@ fn record(bytes: &[u8]) -> Option<SalvagedRow> {
     {
         return None;
     }
-    Some(SalvagedRow { key: key_bytes, value: value_bytes, version: u64::try_from(version).ok()? })
+    Some(Row { key: key_bytes, value: value_bytes, version: u64::try_from(version).ok()? })
 }
 
 fn integer(kind: u64, bytes: &[u8]) -> Option<i64> {
