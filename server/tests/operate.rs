@@ -4,55 +4,14 @@
 mod running;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use running::operator::{badly, count, create, database, device, well};
 use running::{Running, run, text};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use unisono::Client;
-use unisono::storage::MemoryStorage;
-use unisono::transport::HttpTransport;
-
-/// Runs a command that has to succeed; answers what it prints.
-fn well(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-/// Runs a command that has to fail; answers what it prints, and why it failed.
-fn badly(args: &[&str]) -> (String, String) {
-    let output = run(args);
-    assert!(!output.status.success(), "{args:?}: {}", text(&output.stdout));
-    (text(&output.stdout), text(&output.stderr))
-}
-
-async fn device(server: &Running, data: &str, account: &str) -> Client {
-    let token = well(&["token", "--dev", "--data", data, "--user", account, "--ttl", "1h"]);
-    Client::builder()
-        .storage(MemoryStorage::new())
-        .transport(HttpTransport::new(&server.url).expect("a URL"))
-        .account(account)
-        .token(token.trim_end())
-        .build()
-        .await
-        .expect("a client")
-}
-
-async fn create(client: &Client, names: std::ops::Range<u32>) {
-    let samples = client.collection("samples");
-    for name in names {
-        samples.create(format!("s{name}"), json!({"n": name})).await.expect("it is taken");
-    }
-    client.sync_now().await.expect("it syncs");
-}
-
-async fn count(client: &Client) -> usize {
-    client.sync_now().await.expect("it syncs");
-    client.collection("samples").query().all().await.expect("they are read").len()
-}
 
 /// A data directory with what a server that has ended has left: `anna`'s and `ben`'s records.
 async fn left_behind() -> (tempfile::TempDir, PathBuf) {
@@ -64,10 +23,6 @@ async fn left_behind() -> (tempfile::TempDir, PathBuf) {
     }
     assert!(server.terminate().0);
     (folder, data)
-}
-
-fn database(data: &Path) -> Connection {
-    Connection::open(data.join("unisono.db")).expect("the database")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,6 +68,12 @@ pub enum CliError {
     /// Damage was found.
     #[error("{0} findings; see \"Damage\" in docs/operations.md: `unisono-server repair`, or `restore` a backup")]
     Damaged(usize),
+    /// Nothing was replaced.
+    #[error(
+        "{0} scopes cannot be made whole from what is left, and nothing was replaced: restore a backup, or accept the loss \
+         with --accept-loss"
+    )]
+    Irreparable(u64),
     /// The audit trail was tampered with, or damaged.
     #[error("the audit trail is broken: {0}")]
     AuditBroken(String),

@@ -8,6 +8,7 @@ mod doctor;
 mod duration;
 mod error;
 mod purge;
+mod repair;
 mod secret;
 mod serve;
 mod token;
@@ -49,6 +50,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Look for damage in the database.
     Verify(verify::VerifyArgs),
+    /// Make a damaged database sound again, from its logs and from devices.
+    Repair(repair::RepairArgs),
     /// Drop what has passed its horizon.
     Purge(purge::PurgeArgs),
     /// List, export or delete what accounts have on the server.
@@ -67,6 +70,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Accounts(args) => accounts::run(&args),
         Command::Audit(args) => audit::run(&args),

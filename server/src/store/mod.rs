@@ -14,4 +14,6 @@ pub use rows::{
     ScopeRow, Settled,
 };
 pub use seam::{Identity, ReadJob, ScopeKey, ScopeReads, ScopeTx, Store, Verdict, WriteJob, read, write};
-pub use sqlite::{BackupReport, Chain, ChainEnd, Damage, DatabaseFile, SqliteOptions, SqliteStore, restore};
+pub use sqlite::{
+    BackupReport, Chain, ChainEnd, Damage, DatabaseFile, Repair, Salvaged, SqliteOptions, SqliteStore, restore,
+};

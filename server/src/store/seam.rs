@@ -118,6 +118,10 @@ pub trait ScopeReads {
 pub trait ScopeTx: ScopeReads {
     /// Writes `batch`; reads of this transaction see it.
     fn save(&mut self, batch: ScopeBatch) -> Result<(), StoreError>;
+
+    /// Drops the scope's records and digests, which a repair makes again from the log. With `cut`, the history after that
+    /// revision goes too, and with it the positions of devices, which may count pushes that are gone.
+    fn reset(&mut self, cut: Option<Revision>) -> Result<(), StoreError>;
 }
 
 /// How a write job ends.

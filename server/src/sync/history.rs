@@ -160,7 +160,7 @@ pub(super) fn enter(tx: &mut dyn ScopeTx, environment: &dyn Environment, claims:
     }
 }
 
-fn begin(
+pub(super) fn begin(
     tx: &mut dyn ScopeTx,
     environment: &dyn Environment,
     scope: ScopeRow,
@@ -180,7 +180,7 @@ fn begin(
     tx.save(ScopeBatch { epoch: Some(epoch), audit: vec![audit], ..ScopeBatch::new(scope) })
 }
 
-fn fresh_epoch(environment: &dyn Environment) -> String {
+pub(super) fn fresh_epoch(environment: &dyn Environment) -> String {
     let mut bytes = [0; 8];
     environment.random(&mut bytes);
     hex(&bytes)

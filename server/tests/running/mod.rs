@@ -1,4 +1,7 @@
 //! The program as a process.
+#![allow(dead_code, reason = "each of the tests that share it uses a part")]
+
+pub mod operator;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

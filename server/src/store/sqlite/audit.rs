@@ -24,20 +24,19 @@ pub struct ChainEnd {
 
 /// Appends a row of the scope numbered `scope`; 0 for none.
 pub(super) fn append(connection: &Connection, scope: i64, row: &AuditRow) -> Result<(), StoreError> {
-    let before = end(connection)?;
-    let id = before.id + 1;
-    let device = row.device.as_ref().map(|device| device.as_str());
-    let (at_ms, detail) = (row.at_ms.cast_signed(), row.detail.to_string());
-    let what = (id, scope, at_ms, &row.user, device, &row.peer, row.action, &row.outcome, &detail);
-    let hash = link(&before.hash, &what)?;
-    let values = params![id, scope, at_ms, row.user, device, row.peer, row.action, row.outcome, detail, hash];
-    AUDIT.write(connection, values, None)
-}
-
-fn link(before: &str, row: &impl serde::Serialize) -> Result<String, StoreError> {
-    let text = serde_json::to_vec(&(before, row))
-        .map_err(|error| StoreError::Internal(format!("an audit row does not serialize: {error}")))?;
-    Ok(hex(&Sha256::digest(text)))
+    let mut place = end(connection)?;
+    place.id += 1;
+    let row = Stored {
+        scope,
+        at_ms: row.at_ms.cast_signed(),
+        user: row.user.clone(),
+        device: row.device.as_ref().map(ToString::to_string),
+        peer: row.peer.clone(),
+        action: row.action.to_owned(),
+        outcome: row.outcome.clone(),
+        detail: row.detail.to_string(),
+    };
+    row.write(connection, &place).map(drop)
 }
 
 /// The end of the chain.
@@ -123,6 +122,28 @@ pub(super) fn walk(connection: &Connection, expected: Option<&str>) -> Result<Ch
     Ok(chain)
 }
 
+/// Chains the rows anew if the chain is broken, so that what comes next can be checked again, and adds a row that says so; hashes
+/// that were kept elsewhere are not found any more.
+pub(super) fn rechain(connection: &Connection, now_ms: u64) -> Result<(), StoreError> {
+    let Some(broken) = walk(connection, None)?.broken else { return Ok(()) };
+    let mut end = anchor(connection)?;
+    let mut ids = connection.prepare("SELECT id FROM audit ORDER BY id").map_err(store_error)?;
+    let ids = ids.query_map([], |row| row.get(0)).map_err(store_error)?;
+    let ids: Vec<i64> = ids.collect::<Result<_, _>>().map_err(store_error)?;
+    for id in ids {
+        // Numbers only get smaller: none is taken yet.
+        end.id += 1;
+        let mut read = connection.prepare_cached(&AUDIT.select("WHERE id = ?1")).map_err(store_error)?;
+        let mut rows = read.query([id]).map_err(store_error)?;
+        let Some(row) = rows.next().map_err(store_error)? else { continue };
+        let row = Stored::read(row)?;
+        drop(rows);
+        connection.execute("DELETE FROM audit WHERE id = ?1", [id]).map_err(store_error)?;
+        end.hash = row.write(connection, &end)?;
+    }
+    append(connection, 0, &AuditRow::new(now_ms, "operator", "rechain", json!({ "broken": broken })))
+}
+
 /// Hands `each` the rows of `user`, oldest first.
 pub(super) fn rows_of(
     connection: &Connection,
@@ -144,10 +165,50 @@ pub(super) fn rows_of(
 }
 
 fn rehash(before: &str, row: &Row<'_>) -> Result<String, StoreError> {
-    let text = |place| get::<String>(row, place);
-    let optional = |place| get::<Option<String>>(row, place);
-    let (id, scope, at_ms): (i64, i64, i64) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
-    let (user, device, peer) = (text(3)?, optional(4)?, optional(5)?);
-    let (action, outcome, detail) = (text(6)?, text(7)?, text(8)?);
-    link(before, &(id, scope, at_ms, user, device, peer, action, outcome, detail))
+    let id = get(row, 0)?;
+    Stored::read(row)?.hash(before, id)
+}
+
+/// A row as it is stored, but for its number and hash.
+struct Stored {
+    scope: i64,
+    at_ms: i64,
+    user: String,
+    device: Option<String>,
+    peer: Option<String>,
+    action: String,
+    outcome: String,
+    detail: String,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            scope: get(row, 1)?,
+            at_ms: get(row, 2)?,
+            user: get(row, 3)?,
+            device: get(row, 4)?,
+            peer: get(row, 5)?,
+            action: get(row, 6)?,
+            outcome: get(row, 7)?,
+            detail: get(row, 8)?,
+        })
+    }
+
+    /// The hash of the row as number `id`, after one with the hash `before`.
+    fn hash(&self, before: &str, id: i64) -> Result<String, StoreError> {
+        let Self { scope, at_ms, user, device, peer, action, outcome, detail } = self;
+        let text = serde_json::to_vec(&(before, id, scope, at_ms, user, device, peer, action, outcome, detail))
+            .map_err(|error| StoreError::Internal(format!("an audit row does not serialize: {error}")))?;
+        Ok(hex(&Sha256::digest(text)))
+    }
+
+    /// Writes the row as number `end.id`, after one with the hash `end.hash`; answers its own.
+    fn write(&self, connection: &Connection, end: &ChainEnd) -> Result<String, StoreError> {
+        let hash = self.hash(&end.hash, end.id)?;
+        let Self { scope, at_ms, user, device, peer, action, outcome, detail } = self;
+        let values = params![end.id, scope, at_ms, user, device, peer, action, outcome, detail, hash];
+        AUDIT.write(connection, values, None)?;
+        Ok(hash)
+    }
 }

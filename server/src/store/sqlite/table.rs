@@ -35,6 +35,8 @@ pub(super) struct Table {
     select: String,
     /// The same, with `apart`.
     select_whole: String,
+    /// Takes over a row of another file, with its checksum, unless it is there.
+    pub(super) copy: String,
 }
 
 macro_rules! tables {
@@ -88,8 +90,9 @@ impl Table {
             }
         };
         let (all, places) = (all.join(", "), places.join(", "));
+        let copy = format!("INSERT OR IGNORE INTO {name} ({all}) VALUES ({places})");
         let insert = format!("{verb} INTO {name} ({all}) VALUES ({places}){otherwise}");
-        Self { name, columns, apart, insert, select_whole: format!("SELECT {all} FROM {name}"), select }
+        Self { name, columns, apart, insert, select_whole: format!("SELECT {all} FROM {name}"), select, copy }
     }
 
     /// Writes a row: the values of the columns, and of the one apart. Its checksum is the last value of the columns.
@@ -155,6 +158,12 @@ impl Table {
     /// Whether its rows belong to scopes, and go with them; the trail of what was done stays.
     pub(super) fn is_of_scopes(&self) -> bool {
         self.columns.contains(&"scope") && self.name != AUDIT.name
+    }
+
+    /// The whole table, from its begin and from its end. No table needs more than three columns to name a row.
+    pub(super) fn orders(&self) -> [String; 2] {
+        let by: Vec<_> = self.columns.iter().take(3).copied().collect();
+        [format!("ORDER BY {}", by.join(", ")), format!("ORDER BY {} DESC", by.join(" DESC, "))]
     }
 
     /// The value of a table of names and values.

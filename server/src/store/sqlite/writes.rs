@@ -27,6 +27,19 @@ impl ScopeTx for ScopeHandle<'_> {
         batch.device.iter().try_for_each(|(row, response)| self.save_device(id, row, response))?;
         batch.audit.iter().try_for_each(|row| audit::append(self.connection, id, row))
     }
+
+    fn reset(&mut self, cut: Option<Revision>) -> Result<(), StoreError> {
+        let id = self.id()?;
+        for table in [&*RECORD, &*BUCKET] {
+            self.run(&format!("DELETE FROM {} WHERE scope = ?1", table.name), [id])?;
+        }
+        let Some(cut) = cut else { return Ok(()) };
+        for table in [&*LOG, &*COMMIT, &*PURGE] {
+            let sql = format!("DELETE FROM {} WHERE scope = ?1 AND revision > ?2", table.name);
+            self.run(&sql, params![id, signed(cut)])?;
+        }
+        self.run("DELETE FROM device WHERE scope = ?1", [id])
+    }
 }
 
 impl ScopeHandle<'_> {
