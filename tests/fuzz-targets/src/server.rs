@@ -7,7 +7,7 @@ use unisono::platform::BoxFuture;
 use unisono::protocol::{ChangesRequest, Problem, PushRequest, PushResponse, Trailer};
 use unisono::testing::TestEnvironment;
 use unisono::transport::Chunk;
-use unisono_server::store::{Identity, ReadJob, ScopeKey, WriteJob};
+use unisono_server::store::{AuditRow, Damage, Identity, ReadJob, ScopeKey, StoreFigures, WriteJob};
 use unisono_server::{Principal, ServiceOptions, SqliteStore, Store, StoreError, SyncService};
 
 /// The workspace of which every account is a member.
@@ -98,6 +98,26 @@ impl Store for SignedByUs {
 
     fn scopes(&self, after: Option<ScopeKey>, limit: usize) -> BoxFuture<'_, Result<Vec<ScopeKey>, StoreError>> {
         self.0.scopes(after, limit)
+    }
+
+    fn audit(&self, rows: Vec<AuditRow>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.audit(rows)
+    }
+
+    fn prune_audit(&self, before_ms: u64, limit: usize) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.0.prune_audit(before_ms, limit)
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.ready()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<Damage, StoreError>> {
+        self.0.check()
+    }
+
+    fn figures(&self) -> StoreFigures {
+        self.0.figures()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
