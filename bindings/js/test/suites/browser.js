@@ -234,6 +234,16 @@ test("browser: b35 a damaged replica is recovered with its unsent events", async
   await Promise.all([again.close(), other.close()]);
 });
 
+test("browser: a replica in memory makes no database, and is gone when it is closed", async ({ unisono }) => {
+  for (const n of [1, 2]) {
+    const client = await unisono.Client.open({ name: ":memory:", account: "mia" });
+    equal(await client.collection("samples").get("kick"), null);
+    await client.collection("samples").create("kick", { n });
+    await client.close();
+  }
+  ok(!(await indexedDB.databases()).some(({ name }) => name.endsWith(":memory:")));
+});
+
 test("browser: a replica that is not there is not recovered, and not made", async ({ unisono, replica }) => {
   const name = replica();
   await refused(() => unisono.recover(name), { code: "storage_unavailable", kind: "storage" });

@@ -170,6 +170,52 @@ final class Tokens: TokenSource, @unchecked Sendable {
     try await client.close()
 }
 
+@Test func aRefusedEventIsReplacedAndAValueThatLostIsReadWhole() async throws {
+    let stage = try Stage()
+    let (desk, laptop) = (try await stage.open("desk"), try await stage.open("laptop"))
+    let (ours, theirs) = (desk.collection(name: "notes"), laptop.collection(name: "notes"))
+    _ = try await ours.create(id: "n", doc: #"{"body":"short","plays":1}"#)
+    _ = try await desk.syncNow()
+    _ = try await laptop.syncNow()
+    _ = try await theirs.update(id: "n", patch: #"{"plays":"many"}"#)
+    _ = try await laptop.syncNow()
+    let refused = try #require(try await ours.edit(id: "n").increment(path: "/plays", by: 1).commit())
+    _ = try await desk.syncNow()
+    #expect(try await desk.parked().map(\.id) == [refused])
+    _ = try await desk.replace(event: refused, content: #"{"plays":7}"#)
+    _ = try await desk.syncNow()
+    _ = try await laptop.syncNow()
+    #expect(try await theirs.get(id: "n") == #"{"body":"short","plays":7}"#)
+
+    let seen = try #require(try await ours.record(id: "n"))
+    let body = "\"" + String(repeating: "a long story ", count: 2000) + "\""
+    _ = try await theirs.update(id: "n", patch: "{\"body\":\(body)}")
+    _ = try await laptop.syncNow()
+    _ = try await desk.syncNow()
+    _ = try await ours.update(id: "n", patch: #"{"body":"a short one"}"#, seen: seen)
+    _ = try await desk.syncNow()
+    _ = try await laptop.syncNow()
+    for client in [desk, laptop] {
+        let note = try #require(try await client.conflicts().first { $0.path == "/body" })
+        let doc = try JSONSerialization.jsonObject(with: Data(note.doc.utf8)) as? [String: Any]
+        let losers = try #require(doc?["losers"] as? [[String: Any]])
+        let reference = try #require(losers[0]["value_ref"] as? [String: Any])
+        let sha256 = try #require(reference["sha256"] as? String)
+        #expect(try await client.conflictValue(note: note.id, sha256: sha256) == body)
+        try await client.close()
+    }
+}
+
+@Test func aReplicaInMemoryMakesNoFileAndIsGoneWhenItIsClosed() async throws {
+    for _ in 0..<2 {
+        let client = try await Client.open(options: ClientOptions(path: ":memory:", account: "anna"))
+        #expect(try await client.collection(name: "samples").get(id: "kick") == nil)
+        _ = try await client.collection(name: "samples").create(id: "kick", doc: "{}")
+        try await client.close()
+    }
+    #expect(!FileManager.default.fileExists(atPath: ":memory:"))
+}
+
 @Test func aDamagedReplicaIsRecoveredAndTheDoctorSaysWhatIsWrong() async throws {
     let stage = try Stage()
     let file = stage.folder.appendingPathComponent("damaged.db")

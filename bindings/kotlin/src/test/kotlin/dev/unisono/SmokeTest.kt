@@ -150,6 +150,52 @@ class SmokeTest {
     }
 
     @Test
+    fun `a refused event is replaced, and a value that lost is read whole`() = runBlocking {
+        val desk = open("desk")
+        val laptop = open("laptop")
+        val ours = desk.collection("notes")
+        val theirs = laptop.collection("notes")
+        ours.create("n", """{"body":"short","plays":1}""")
+        desk.syncNow()
+        laptop.syncNow()
+        theirs.update("n", """{"plays":"many"}""")
+        laptop.syncNow()
+        val refused = ours.edit("n").increment("/plays", 1).commit()!!
+        desk.syncNow()
+        assertEquals(listOf(refused), desk.parked().map { it.id })
+        desk.replace(refused, """{"plays":7}""")
+        desk.syncNow()
+        laptop.syncNow()
+        assertEquals("""{"body":"short","plays":7}""", theirs.get("n"))
+
+        val seen = ours.record("n")!!
+        val body = "\"" + "a long story ".repeat(2000) + "\""
+        theirs.update("n", """{"body":$body}""")
+        laptop.syncNow()
+        desk.syncNow()
+        ours.update("n", """{"body":"a short one"}""", seen)
+        desk.syncNow()
+        laptop.syncNow()
+        for (client in listOf(desk, laptop)) {
+            val note = client.conflicts().single { it.path == "/body" }
+            val reference = Regex("\"value_ref\":\\{[^}]*\"sha256\":\"([0-9a-f]{64})\"").find(note.doc)!!
+            assertEquals(body, client.conflictValue(note.id, reference.groupValues[1]))
+            client.shutdown()
+        }
+    }
+
+    @Test
+    fun `a replica in memory makes no file and is gone when it is closed`() = runBlocking {
+        repeat(2) {
+            val client = Client.open(ClientOptions(":memory:", account = "anna"))
+            assertNull(client.collection("samples").get("kick"))
+            client.collection("samples").create("kick", "{}")
+            client.shutdown()
+        }
+        assertTrue(Files.notExists(Path.of(":memory:")))
+    }
+
+    @Test
     fun `a cancelled watch is a cancelled coroutine, and the client goes on`() = runBlocking {
         val client = open("a")
         val watch = client.collection("samples").watch("{}")
