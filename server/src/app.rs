@@ -56,7 +56,8 @@ pub(crate) struct AppState {
 impl AppState {
     pub(crate) fn new(service: SyncService, options: AppOptions) -> Self {
         let AppOptions { authenticator, environment, body, origins: _ } = options;
-        Self { service, authenticator, environment, body: Arc::new(body), metrics: Arc::default() }
+        let metrics = Arc::new(Metrics::new(environment.now_ms()));
+        Self { service, authenticator, environment, body: Arc::new(body), metrics }
     }
 }
 

@@ -88,3 +88,34 @@ fn help_explains_with_examples() {
     let output = run(&[]);
     assert!(!output.status.success() && text(&output.stderr).contains("Usage"));
 }
+
+#[test]
+fn the_log_begins_with_version_and_settings_and_machines_read_numbers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Running::start_with(folder.path(), &["--log-format", "json", "--max-connections", "77"]);
+    let answer = missing(&server.url);
+    assert!(answer.contains("404"), "{answer}");
+    let (well, log) = server.terminate();
+    assert!(well, "{log}");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect();
+    let first = &lines[0]["fields"];
+    assert_eq!((first["message"].as_str(), first["max_connections"].as_u64()), (Some("starting"), Some(77)));
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+    let answered = lines.iter().find(|line| line["fields"]["message"] == "answered").expect("a line");
+    assert!(answered["fields"]["took_ms"].is_number() && answered["fields"]["status"] == 404, "{answered}");
+    assert_eq!(answered["fields"]["code"], "unknown_route");
+    assert_eq!(answered["span"]["peer"], "127.0.0.1", "{answered}");
+    assert!(answered["span"]["id"].is_string(), "{answered}");
+}
+
+/// The answer to a request for what there is not.
+fn missing(url: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream =
+        std::net::TcpStream::connect(url.strip_prefix("http://").expect("a scheme")).expect("a connection");
+    stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it is sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    text
+}

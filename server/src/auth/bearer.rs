@@ -10,6 +10,7 @@ use super::AuthError;
 use crate::app::AppState;
 use crate::problem::ApiError;
 use crate::sync::Principal;
+use crate::telemetry::origin;
 
 /// Longest credential that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
@@ -24,7 +25,7 @@ impl FromRequestParts<AppState> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers)?;
         let principal = state.authenticator.authenticate(&token).await?;
-        tracing::Span::current().record("account", &principal.subject);
+        origin::is_of_account(&principal.subject);
         Ok(Self(principal))
     }
 }

@@ -90,6 +90,27 @@ pub(super) struct ServeArgs {
     log: String,
 }
 
+impl ServeArgs {
+    /// The first line of the log: which version runs, with which settings. No secret is among them, nor where one lies.
+    fn tell_settings(&self) {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            data = %self.data.display(),
+            listen = %self.listen,
+            development = self.secret.dev,
+            issuer = self.jwt_issuer,
+            audience = self.jwt_audience,
+            durability = ?self.durability,
+            horizon_s = self.horizon.as_secs(),
+            backup_age_s = self.backup_age.as_secs(),
+            audit_retention_s = self.audit_retention.map(|time| time.as_secs()),
+            origins = ?self.origins,
+            max_connections = self.max_connections,
+            "starting"
+        );
+    }
+}
+
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Durability {
@@ -130,6 +151,7 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
     let listener = listen(&args.listen, args.secret.dev).await?;
     make_directory(&args.data).map_err(|error| CliError::DataDirectory(args.data.clone(), error))?;
     let secret = args.secret.load(Some(&args.data), Development::Make(&*environment))?;
+    args.tell_settings();
     let mut signals = Signals::install().map_err(|error| CliError::Setup(format!("signals: {error}")))?;
     let service = open(&args, &environment).await?;
 
@@ -140,6 +162,8 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
     // Ends with the runtime; what it has begun, closing the service completes.
     let maintained = service.clone();
     environment.spawn(Box::pin(async move { maintained.maintain().await }));
+    let trailed = service.clone();
+    environment.spawn(Box::pin(async move { trailed.keep_trail().await }));
     announce(&listener)?;
 
     let (stop, stopped) = oneshot::channel::<()>();

@@ -19,7 +19,7 @@ use crate::app::AppState;
 use crate::auth::Authenticated;
 use crate::problem::ApiError;
 use crate::sync::Feed;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, origin};
 
 /// Read the change feed.
 ///
@@ -46,7 +46,7 @@ pub(super) async fn changes(
     Asked(request): Asked<ChangesRequest>,
 ) -> Result<Response, ApiError> {
     if let Some(device) = &request.device {
-        tracing::Span::current().record("device", device.as_str());
+        origin::is_of_device(device.as_str());
     }
     if request.limit.is_some_and(|limit| limit == 0 || limit as usize > MAX_CHANGES_LIMIT) {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "The query has not the documented form")

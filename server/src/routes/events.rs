@@ -11,6 +11,7 @@ use crate::app::AppState;
 use crate::auth::Authenticated;
 use crate::body::read_json;
 use crate::problem::ApiError;
+use crate::telemetry::origin;
 
 /// Push events.
 ///
@@ -34,7 +35,7 @@ pub(super) async fn push(
 ) -> Result<Json<PushResponse>, ApiError> {
     let (parts, body) = request.into_parts();
     let request: PushRequest<Box<RawValue>> = read_json(&parts.headers, body, &state.body, &*state.environment).await?;
-    tracing::Span::current().record("device", request.device_id.as_str());
+    origin::is_of_device(request.device_id.as_str());
     if request.events.len() > state.body.events {
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", "The push has too many events")
             .detail(format!("more than {}", state.body.events)));

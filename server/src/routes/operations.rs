@@ -46,7 +46,7 @@ pub(super) async fn readyz(State(state): State<AppState>) -> Result<&'static str
     responses((status = 200, description = "The counts.", body = String, content_type = "text/plain")),
 )]
 pub(super) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, PROMETHEUS)], state.metrics.render())
+    ([(CONTENT_TYPE, PROMETHEUS)], state.metrics.render(&state.service))
 }
 
 /// This document.

@@ -130,7 +130,7 @@ impl Shared {
         let entered = store::write(&*self.store, key.clone(), move |tx| {
             Ok((
                 Verdict::Commit,
-                match enter(tx, &*shared.environment, &claims)? {
+                match enter(tx, &*shared.environment, &claims, &shared.counts)? {
                     Entry::Open(scope) => Ok(scope),
                     Entry::Refused(problem) => Err(problem),
                 },

@@ -1,5 +1,7 @@
 //! Histories: whether a caller's positions belong to this server's, and what to tell a caller whose positions do not.
 
+use std::sync::atomic::Ordering;
+
 use unisono::environment::Environment;
 use unisono::model::Revision;
 use unisono::model::value::hex;
@@ -8,6 +10,7 @@ use unisono::protocol::{Cursor, Problem};
 use super::caller::Caller;
 use super::cursor_key::CursorKey;
 use super::effect::SERVER;
+use super::service::Counts;
 use super::token::{Evidence, Token, invalid_cursor, nonce_at};
 use crate::store::{AuditRow, EpochRow, ScopeBatch, ScopeKey, ScopeReads, ScopeRow, ScopeTx, StoreError};
 
@@ -138,7 +141,12 @@ pub(super) enum Entry {
 }
 
 /// Finds the scope, makes it if it does not exist, and begins a new history if the claims prove a restore.
-pub(super) fn enter(tx: &mut dyn ScopeTx, environment: &dyn Environment, claims: &Claims) -> Result<Entry, StoreError> {
+pub(super) fn enter(
+    tx: &mut dyn ScopeTx,
+    environment: &dyn Environment,
+    claims: &Claims,
+    counts: &Counts,
+) -> Result<Entry, StoreError> {
     let scope = match tx.scope()? {
         Some(scope) => scope,
         None => {
@@ -152,6 +160,13 @@ pub(super) fn enter(tx: &mut dyn ScopeTx, environment: &dyn Environment, claims:
         Standing::Replaced { shared_revision } => Ok(Entry::Refused(epoch_changed(&scope.epoch, shared_revision))),
         Standing::Unreadable => Ok(Entry::Refused(invalid_cursor())),
         Standing::Restored { shared_revision } => {
+            counts.epochs.fetch_add(1, Ordering::Relaxed);
+            let revision = scope.revision;
+            tracing::warn!(
+                shared_revision,
+                revision,
+                "a client proves that the server was restored: a new history begins"
+            );
             let scope = ScopeRow { epoch: fresh_epoch(environment), ..scope };
             let problem = epoch_changed(&scope.epoch, shared_revision);
             begin(tx, environment, scope, shared_revision, claims.caller.as_ref())?;

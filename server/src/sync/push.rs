@@ -1,6 +1,7 @@
 //! One push as one transaction: entry, device, verdicts, and the answer, which is stored with what it tells.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 use unisono::environment::Environment;
@@ -16,6 +17,7 @@ use super::effect::lowest_base;
 use super::history::{Claims, Entry, enter};
 use super::intake::{Intake, push_hash};
 use super::judge::{Judge, Ruling};
+use super::service::Counts;
 use super::token::{Evidence, Token, nonce_at, trail_before};
 use crate::store::{AuditRow, CommitRow, DeviceRow, ScopeKey, ScopeRow, ScopeTx, StoreError, Verdict};
 
@@ -29,6 +31,7 @@ pub(super) struct Push {
     pub(super) server_id: String,
     pub(super) cursor_key: CursorKey,
     pub(super) ages: AgeClock,
+    pub(super) counts: Arc<Counts>,
     /// How long, in milliseconds, it is remembered what was taken away, and when.
     pub(super) horizon_ms: u64,
 }
@@ -60,7 +63,7 @@ impl Push {
         if order == Order::Forked {
             return Ok((Verdict::Discard, Pushed::refused(forked())));
         }
-        let scope = match enter(tx, environment, &self.claims)? {
+        let scope = match enter(tx, environment, &self.claims, &self.counts)? {
             Entry::Open(scope) => scope,
             Entry::Refused(problem) => return Ok((Verdict::Commit, Pushed::refused(problem))),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -25,6 +26,7 @@ use super::intake::take_in;
 use super::lost_values::lost_value;
 use super::principal::Principal;
 use super::push::{Push, Pushed, check_device};
+use super::refusals::Refusals;
 use super::token::{Evidence, Token, trail_before};
 use super::verify::verify;
 use crate::store::{self, Damage, Identity, ScopeBatch, ScopeRow, Store, StoreError, StoreFigures, Verdict};
@@ -73,7 +75,20 @@ pub(super) struct Shared {
     pub(super) server_id: String,
     pub(super) cursor_key: CursorKey,
     pub(super) ages: AgeClock,
+    pub(super) refusals: Refusals,
+    pub(super) counts: Arc<Counts>,
     hints: Arc<Hints>,
+}
+
+/// What has happened since the service was opened.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Histories that began because a client proved that the server was restored.
+    pub epochs: AtomicU64,
+    /// Tombstones that were dropped.
+    pub purged_tombstones: AtomicU64,
+    /// Audit rows that were dropped.
+    pub purged_audit_rows: AtomicU64,
 }
 
 /// The sync service. Clones are handles of the same one.
@@ -98,7 +113,17 @@ impl SyncService {
             store.keep_clock(ages.now_ms()).await?;
         }
         let (store, cursor_key): (Box<dyn Store>, _) = (Box::new(store), CursorKey::new(cursor_key));
-        let shared = Shared { store, environment, options, server_id, cursor_key, ages, hints: Arc::default() };
+        let shared = Shared {
+            store,
+            environment,
+            options,
+            server_id,
+            cursor_key,
+            ages,
+            refusals: Refusals::default(),
+            counts: Arc::default(),
+            hints: Arc::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -134,6 +159,7 @@ impl SyncService {
             server_id: self.shared.server_id.clone(),
             cursor_key: self.shared.cursor_key.clone(),
             ages: self.shared.ages.clone(),
+            counts: Arc::clone(&self.shared.counts),
             horizon_ms: millis(self.shared.options.tombstone_horizon),
         };
         let environment = Arc::clone(&self.shared.environment);
@@ -193,11 +219,11 @@ impl SyncService {
     /// `404 scope_not_found`, and the store's troubles.
     pub async fn digest(&self, principal: &Principal, scope: Scope) -> Result<DigestResponse, Problem> {
         let key = principal.scope_key(&scope)?;
-        let environment = Arc::clone(&self.shared.environment);
+        let (environment, counts) = (Arc::clone(&self.shared.environment), Arc::clone(&self.shared.counts));
         // An empty scope has a digest too, and with it a history.
         if self.row(key.clone()).await?.is_none() {
             store::write(&*self.shared.store, key.clone(), move |tx| {
-                enter(tx, &*environment, &Claims::default()).map(|_: Entry| (Verdict::Commit, ()))
+                enter(tx, &*environment, &Claims::default(), &counts).map(|_: Entry| (Verdict::Commit, ()))
             })
             .await?;
         }
@@ -279,9 +305,10 @@ impl SyncService {
     /// The store's troubles.
     pub async fn set_enabled(&self, principal: &Principal, enabled: bool) -> Result<SyncSwitch, Problem> {
         let (environment, caller) = (Arc::clone(&self.shared.environment), Caller::new(&principal.subject, None));
+        let counts = Arc::clone(&self.shared.counts);
         store::write(&*self.shared.store, principal.user_scope(), move |tx| {
             // No claims, no contradiction.
-            if let Entry::Open(scope) = enter(tx, &*environment, &Claims::default())? {
+            if let Entry::Open(scope) = enter(tx, &*environment, &Claims::default(), &counts)? {
                 let audit = caller.audit(environment.now_ms(), "switch", json!({"enabled": enabled}));
                 let scope = ScopeRow { sync_enabled: enabled, ..scope };
                 tx.save(ScopeBatch { audit: vec![audit], ..ScopeBatch::new(scope) })?;
@@ -308,6 +335,16 @@ impl SyncService {
         self.shared.hints.listen(principal)
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What has happened since the service was opened.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
+    }
+
     /// The environment that the service runs in.
     pub(crate) fn environment(&self) -> &dyn Environment {
         &*self.shared.environment
@@ -328,7 +365,10 @@ impl SyncService {
     /// The store's troubles; what was dropped until then stays dropped.
     pub async fn collect_garbage(&self) -> Result<GarbageReport, Problem> {
         self.shared.store.keep_clock(self.shared.ages.now_ms()).await?;
-        Ok(garbage::collect(&self.shared).await?)
+        let report = garbage::collect(&self.shared).await?;
+        self.shared.counts.purged_tombstones.fetch_add(report.tombstones, Ordering::Relaxed);
+        self.shared.counts.purged_audit_rows.fetch_add(report.audit_rows, Ordering::Relaxed);
+        Ok(report)
     }
 
     /// Looks for damage in everything that is stored. What is found turns [`ready`](Self::ready) to an error; damage of the
@@ -349,6 +389,7 @@ impl SyncService {
     /// Finishes what is under way and closes the store. Idempotent; later calls fail with `503 shutting_down`.
     pub async fn close(&self) {
         self.shared.hints.close();
+        self.write_refusals().await;
         // Later than kept, things only look younger; and a store that is closed already has kept it.
         drop(self.shared.store.keep_clock(self.shared.ages.now_ms()).await);
         if let Err(error) = self.shared.store.close().await {

@@ -10,6 +10,10 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use unisono::model::ReceiptStatus;
 
+use super::process;
+use crate::store::{COMMIT_BUCKETS, StoreFigures};
+use crate::sync::{Counts, SyncService};
+
 /// Upper bounds of the latency buckets, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// The outcomes of a pushed event, in the order of their counters.
@@ -23,6 +27,8 @@ pub struct Metrics {
     in_flight: AtomicU64,
     events: [AtomicU64; OUTCOMES.len()],
     refusals: Mutex<BTreeMap<String, u64>>,
+    /// By the wall clock.
+    started_ms: u64,
 }
 
 /// How long the requests of one route took.
@@ -45,6 +51,12 @@ impl Drop for InFlight<'_> {
 }
 
 impl Metrics {
+    /// Counts of a server that starts at `now_ms`.
+    #[must_use]
+    pub fn new(now_ms: u64) -> Self {
+        Self { started_ms: now_ms, ..Self::default() }
+    }
+
     /// A request begins.
     pub(crate) fn begin(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -87,12 +99,15 @@ impl Metrics {
         self.events[index].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All counts in Prometheus' text format (0.0.4).
+    /// All counts in Prometheus' text format (0.0.4), with those of `service` and of the process.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, service: &SyncService) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
         let _ = self.write(&mut out);
+        let _ = write_counts(&mut out, service.counts());
+        let _ = write_store(&mut out, &service.store_figures());
+        let _ = process::write(&mut out, self.started_ms);
         out
     }
 
@@ -132,7 +147,48 @@ impl Metrics {
     }
 }
 
-fn family(out: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+fn write_counts(out: &mut String, counts: &Counts) -> std::fmt::Result {
+    let each = [
+        ("unisono_epochs_begun_total", "Histories that began since a client proved a restore.", &counts.epochs),
+        ("unisono_purged_tombstones_total", "Tombstones dropped after the horizon.", &counts.purged_tombstones),
+        ("unisono_purged_audit_rows_total", "Audit rows dropped after their retention.", &counts.purged_audit_rows),
+    ];
+    for (name, help, count) in each {
+        family(out, name, "counter", help)?;
+        writeln!(out, "{name} {}", count.load(Ordering::Relaxed))?;
+    }
+    Ok(())
+}
+
+fn write_store(out: &mut String, figures: &StoreFigures) -> std::fmt::Result {
+    let each = [
+        ("unisono_database_bytes", "gauge", "Bytes of the database's file.", figures.database_bytes),
+        ("unisono_wal_bytes", "gauge", "Bytes of its write-ahead log.", figures.wal_bytes),
+        ("unisono_damage_total", "counter", "How often damage was met in it.", figures.damaged),
+        ("unisono_commit_failures_total", "counter", "Commits that failed.", figures.failed_commits),
+    ];
+    for (name, kind, help, value) in each {
+        family(out, name, kind, help)?;
+        writeln!(out, "{name} {value}")?;
+    }
+    let name = "unisono_last_backup_timestamp_seconds";
+    family(out, name, "gauge", "When the last backup was made, since 1970; nothing before the first.")?;
+    if let Some(at_ms) = figures.last_backup_ms {
+        writeln!(out, "{name} {}", at_ms / 1000)?;
+    }
+    let name = "unisono_commit_duration_seconds";
+    family(out, name, "histogram", "Time of a commit, with the flush to the disk.")?;
+    let mut below = 0;
+    for (bound, count) in COMMIT_BUCKETS.iter().zip(figures.commits.buckets) {
+        below += count;
+        writeln!(out, "{name}_bucket{{le=\"{bound}\"}} {below}")?;
+    }
+    writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {}", figures.commits.count)?;
+    writeln!(out, "{name}_sum {}", figures.commits.sum.as_secs_f64())?;
+    writeln!(out, "{name}_count {}", figures.commits.count)
+}
+
+pub(super) fn family(out: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
     writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
@@ -163,7 +219,8 @@ mod tests {
         }
         metrics.answered("unmatched", &Method::from_bytes(b"BREW").unwrap(), StatusCode::NOT_FOUND, Duration::ZERO);
         metrics.judged(ReceiptStatus::Merged);
-        let text = metrics.render();
+        let mut text = String::new();
+        metrics.write(&mut text).unwrap();
         for line in [
             "unisono_http_requests_in_flight 1",
             "unisono_http_requests_total{route=\"/x\",method=\"GET\",status=\"200\"} 4",
@@ -179,6 +236,8 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         drop(running);
-        assert!(metrics.render().contains("in_flight 0\n"));
+        let mut text = String::new();
+        metrics.write(&mut text).unwrap();
+        assert!(text.contains("in_flight 0\n"));
     }
 }

@@ -5,6 +5,7 @@ mod logging;
 mod metrics;
 mod observe;
 pub(crate) mod origin;
+mod process;
 
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
@@ -18,7 +19,7 @@ use unisono::model::value::hex;
 use crate::app::AppState;
 use crate::problem::{ApiError, code, render};
 
-use super::origin;
+use super::origin::Origin;
 
 /// Where a request's id comes and goes.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -36,6 +37,8 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string());
     let span = tracing::info_span!("request", %id, %method, %route, peer = Empty, account = Empty, device = Empty);
     span.record("peer", &peer);
+    let origin = Origin::new(peer);
+    let whose = Arc::clone(&origin);
     let answer = async {
         let running = state.metrics.begin();
         let started = state.environment.monotonic();
@@ -48,11 +51,16 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
         drop(running);
         state.metrics.answered(&route, &method, response.status(), took);
         let code = code(&response);
-        code.iter().for_each(|code| state.metrics.refused(code));
+        if let Some(code) = code {
+            state.metrics.refused(code);
+            if response.status().is_client_error() {
+                state.service.note_refusal(&whose, &route, response.status().as_u16(), code);
+            }
+        }
         log(response.status(), code, took, PROBES.contains(&route.as_str()));
         finish(render(response, &id), &id)
     };
-    origin::from(peer, answer).instrument(span).await
+    origin.answer(answer).instrument(span).await
 }
 
 /// One line for each answer. Probes come every few seconds, and say something only when they fail.

@@ -135,6 +135,34 @@ async fn a_damaged_first_record_is_a_refusal_and_turns_the_probe_red() {
 }
 
 #[tokio::test]
+async fn refusals_and_denials_are_in_the_audit_trail_with_who_and_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("server.db");
+    let mut server = Server::start(&path).await;
+    for _ in 0..3 {
+        assert_eq!(server.send("GET", "/api/v1/sync/status?scope=workspace:others", None).await.0, 404);
+    }
+    let forged = json!({
+        "scope": "user", "account": "ben", "epoch": null, "device_id": "phone", "push_seq": 1, "cursor": null, "device_now": 1,
+        "events": [],
+    });
+    assert_eq!(server.send("POST", "/api/v1/sync/events", Some(forged)).await.0, 403);
+    server.token.push('x');
+    assert_eq!(server.send("GET", "/api/v1/sync/status", None).await.0, 401);
+    server.service.close().await;
+    let connection = Connection::open(&path).expect("the file");
+    let mut rows = connection
+        .prepare(
+            "SELECT user, outcome, json_extract(detail, '$.count') FROM audit WHERE action = 'refusal' ORDER BY 1, 2",
+        )
+        .expect("the table");
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("rows");
+    let rows: Vec<(String, String, i64)> = rows.collect::<Result<_, _>>().expect("rows");
+    let expected = [("", "invalid_token", 1), ("anna", "identity_mismatch", 1), ("anna", "scope_not_found", 3)];
+    assert_eq!(rows, expected.map(|(user, code, count)| (user.to_owned(), code.to_owned(), count)));
+}
+
+#[tokio::test]
 async fn only_probes_that_fail_are_worth_a_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("server.db");

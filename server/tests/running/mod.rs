@@ -36,10 +36,20 @@ impl Running {
         Self::start_on(data, "127.0.0.1:0")
     }
 
+    /// A server with further options.
+    pub fn start_with(data: &Path, options: &[&str]) -> Self {
+        Self::spawn(data, &[&["--listen", "127.0.0.1:0"], options].concat())
+    }
+
     pub fn start_on(data: &Path, address: &str) -> Self {
+        Self::spawn(data, &["--listen", address])
+    }
+
+    fn spawn(data: &Path, options: &[&str]) -> Self {
         let mut child = program()
-            .args(["serve", "--dev", "--listen", address, "--data"])
+            .args(["serve", "--dev", "--data"])
             .arg(data)
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

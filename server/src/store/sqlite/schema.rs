@@ -4,6 +4,8 @@
 //! log row names the record's revision before it, so that one record's history is a chain of point reads. Every row carries
 //! a checksum (`table.rs`); a large column that many reads leave out stands last.
 
+use std::sync::OnceLock;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::connection::store_error;
@@ -88,14 +90,22 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     tx.commit().map_err(store_error)
 }
 
+/// Name, table and text of each table and index.
+type Description = Vec<(String, String, Option<String>)>;
+
 /// Whether the tables and indexes are those that the migrations make, to the letter.
 pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
-    let mut ours = Connection::open_in_memory().map_err(store_error)?;
-    migrate(&mut ours)?;
-    Ok(described(&ours)? == described(connection)?)
+    static OURS: OnceLock<Description> = OnceLock::new();
+    if OURS.get().is_none() {
+        let mut ours = Connection::open_in_memory().map_err(store_error)?;
+        migrate(&mut ours)?;
+        // Whoever comes first: they are all the same.
+        drop(OURS.set(described(&ours)?));
+    }
+    Ok(OURS.get() == Some(&described(connection)?))
 }
 
-fn described(connection: &Connection) -> Result<Vec<(String, String, Option<String>)>, StoreError> {
+fn described(connection: &Connection) -> Result<Description, StoreError> {
     let mut statement = connection
         .prepare("SELECT name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_stat%' ESCAPE '!' ORDER BY name")
         .map_err(store_error)?;
