@@ -13,12 +13,14 @@ use crate::protocol::Cursor;
 
 /// Declares the schema of a type that is a string in JSON.
 macro_rules! text {
-    ($($kind:ident: $max:expr, $description:expr;)*) => {$(
+    ($($kind:ident: $min:expr, $max:expr, $pattern:expr, $description:expr;)*) => {$(
         impl PartialSchema for $kind {
             fn schema() -> RefOr<Schema> {
                 let object = ObjectBuilder::new()
                     .schema_type(SchemaType::Type(Type::String))
+                    .min_length($min)
                     .max_length($max)
+                    .pattern($pattern)
                     .description(Some($description));
                 RefOr::T(Schema::Object(object.build()))
             }
@@ -31,14 +33,18 @@ macro_rules! text {
     )*};
 }
 
+/// What a name is made of: anything but U+0000.
+const NAME: Option<&str> = Some(r"^[^\x00]+$");
+const NO_PATTERN: Option<&str> = None;
+
 text! {
-    CollectionName: Some(MAX_ID_BYTES), "A collection; names that begin with `$` are reserved.";
-    RecordId: Some(MAX_ID_BYTES), "A record's name within its collection.";
-    DeviceId: Some(MAX_ID_BYTES), "One replica.";
-    EventId: Some(MAX_ID_BYTES), "One event (UUIDv7).";
-    GroupId: Some(MAX_ID_BYTES), "One transaction.";
-    Scope: None::<usize>, "`user`, or `workspace:<id>`.";
-    Stamp: None::<usize>, "Hybrid logical clock: `<12 hex digits of milliseconds>-<4 hex digits of a counter>-<device id>`.";
-    Pointer: Some(MAX_POINTER_BYTES), "A JSON Pointer to a field.";
-    Cursor: None::<usize>, "An opaque position in a change feed.";
+    CollectionName: Some(1), Some(MAX_ID_BYTES), NAME, "A collection; names that begin with `$` are reserved.";
+    RecordId: Some(1), Some(MAX_ID_BYTES), NAME, "A record's name within its collection.";
+    DeviceId: Some(1), Some(MAX_ID_BYTES), NAME, "One replica.";
+    EventId: Some(1), Some(MAX_ID_BYTES), NAME, "One event (UUIDv7).";
+    GroupId: Some(1), Some(MAX_ID_BYTES), NAME, "One transaction.";
+    Scope: Some(4), Some("workspace:".len() + MAX_ID_BYTES), Some(r"^(user|workspace:[^\x00]+)$"), "`user`, or `workspace:<id>`.";
+    Stamp: Some(18), None::<usize>, Some(r"^[0-9a-f]{12}-[0-9a-f]{4}-[^\x00]+$"), "Hybrid logical clock: `<12 hex digits of milliseconds>-<4 hex digits of a counter>-<device id>`.";
+    Pointer: Some(1), Some(MAX_POINTER_BYTES), Some("^/"), "A JSON Pointer to a field.";
+    Cursor: None::<usize>, None::<usize>, NO_PATTERN, "An opaque position in a change feed.";
 }

@@ -1,5 +1,7 @@
 //! `docs/protocol.md` says what the types do: its examples are read, its numbers computed again, its tables compared.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -7,8 +9,8 @@ use unisono::error::InvalidCode;
 use unisono::limits;
 use unisono::model::{SyncEvent, Value, value};
 use unisono::protocol::{
-    DigestResponse, FeedLine, Page, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse, SyncSwitch,
-    ValueResponse,
+    DigestResponse, FeedLine, Page, Problem, ProblemCode, PushRequest, PushResponse, StatsResponse, StatusResponse,
+    SyncSwitch, ValueResponse,
 };
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
@@ -132,6 +134,22 @@ fn the_digest_example_follows_from_the_formula() {
     assert!(DOCUMENT.contains(&format!("| both | | | `{total:032x}` | |")), "the document should say {total:032x}");
     let (session, _) = share("samples", "kick-01", 1, r#"{"bpm":120,"name":"Kick"}"#);
     assert!(DOCUMENT.contains(&format!("{session:032x}")), "the session should say {session:032x}");
+}
+
+#[test]
+fn the_table_of_requests_codes_is_that_of_the_code() {
+    let (_, rest) = DOCUMENT.split_once("### Codes of requests").unwrap();
+    let (table, _) = rest.split_once("\n### ").unwrap();
+    let mut documented = BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let Ok(status) = cells[1].parse::<u16>() else { continue };
+        for code in cells[2].split('`').skip(1).step_by(2) {
+            assert!(documented.insert((status, code.to_owned())), "{code} stands there twice");
+        }
+    }
+    let coded = ProblemCode::ALL.iter().map(|code| (code.status(), code.as_str().to_owned())).collect();
+    assert_eq!(documented, coded);
 }
 
 #[test]

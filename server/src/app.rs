@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -12,7 +12,10 @@ use tower_http::cors::CorsLayer;
 use unisono::environment::SharedEnvironment;
 use unisono::protocol::PROTOCOL_HEADER;
 
+use unisono::protocol::ProblemCode;
+
 use crate::auth::Authenticator;
+use crate::head;
 use crate::limits::BodyLimits;
 use crate::problem::ApiError;
 use crate::routes;
@@ -80,6 +83,7 @@ pub(crate) fn enclose(router: Router<AppState>, state: AppState, origins: Vec<He
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn(head::bounded))
         .layer(cors(origins))
         .layer(from_fn_with_state(state.clone(), observe))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
@@ -87,11 +91,11 @@ pub(crate) fn enclose(router: Router<AppState>, state: AppState, origins: Vec<He
 }
 
 async fn unknown_route() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "There is no such route").detail("see /openapi.json")
+    ApiError::new(ProblemCode::NotFound, "There is no such route").detail("see /openapi.json")
 }
 
 async fn unknown_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This route does not have this method")
+    ApiError::new(ProblemCode::MethodNotAllowed, "This route does not have this method")
         .detail("the Allow header names those that it has")
 }
 

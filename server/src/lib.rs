@@ -8,6 +8,7 @@
 mod app;
 pub mod auth;
 mod body;
+mod head;
 pub mod limits;
 pub mod loopback;
 pub mod net;

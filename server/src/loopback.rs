@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use unisono::environment::timeout;
 use unisono::model::Scope;
 use unisono::platform::BoxFuture;
-use unisono::protocol::{ChangesRequest, Problem, PushRequest, PushResponse};
+use unisono::protocol::{ChangesRequest, Problem, ProblemCode, PushRequest, PushResponse};
 use unisono::transport::{
     ChangeReader, Chunk, LiveHint, LiveReader, Method, RequestContext, Response, Transport, TransportError, wire,
 };
@@ -80,7 +80,7 @@ impl LoopbackTransport {
             (Method::Post, "/sync/enable") => answer(service.set_enabled(principal, true).await),
             (Method::Post, "/sync/disable") => answer(service.set_enabled(principal, false).await),
             (Method::Post, "/sync/now") => answer(service.sync_now(principal).await),
-            _ => Err(TransportError::problem(Problem::new(404, "unknown_route", "there is no such route"))),
+            _ => Err(TransportError::problem(Problem::of(ProblemCode::NotFound, "there is no such route"))),
         }
     }
 }
@@ -97,7 +97,7 @@ struct OptionalScope {
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, TransportError> {
     serde_urlencoded::from_str(query).map_err(|error| {
-        let problem = Problem::new(400, "invalid_query", "the query has not the documented form");
+        let problem = Problem::of(ProblemCode::InvalidQuery, "the query has not the documented form");
         TransportError::problem(problem.detail(error.to_string()))
     })
 }
@@ -120,7 +120,7 @@ impl Transport for LoopbackTransport {
         Box::pin(self.within(context, async move {
             let principal = self.principal(context)?;
             let request = serde_json::from_slice(&encode(request)?).map_err(|error| {
-                let problem = Problem::new(400, "invalid_json", "the body has not the documented form");
+                let problem = Problem::of(ProblemCode::InvalidJson, "the body has not the documented form");
                 TransportError::problem(problem.detail(error.to_string()))
             })?;
             let response = self.service.push(&principal, request).await.map_err(TransportError::problem)?;

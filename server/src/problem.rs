@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use unisono::protocol::{PROBLEM_JSON, Problem};
+use unisono::protocol::{PROBLEM_JSON, Problem, ProblemCode};
 
 /// A refused request. It travels as a marked response without a body; [`render`] writes the document, once the request's
 /// id is known.
@@ -12,8 +12,8 @@ use unisono::protocol::{PROBLEM_JSON, Problem};
 pub(crate) struct ApiError(Box<Problem>);
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &str, title: &str) -> Self {
-        Self(Box::new(Problem::new(status.as_u16(), code, title)))
+    pub(crate) fn new(code: ProblemCode, title: &str) -> Self {
+        Self(Box::new(Problem::of(code, title)))
     }
 
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
@@ -67,11 +67,7 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     match status {
         StatusCode::UNAUTHORIZED => {
-            let challenge = match problem.code.as_str() {
-                "auth_required" => "Bearer",
-                _ => "Bearer error=\"invalid_token\"",
-            };
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         StatusCode::UPGRADE_REQUIRED => {
             headers.insert(UPGRADE, HeaderValue::from_static("unisono/1"));

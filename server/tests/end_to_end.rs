@@ -62,7 +62,7 @@ impl Server {
 
 fn context(user: &str) -> RequestContext {
     let now = TokioEnvironment.now_ms() / 1000;
-    let grant = Grant { sub: user.into(), workspaces: vec![], iat: now, exp: now + 600, iss: None, aud: None };
+    let grant = Grant { sub: user.into(), workspaces: vec![], iat: now, exp: now + 600, ..Grant::default() };
     let token: SecretString = mint(&JwtSecret::new(SECRET).expect("a secret"), &grant).expect("a token");
     RequestContext { token: Some(token), deadline: Some(Duration::from_secs(60)) }
 }

@@ -104,7 +104,7 @@ fn the_log_begins_with_version_and_settings_and_machines_read_numbers() {
     assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
     let answered = lines.iter().find(|line| line["fields"]["message"] == "answered").expect("a line");
     assert!(answered["fields"]["took_ms"].is_number() && answered["fields"]["status"] == 404, "{answered}");
-    assert_eq!(answered["fields"]["code"], "unknown_route");
+    assert_eq!(answered["fields"]["code"], "not_found");
     assert_eq!(answered["span"]["peer"], "127.0.0.1", "{answered}");
     assert!(answered["span"]["id"].is_string(), "{answered}");
 }

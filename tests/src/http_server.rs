@@ -76,8 +76,7 @@ pub fn token(user: &str, seconds: i64) -> SecretString {
         workspaces: vec!["band".into()],
         iat: at(-1000),
         exp: at(seconds),
-        iss: None,
-        aud: None,
+        ..Grant::default()
     };
     mint(&secret(), &grant).expect("a token")
 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use unisono::model::{EventId, Receipt, Scope};
 use unisono::platform::BoxFuture;
-use unisono::protocol::{ChangesRequest, Problem, PushRequest, PushResponse};
+use unisono::protocol::{ChangesRequest, Problem, ProblemCode, PushRequest, PushResponse};
 use unisono::testing::TestEnvironment;
 use unisono::transport::{ChangeReader, LiveReader, Method, RequestContext, Response, Transport, TransportError};
 use unisono_server::store::{ScopeKey, read};
@@ -69,7 +69,7 @@ impl Access {
 
     /// The holder of a token: `anna`, `anna.2` and so on are anna's.
     fn principal(&self, context: &RequestContext) -> Result<Principal, Problem> {
-        let unauthorized = || Problem::new(401, "unauthorized", "the token is missing or was refused");
+        let unauthorized = || Problem::of(ProblemCode::AuthRequired, "the token is missing or was refused");
         let token = context.token.as_ref().map(|token| token.expose_secret().to_owned()).ok_or_else(unauthorized)?;
         let rules = lock(&self.rules);
         if rules.refused.contains(&token) {

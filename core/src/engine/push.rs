@@ -5,8 +5,8 @@ use super::session::SyncReport;
 use crate::error::{Error, Result};
 use crate::limits::MAX_PUSH_EVENTS;
 use crate::model::Scope;
-use crate::protocol::{Problem, PushRequest};
-use crate::queue::{Judges, Selection};
+use crate::protocol::{Problem, ProblemCode, PushRequest};
+use crate::queue::Judges;
 use crate::replica::rows::Parking;
 use crate::transport::TransportError;
 
@@ -22,19 +22,12 @@ pub(super) enum Pushed {
 }
 
 impl Engine {
-    /// Sends the push in flight or the next one of what is selected, and settles its receipts.
-    pub(super) async fn push_once(
-        &self,
-        scope: &Scope,
-        selection: &Selection,
-        report: &mut SyncReport,
-    ) -> Result<Pushed> {
+    /// Sends the push in flight or the next one, and settles its receipts.
+    pub(super) async fn push_once(&self, scope: &Scope, report: &mut SyncReport) -> Result<Pushed> {
         let runtime = self.runtime(scope);
         loop {
             let max_events = runtime.memory().push_events;
-            let Some(push) = self.queue.next_push(scope, max_events, selection).await? else {
-                return Ok(Pushed::Nothing);
-            };
+            let Some(push) = self.queue.next_push(scope, max_events).await? else { return Ok(Pushed::Nothing) };
             let replica = self.reader().replica().await?;
             let row = self.reader().scope(scope).await?;
             let before = self.environment.now_ms();
@@ -98,6 +91,15 @@ fn parking_of(error: &TransportError) -> Parking {
     Parking { code: error.code().to_owned(), message, because: None }
 }
 
+/// Refusals that are about the replica, whatever their status.
+const OF_REPLICA: [ProblemCode; 5] = [
+    ProblemCode::EpochChanged,
+    ProblemCode::DeviceForked,
+    ProblemCode::CursorExpired,
+    ProblemCode::InvalidCursor,
+    ProblemCode::UnsupportedProtocol,
+];
+
 /// What a refused push means.
 enum Refusal {
     /// Nobody knows whether it was applied.
@@ -119,15 +121,13 @@ impl Refusal {
     }
 
     fn of_problem(problem: &Problem, resent: bool) -> Self {
-        match (problem.status, problem.code.as_str()) {
-            (408 | 429 | 500..=599, _) => Self::Ambiguous,
-            (_, "epoch_changed" | "device_forked" | "cursor_expired" | "invalid_cursor" | "unsupported_protocol") => {
-                Self::OfReplica
-            }
+        match problem.status {
+            408 | 429 | 500..=599 => Self::Ambiguous,
+            _ if OF_REPLICA.iter().any(|code| problem.is(*code)) => Self::OfReplica,
             // A proxy's limit; other bare statuses come from something that is not our server, and judge no event.
-            (413, _) => Self::OfRequest(Judges::ThisSending { resent }),
+            413 => Self::OfRequest(Judges::ThisSending { resent }),
             _ if problem.is_bare() => Self::OfReplica,
-            (400 | 409 | 422, _) => Self::OfRequest(Judges::ThePush),
+            400 | 409 | 422 => Self::OfRequest(Judges::ThePush),
             _ => Self::OfReplica,
         }
     }

@@ -8,7 +8,6 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::backoff::{Backoff, is_own_word};
-use super::cloud_sync::Extent;
 use super::push::Pushed;
 use super::runtime::{Engine, NextTry, ScopeRuntime};
 use super::status::{Progress, SyncState};
@@ -17,7 +16,7 @@ use crate::environment::{Environment, timeout};
 use crate::error::{Error, Result};
 use crate::events::ClientEvent;
 use crate::model::Scope;
-use crate::protocol::Problem;
+use crate::protocol::{Problem, ProblemCode};
 use crate::transport::{RequestContext, TransportError};
 
 /// What a sync did.
@@ -63,14 +62,9 @@ impl Engine {
     /// # Errors
     /// What stopped the sync. What was done before is kept.
     pub async fn sync_scope(&self, scope: &Scope) -> Result<SyncReport> {
-        self.sync_extent(scope, Extent::Whole).await
-    }
-
-    /// [`sync_scope`](Self::sync_scope), of as much as `extent` says.
-    pub(super) async fn sync_extent(&self, scope: &Scope, extent: Extent) -> Result<SyncReport> {
         loop {
             let turn = self.turns.take(scope).await.ok_or(Error::Closed)?;
-            if let Some(result) = self.interrupts.unless_held(self.sync_in_turn(scope, extent)).await {
+            if let Some(result) = self.interrupts.unless_held(self.sync_in_turn(scope)).await {
                 return result;
             }
             // Whoever interrupts waits for the turn. Then it is begun anew, unless the client is closed.
@@ -79,11 +73,11 @@ impl Engine {
         }
     }
 
-    async fn sync_in_turn(&self, scope: &Scope, extent: Extent) -> Result<SyncReport> {
+    async fn sync_in_turn(&self, scope: &Scope) -> Result<SyncReport> {
         let runtime = self.runtime(scope);
         runtime.memory().progress = Progress::default();
         let mut syncing = Syncing::begin(self, scope, &runtime);
-        let result = match self.watched(scope, &runtime, extent).await {
+        let result = match self.watched(scope, &runtime).await {
             Err(error) if is_denial(&error) => Err(self.denied(scope, error).await),
             result => result,
         };
@@ -106,8 +100,8 @@ impl Engine {
 
     /// Runs the sync under the watchdog: given up after [`stall_limit`](super::EngineOptions::stall_limit) without a step,
     /// and a panic in it ends it, not the worker.
-    async fn watched(&self, scope: &Scope, runtime: &ScopeRuntime, extent: Extent) -> Result<SyncReport> {
-        let sync = std::panic::AssertUnwindSafe(self.run_sync(scope, runtime, extent)).catch_unwind();
+    async fn watched(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<SyncReport> {
+        let sync = std::panic::AssertUnwindSafe(self.run_sync(scope, runtime)).catch_unwind();
         let mut sync = std::pin::pin!(sync);
         loop {
             let before = runtime.steps.load(std::sync::atomic::Ordering::Relaxed);
@@ -122,12 +116,12 @@ impl Engine {
         }
     }
 
-    async fn run_sync(&self, scope: &Scope, runtime: &ScopeRuntime, extent: Extent) -> Result<SyncReport> {
+    async fn run_sync(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<SyncReport> {
         let mut report = SyncReport::default();
         let mut turns = 0;
         self.check_may_sync().await?;
         loop {
-            match self.exchange(scope, runtime, extent, &mut report).await {
+            match self.exchange(scope, runtime, &mut report).await {
                 Ok(()) => return Ok(report),
                 Err(error) => match Turn::of(&error) {
                     Some(turn) if turns < MAX_TURNS => {
@@ -141,33 +135,16 @@ impl Engine {
     }
 
     /// Pushes and pulls until nothing is left.
-    async fn exchange(
-        &self,
-        scope: &Scope,
-        runtime: &ScopeRuntime,
-        extent: Extent,
-        report: &mut SyncReport,
-    ) -> Result<()> {
+    async fn exchange(&self, scope: &Scope, runtime: &ScopeRuntime, report: &mut SyncReport) -> Result<()> {
         // Before the first push is cut: its events are stamped by the server's time.
         self.pass().await?;
         self.clear_retired(scope).await?;
-        let row = self.reader().scope(scope).await?;
-        // What became of a history, or of a push, only a pull of all tells.
-        let settled = row.building.is_none() && !row.in_doubt;
-        if settled && self.is_narrowed(&self.cloud_sync().await?, runtime, extent) {
-            self.exchange_settings(scope, report).await?;
-            // They may say by now that the rest is wanted.
-            if self.is_narrowed(&self.cloud_sync().await?, runtime, extent) {
-                return Ok(());
-            }
-        }
         loop {
-            let selection = self.cloud_sync().await?.selection;
             let row = self.reader().scope(scope).await?;
             // A generation that is being rebuilt has no revisions to base a push on: it is completed first.
             let building = row.building.is_some();
             if !building && !row.in_doubt {
-                while let Pushed::Some = self.push_once(scope, &selection, report).await? {
+                while let Pushed::Some = self.push_once(scope, report).await? {
                     runtime.step();
                 }
             }
@@ -180,10 +157,9 @@ impl Engine {
                 self.check_digest(scope, runtime, &theirs, report).await?;
             }
             self.clear_retired(scope).await?;
-            if building || self.queue.has_sendable(scope, &selection).await? {
+            if building || self.queue.has_sendable(scope).await? {
                 continue;
             }
-            runtime.memory().whole = Some(self.environment.monotonic());
             return self.forget_outcomes(scope, runtime).await;
         }
     }
@@ -338,7 +314,7 @@ fn words(problem: &Problem) -> String {
 }
 
 fn is_denial(error: &Error) -> bool {
-    matches!(error, Error::Transport(TransportError::Problem(problem)) if problem.code == "scope_not_found")
+    matches!(error, Error::Transport(TransportError::Problem(problem)) if problem.is(ProblemCode::ScopeNotFound))
 }
 
 /// The state after a failure, and how long to wait before the next try, at most `interval` where it may help.
@@ -377,15 +353,15 @@ enum Turn {
 impl Turn {
     fn of(error: &Error) -> Option<Self> {
         let Error::Transport(TransportError::Problem(problem)) = error else { return None };
-        match problem.code.as_str() {
-            "epoch_changed" => Some(Self::Epoch {
-                epoch: problem.epoch.clone()?,
-                shared_revision: problem.shared_revision.unwrap_or(0),
-            }),
-            "cursor_expired" => Some(Self::Expired { unreadable: false }),
-            "invalid_cursor" => Some(Self::Expired { unreadable: true }),
-            "device_forked" => Some(Self::Forked),
-            _ => None,
+        if problem.is(ProblemCode::EpochChanged) {
+            let shared_revision = problem.shared_revision.unwrap_or(0);
+            return Some(Self::Epoch { epoch: problem.epoch.clone()?, shared_revision });
         }
+        let turns = [
+            (ProblemCode::CursorExpired, Self::Expired { unreadable: false }),
+            (ProblemCode::InvalidCursor, Self::Expired { unreadable: true }),
+            (ProblemCode::DeviceForked, Self::Forked),
+        ];
+        turns.into_iter().find_map(|(code, turn)| problem.is(code).then_some(turn))
     }
 }

@@ -1,10 +1,12 @@
 //! The wire, as types: `docs/protocol.md` in Rust. Used by client, server, OpenAPI and tests.
 
+mod code;
 mod feed;
 mod problem;
 mod push;
 mod status;
 
+pub use code::ProblemCode;
 pub use feed::{ChangesRequest, Cursor, CursorLine, FeedLine, Page, Trailer, ValueRequest, ValueResponse};
 pub use problem::Problem;
 pub use push::{PushRequest, PushResponse};

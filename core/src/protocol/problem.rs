@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::ProblemCode;
 use crate::model::Revision;
 use crate::reading;
 
@@ -20,7 +21,7 @@ pub struct Problem {
     /// This occurrence in words; no secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The stable code, for programs.
+    /// The stable code, for programs: a [`ProblemCode`], or one of a newer server.
     pub code: String,
     /// The request's id, to be quoted to the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +47,20 @@ reading::fields!(Problem {
 });
 
 impl Problem {
-    /// A problem with nothing but its status, code and words.
+    /// A refusal of this protocol.
+    #[must_use]
+    pub fn of(code: ProblemCode, title: impl Into<String>) -> Self {
+        Self::new(code.status(), code.as_str(), title)
+    }
+
+    /// Whether it has this code.
+    #[must_use]
+    pub fn is(&self, code: ProblemCode) -> bool {
+        self.code == code.as_str()
+    }
+
+    /// A problem with nothing but its status, code and words, as another server may tell it. Servers of this protocol refuse
+    /// with [`Problem::of`].
     #[must_use]
     pub fn new(status: u16, code: impl Into<String>, title: impl Into<String>) -> Self {
         Self {

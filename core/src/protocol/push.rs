@@ -19,6 +19,7 @@ pub struct PushRequest<E = SyncEvent> {
     /// The pushing device.
     pub device_id: DeviceId,
     /// Strictly increasing per (device, scope); repeated only with the same events.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub push_seq: u64,
     /// Where the replica's pull stands.
     pub cursor: Option<Cursor>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{ChangesRequest, Problem, PushRequest};
+use crate::protocol::{ChangesRequest, Problem, ProblemCode, PushRequest};
 use crate::transport::{Method, RequestContext};
 
 /// The kinds of calls; each has a script of its own.
@@ -130,7 +130,7 @@ impl Fault {
     /// 429 with a Retry-After of `seconds`.
     #[must_use]
     pub fn too_many_requests(seconds: u64) -> Self {
-        let mut problem = Problem::new(429, "rate_limited", "scripted");
+        let mut problem = Problem::of(ProblemCode::RateLimited, "scripted");
         problem.retry_after = Some(seconds);
         Self::answer(problem)
     }

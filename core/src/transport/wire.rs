@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::TransportError;
 use crate::model::{Revision, value};
-use crate::protocol::{ChangesRequest, PROTOCOL, Problem, PushRequest, PushResponse, ValueRequest};
+use crate::protocol::{ChangesRequest, PROTOCOL, Problem, ProblemCode, PushRequest, PushResponse, ValueRequest};
 use crate::reading;
 
 /// Where events are pushed, below the base path.
@@ -29,7 +29,7 @@ pub fn protocol_versions() -> String {
 /// Path and query of a feed request, below the base path.
 #[must_use]
 pub fn changes_path(request: &ChangesRequest) -> String {
-    let ChangesRequest { scope, epoch, cursor, seen, limit, device, bucket, collection, references } = request;
+    let ChangesRequest { scope, epoch, cursor, seen, limit, device, bucket, references } = request;
     let mut path = format!("{CHANGES_PATH}?scope=");
     percent_encode(&scope.to_string(), &mut path);
     let optional = [
@@ -39,7 +39,6 @@ pub fn changes_path(request: &ChangesRequest) -> String {
         ("limit", limit.map(|limit| limit.to_string())),
         ("device", device.as_ref().map(ToString::to_string)),
         ("bucket", bucket.map(|bucket| bucket.to_string())),
-        ("collection", collection.as_ref().map(ToString::to_string)),
         ("references", references.then(|| references.to_string())),
     ];
     for (name, value) in optional {
@@ -84,7 +83,7 @@ pub fn percent_encode(text: &str, out: &mut String) {
 pub fn push_body(request: &PushRequest) -> Result<Vec<u8>, TransportError> {
     serde_json::to_vec(request).map_err(|error| {
         TransportError::problem(
-            Problem::new(400, "invalid_request", "The request was not sent").detail(error.to_string()),
+            Problem::of(ProblemCode::InvalidRequest, "The request was not sent").detail(error.to_string()),
         )
     })
 }
@@ -172,12 +171,11 @@ mod tests {
             limit: Some(10),
             device: Some("d#1?".parse().unwrap()),
             bucket: Some(255),
-            collection: Some("$settings".parse().unwrap()),
             references: true,
         };
         assert_eq!(
             changes_path(&full),
-            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&epoch=e%3D1&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255&collection=%24settings&references=true"
+            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&epoch=e%3D1&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255&references=true"
         );
     }
 

@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(read(&["Bearer abc"]), Ok("abc".into()));
         assert_eq!(read(&["bearer  abc "]), Ok("abc".into()));
         for missing in [vec![], vec![""], vec!["Bearer"], vec!["Bearer "], vec!["Basic YTpi"], vec!["abc"]] {
-            assert_eq!(read(&missing), Err("auth_required"), "{missing:?}");
+            assert_eq!(read(&missing), Err("missing_token"), "{missing:?}");
         }
         assert_eq!(read(&["Bearer a", "Bearer b"]), Err("invalid_token"));
         assert_eq!(read(&[&format!("Bearer {}", "a".repeat(MAX_TOKEN_BYTES + 1))]), Err("invalid_token"));

@@ -1,28 +1,37 @@
-//! HS256 tokens (RFC 7519, by the rules of RFC 8725).
+//! Signed tokens (RFC 7519, by the rules of RFC 8725).
 //!
-//! The key decides the algorithm, not the token: whatever else a header names is refused, and keys that a header brings or
-//! points to are not looked at. The signature is checked before a claim is read; claims of a wrong type are refused, not
-//! skipped; the clock is the environment's.
+//! An issuer's key decides the algorithm, not the token: whatever else a header names is refused, and keys that a header brings
+//! or points to are not looked at. An issuer's tokens are checked with that issuer's keys only. The signature is checked before a
+//! claim is believed; claims of a wrong type are refused, not skipped; the clock is the environment's.
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+mod claims;
+mod key;
+mod mint;
+mod published;
+mod revoked;
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Deserialize;
 use unisono::environment::SharedEnvironment;
-use unisono::limits::MAX_ID_BYTES;
-use unisono::model::Scope;
 use unisono::platform::BoxFuture;
+
+pub use mint::{Grant, mint, mint_with};
+pub use published::{FetchKeys, KeyFile, KeyUrl};
+pub use revoked::Revocations;
 
 use super::{AuthError, Authenticator, JwtSecret};
 use crate::sync::Principal;
+use claims::{Claims, Demands};
+use key::Key;
+use published::Published;
 
-/// The only algorithm of a shared secret here.
-const ALGORITHM: Algorithm = Algorithm::HS256;
 /// Largest difference of clocks that is forgiven, in seconds.
 const MAX_LEEWAY: u64 = 60;
-/// Latest instant that a token may name, in seconds (the year 9999): sums with it cannot overflow.
-const MAX_INSTANT: u64 = 253_402_300_799;
-/// Most workspaces in one token.
-const MAX_WORKSPACES: usize = 1_000;
 
 /// What a verifier asks of a token beyond its signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,155 +45,152 @@ pub struct JwtOptions {
     pub leeway: u64,
 }
 
-/// Checks tokens that a shared secret signed.
-pub struct JwtVerifier {
-    key: DecodingKey,
-    validation: Validation,
-    options: JwtOptions,
-    environment: SharedEnvironment,
+/// Whoever signs tokens, and the keys that prove it.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    demands: Demands,
+    keys: Keys,
 }
 
-impl std::fmt::Debug for JwtVerifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JwtVerifier").field("options", &self.options).finish_non_exhaustive()
-    }
+#[derive(Clone)]
+enum Keys {
+    Shared(Arc<[Key]>),
+    Published(Arc<Published>),
 }
 
-/// The claims that count; others are ignored. `present` keeps `null` from passing for absent.
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    exp: u64,
-    #[serde(default, deserialize_with = "present")]
-    nbf: Option<u64>,
-    #[serde(default, deserialize_with = "present")]
-    iss: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    aud: Option<Audience>,
-    #[serde(default)]
-    workspaces: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Audience {
-    fn names(&self, audience: &str) -> bool {
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::One(one) => one == audience,
-            Self::Many(many) => many.iter().any(|one| one == audience),
+            Self::Shared(keys) => write!(f, "{} shared secrets", keys.len()),
+            Self::Published(published) => published.fmt(f),
         }
     }
 }
 
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+impl Issuer {
+    /// One that signs with shared secrets (HS256), each with its name (`kid`) or without one. While a secret is replaced there are
+    /// two: the old one stays until the last token that it signed has expired.
+    #[must_use]
+    pub fn with_secrets(options: JwtOptions, secrets: &[(Option<String>, JwtSecret)]) -> Self {
+        let keys = secrets.iter().map(|(kid, secret)| Key::shared(secret, kid.clone())).collect();
+        Self { demands: demands(options), keys: Keys::Shared(keys) }
+    }
+
+    /// One that publishes its public keys (RS256, ES256 or EdDSA, as each key says). They are fetched at the first token, every ten
+    /// minutes, and at most once a minute for a token that names an unknown one; if that fails, the last good ones hold.
+    #[must_use]
+    pub fn with_published(options: JwtOptions, keys: Arc<dyn FetchKeys>, environment: SharedEnvironment) -> Self {
+        Self { demands: demands(options), keys: Keys::Published(Arc::new(Published::new(keys, environment))) }
+    }
+
+    async fn keys(&self, kid: Option<&str>) -> Result<Arc<[Key]>, AuthError> {
+        match &self.keys {
+            Keys::Shared(keys) => Ok(keys.clone()),
+            Keys::Published(published) => published.keys(kid).await.ok_or(AuthError::Unavailable),
+        }
+    }
+}
+
+fn demands(options: JwtOptions) -> Demands {
+    let JwtOptions { issuer, audience, leeway } = options;
+    Demands { issuer, audience, leeway: leeway.min(MAX_LEEWAY) }
+}
+
+/// Checks signed tokens of one or several issuers.
+#[derive(Debug)]
+pub struct JwtVerifier {
+    issuers: Vec<Issuer>,
+    revocations: Option<Revocations>,
+    environment: SharedEnvironment,
+}
+
+/// What is read before the signature is checked, to choose the keys that check it.
+#[derive(Default, Deserialize)]
+struct Origin {
+    iss: Option<String>,
 }
 
 impl JwtVerifier {
     /// A verifier for tokens signed with `secret`.
     #[must_use]
     pub fn new(secret: &JwtSecret, options: JwtOptions, environment: SharedEnvironment) -> Self {
-        let mut validation = Validation::new(ALGORITHM);
+        let issuer = Issuer::with_secrets(options, &[(None, secret.clone())]);
+        Self { issuers: vec![issuer], revocations: None, environment }
+    }
+
+    /// A verifier for the tokens of several issuers, which their names (`iss`) tell apart. An issuer without a name signs all
+    /// tokens, and has to be the only one; of two with one name the first counts.
+    #[must_use]
+    pub fn of_issuers(issuers: Vec<Issuer>, revocations: Option<Revocations>, environment: SharedEnvironment) -> Self {
+        Self { issuers, revocations, environment }
+    }
+
+    async fn verify(&self, token: &str) -> Result<Principal, AuthError> {
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|_| AuthError::Invalid("it is not a JWT with a known algorithm"))?;
+        let issuer = self.issuer(token)?;
+        let keys = issuer.keys(header.kid.as_deref()).await?;
+        let claims = checked(token, &header, &keys)?;
+        if header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(AuthError::Invalid("its `typ` is not JWT"));
+        }
+        if header.crit.is_some() {
+            return Err(AuthError::Invalid("it has critical extensions"));
+        }
+        let (jti, sid) = (claims.jti.clone(), claims.sid.clone());
+        let principal = claims.admit(&issuer.demands, self.environment.now_ms() / 1000)?;
+        match &self.revocations {
+            Some(revocations) if revocations.hold(jti.as_deref(), sid.as_deref()) => Err(AuthError::Revoked),
+            _ => Ok(principal),
+        }
+    }
+
+    /// The issuer that a token names. What it names is not believed: only that issuer's keys are tried, and the claim is read
+    /// again once the signature is good.
+    fn issuer(&self, token: &str) -> Result<&Issuer, AuthError> {
+        if let [only] = self.issuers.as_slice() {
+            return Ok(only);
+        }
+        let named = jsonwebtoken::dangerous::insecure_decode_claims::<Origin>(token).unwrap_or_default().iss;
+        let found = self.issuers.iter().find(|issuer| named.is_some() && issuer.demands.issuer == named);
+        found.ok_or(AuthError::Invalid("its `iss` is none of this server's issuers"))
+    }
+}
+
+/// The claims of a token, once one of the keys that it may mean has proved its signature.
+fn checked(token: &str, header: &Header, keys: &[Key]) -> Result<Claims, AuthError> {
+    let mut refusal = "it names a key that its issuer does not have";
+    for key in keys.iter().filter(|key| key.answers_to(header.kid.as_deref())) {
+        if key.algorithm != header.alg {
+            refusal = "its algorithm is not that of its key";
+            continue;
+        }
+        let mut validation = Validation::new(key.algorithm);
         // The library checks the signature; the claims are checked here, by the environment's clock and by their types.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        let options = JwtOptions { leeway: options.leeway.min(MAX_LEEWAY), ..options };
-        Self { key: DecodingKey::from_secret(secret.bytes()), validation, options, environment }
+        match jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation) {
+            Ok(token) => return Ok(token.claims),
+            Err(error) if *error.kind() == ErrorKind::InvalidSignature => refusal = "its signature does not match",
+            Err(_) => {
+                return Err(AuthError::Invalid(
+                    "it is not a JWT with a string `sub`, an integer `exp` and well-typed claims",
+                ));
+            }
+        }
     }
-
-    fn verify(&self, token: &str) -> Result<Principal, AuthError> {
-        let invalid = AuthError::Invalid;
-        let token = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).map_err(|error| {
-            use jsonwebtoken::errors::ErrorKind;
-            invalid(match error.kind() {
-                ErrorKind::InvalidSignature => "its signature does not match",
-                ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => "its algorithm is not HS256",
-                _ => "it is not a JWT with a string `sub`, an integer `exp` and well-typed claims",
-            })
-        })?;
-        if token.header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
-            return Err(invalid("its `typ` is not JWT"));
-        }
-        if token.header.crit.is_some() {
-            return Err(invalid("it has critical extensions"));
-        }
-        self.check(token.claims)
-    }
-
-    fn check(&self, claims: Claims) -> Result<Principal, AuthError> {
-        let invalid = AuthError::Invalid;
-        let now = self.environment.now_ms() / 1000;
-        if claims.exp > MAX_INSTANT || claims.nbf.is_some_and(|nbf| nbf > MAX_INSTANT) {
-            return Err(invalid("its `exp` or `nbf` is beyond the year 9999"));
-        }
-        if claims.exp + self.options.leeway <= now {
-            return Err(AuthError::Expired);
-        }
-        if claims.nbf.is_some_and(|nbf| nbf > now + self.options.leeway) {
-            return Err(invalid("it is not valid yet"));
-        }
-        if self.options.issuer.is_some() && claims.iss != self.options.issuer {
-            return Err(invalid("its `iss` is not this server's issuer"));
-        }
-        match (&self.options.audience, &claims.aud) {
-            (None, None) => {}
-            (Some(ours), Some(named)) if named.names(ours) => {}
-            (Some(_), _) => return Err(invalid("its `aud` is not this server's audience")),
-            (None, Some(_)) => return Err(invalid("it names an audience, and this server has none configured")),
-        }
-        if claims.sub.is_empty() || claims.sub.len() > MAX_ID_BYTES || claims.sub.chars().any(char::is_control) {
-            return Err(invalid("its `sub` is empty, longer than 256 bytes, or has control characters"));
-        }
-        if claims.workspaces.len() > MAX_WORKSPACES
-            || claims.workspaces.iter().any(|workspace| Scope::workspace(workspace).is_err())
-        {
-            return Err(invalid("its `workspaces` are more than 1000, or one is no workspace id"));
-        }
-        Ok(Principal { subject: claims.sub, workspaces: claims.workspaces })
-    }
+    Err(AuthError::Invalid(refusal))
 }
 
 impl Authenticator for JwtVerifier {
     fn authenticate<'a>(&'a self, token: &'a SecretString) -> BoxFuture<'a, Result<Principal, AuthError>> {
-        Box::pin(async move { self.verify(token.expose_secret()) })
+        Box::pin(self.verify(token.expose_secret()))
     }
 }
 
-/// What a minted token says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Grant {
-    /// The account.
-    pub sub: String,
-    /// The workspaces that it is a member of.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub workspaces: Vec<String>,
-    /// When it was made, in seconds since the Unix epoch.
-    pub iat: u64,
-    /// When it ends, in seconds since the Unix epoch.
-    pub exp: u64,
-    /// Who made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub iss: Option<String>,
-    /// Whom it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
-}
-
-/// Signs a token.
-///
-/// # Errors
-/// If the crypto library fails.
-pub fn mint(secret: &JwtSecret, grant: &Grant) -> Result<SecretString, jsonwebtoken::errors::Error> {
-    let key = EncodingKey::from_secret(secret.bytes());
-    jsonwebtoken::encode(&Header::new(ALGORITHM), grant, &key).map(SecretString::from)
-}
-
+#[cfg(test)]
+mod issuers;
 #[cfg(test)]
 mod tests;

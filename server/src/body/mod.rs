@@ -7,9 +7,11 @@ mod unpack;
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use unisono::Environment;
+
+use unisono::protocol::ProblemCode;
 
 use crate::limits::BodyLimits;
 use crate::problem::ApiError;
@@ -24,30 +26,22 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
 ) -> Result<T, ApiError> {
     let media = text(headers, CONTENT_TYPE).unwrap_or_default();
     if !media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        return Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "The body is not application/json",
-        ));
+        return Err(ApiError::new(ProblemCode::UnsupportedMediaType, "The body is not application/json"));
     }
     let encoding = Encoding::of(headers)?;
     let received = receive::receive(headers, body, limits, environment).await?;
     let bytes = unpack::unpack(encoding, &received, limits)?;
     if !depth::is_within(&bytes, limits.depth) {
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "nesting_too_deep", "The body is nested too deeply")
+        return Err(ApiError::new(ProblemCode::NestingTooDeep, "The body is nested too deeply")
             .detail(format!("more than {} levels", limits.depth)));
     }
     serde_json::from_slice(&bytes).map_err(|error| {
         // Only the place: serde's words may quote the body.
         let (code, title) = match error.classify() {
-            serde_json::error::Category::Data => ("invalid_request", "The body has not the documented form"),
-            _ => ("invalid_json", "The body is not JSON"),
+            serde_json::error::Category::Data => (ProblemCode::InvalidRequest, "The body has not the documented form"),
+            _ => (ProblemCode::InvalidJson, "The body is not JSON"),
         };
-        ApiError::new(StatusCode::BAD_REQUEST, code, title).detail(format!(
-            "at line {}, column {}",
-            error.line(),
-            error.column()
-        ))
+        ApiError::new(code, title).detail(format!("at line {}, column {}", error.line(), error.column()))
     })
 }
 
@@ -56,7 +50,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large")
+    ApiError::new(ProblemCode::PayloadTooLarge, "The body is too large")
         .detail(format!("more than {limit} bytes; send fewer events at once"))
 }
 

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
 use unisono::Environment;
 use unisono::environment::timeout;
 
 use super::{text, too_large};
+use unisono::protocol::ProblemCode;
+
 use crate::limits::BodyLimits;
 use crate::problem::ApiError;
 
@@ -32,7 +34,7 @@ pub(super) async fn receive(
     let time = limits.time + Duration::from_secs((announced.min(limits.encoded_bytes) / SLOWEST) as u64);
     match timeout(environment, time, collect(body, announced, limits.encoded_bytes)).await {
         Some(received) => received,
-        None => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time")
+        None => Err(ApiError::new(ProblemCode::RequestTimeout, "The body did not arrive in time")
             .detail(format!("more than {time:?}"))),
     }
 }
@@ -46,9 +48,7 @@ async fn collect(body: Body, announced: usize, limit: usize) -> Result<Vec<u8>, 
     let mut total = 0usize;
     let mut parts = body.into_data_stream();
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|_| {
-            ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", "The body broke off before its end")
-        })?;
+        let part = part.map_err(|_| ApiError::new(ProblemCode::BodyIncomplete, "The body broke off before its end"))?;
         total = total.saturating_add(part.len());
         if total <= limit {
             received.extend_from_slice(&part);

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
-use axum::http::{HeaderMap, StatusCode};
 
 use super::{text, too_large};
+use unisono::protocol::ProblemCode;
+
 use crate::limits::BodyLimits;
 use crate::problem::ApiError;
 
@@ -25,12 +27,8 @@ impl Encoding {
     /// What the headers say; one coding at most.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let refused = || {
-            ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_encoding",
-                "The body's coding is not supported",
-            )
-            .detail("send it plain, with gzip or with zstd")
+            ApiError::new(ProblemCode::UnsupportedEncoding, "The body's coding is not supported")
+                .detail("send it plain, with gzip or with zstd")
         };
         if headers.get_all(CONTENT_ENCODING).iter().count() == 0 {
             return Ok(Self::Plain);
@@ -74,11 +72,11 @@ fn drain(reader: impl Read, packed: usize, limits: &BodyLimits) -> Result<Vec<u8
     } else if limit == limits.decoded_bytes {
         Err(too_large(limit))
     } else {
-        Err(ApiError::new(StatusCode::BAD_REQUEST, "compression_ratio", "The body unfolds like a decompression bomb")
+        Err(ApiError::new(ProblemCode::CompressionRatio, "The body unfolds like a decompression bomb")
             .detail(format!("more than {}:1; send it without compression", limits.ratio)))
     }
 }
 
 fn broken(_: &io::Error) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "invalid_encoding", "The body does not unpack by its Content-Encoding")
+    ApiError::new(ProblemCode::InvalidEncoding, "The body does not unpack by its Content-Encoding")
 }

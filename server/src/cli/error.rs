@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use unisono_server::auth::SecretError;
+use unisono_server::auth::{AuthConfigError, SecretError};
 use unisono_server::store::StoreError;
 
 /// Why a command failed.
@@ -23,6 +23,9 @@ pub enum CliError {
     /// The secret is of no use.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The authentication configuration is of no use.
+    #[error("{0}; see \"Authentication\" in docs/operations.md")]
+    AuthConfig(#[from] AuthConfigError),
     /// A development secret for strangers.
     #[error(
         "--dev is for this machine only, and {0} can be reached by others; listen on 127.0.0.1, or use a real secret"

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use unisono::TokioEnvironment;
 use unisono::environment::SharedEnvironment;
-use unisono_server::auth::{JwtOptions, JwtVerifier};
+use unisono_server::auth::{AuthConfig, JwtOptions, JwtVerifier};
 use unisono_server::net::{ServeOptions, serve};
 use unisono_server::store::{SqliteOptions, SqliteStore};
 use unisono_server::sync::{ServiceOptions, SyncService};
@@ -43,6 +43,11 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     secret: SecretArgs,
+
+    /// File that says whose tokens are accepted (JSON): several issuers, secrets that are being replaced, published keys (JWKS), and
+    /// tokens that were revoked. Instead of a secret and the --jwt options.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["jwt_secret_file", "dev", "jwt_issuer", "jwt_audience"])]
+    auth_config: Option<PathBuf>,
 
     /// The issuer (`iss`) that tokens must have.
     #[arg(long, value_name = "NAME")]
@@ -98,6 +103,7 @@ impl ServeArgs {
             data = %self.data.display(),
             listen = %self.listen,
             development = self.secret.dev,
+            auth_config = self.auth_config.as_ref().map(|file| tracing::field::display(file.display())),
             issuer = self.jwt_issuer,
             audience = self.jwt_audience,
             durability = ?self.durability,
@@ -145,18 +151,31 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
 async fn start(args: ServeArgs) -> Result<(), CliError> {
     let environment: SharedEnvironment = Arc::new(TokioEnvironment);
     // From the cheapest to what holds a lock: a wrong option or a taken port leaves no trace.
-    if !args.secret.dev {
+    let verifier = match &args.auth_config {
+        Some(file) => Some(AuthConfig::load(file, &environment)?),
+        None => None,
+    };
+    if verifier.is_none() && !args.secret.dev {
         args.secret.load(None, Development::Expect)?;
     }
     let listener = listen(&args.listen, args.secret.dev).await?;
     make_directory(&args.data).map_err(|error| CliError::DataDirectory(args.data.clone(), error))?;
-    let secret = args.secret.load(Some(&args.data), Development::Make(&*environment))?;
+    let verifier = match verifier {
+        Some(verifier) => verifier,
+        None => {
+            let secret = args.secret.load(Some(&args.data), Development::Make(&*environment))?;
+            let jwt = JwtOptions {
+                issuer: args.jwt_issuer.clone(),
+                audience: args.jwt_audience.clone(),
+                leeway: args.jwt_leeway,
+            };
+            JwtVerifier::new(&secret, jwt, Arc::clone(&environment))
+        }
+    };
     args.tell_settings();
     let mut signals = Signals::install().map_err(|error| CliError::Setup(format!("signals: {error}")))?;
     let service = open(&args, &environment).await?;
 
-    let jwt = JwtOptions { issuer: args.jwt_issuer, audience: args.jwt_audience, leeway: args.jwt_leeway };
-    let verifier = JwtVerifier::new(&secret, jwt, Arc::clone(&environment));
     let options = AppOptions { origins: args.origins, ..AppOptions::new(Arc::new(verifier), Arc::clone(&environment)) };
     let network = ServeOptions { max_connections: args.max_connections as usize, ..ServeOptions::default() };
     // Ends with the runtime; what it has begun, closing the service completes.

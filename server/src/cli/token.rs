@@ -8,8 +8,9 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use unisono::limits::MAX_ID_BYTES;
 use unisono::model::Scope;
+use unisono::model::value::hex;
 use unisono::{Environment, TokioEnvironment};
-use unisono_server::auth::{Grant, mint};
+use unisono_server::auth::{Grant, mint_with};
 
 use super::secret::{Development, SecretArgs};
 use super::{CliError, duration};
@@ -32,8 +33,8 @@ pub(super) struct TokenArgs {
     #[arg(long = "workspace", value_name = "ID")]
     workspaces: Vec<String>,
 
-    /// How long the token is good: 30d, 12h, 15m, 30s.
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = duration::parse)]
+    /// How long the token is good: 12h, 15m, 30s, 30d. Short ones need no list of revoked tokens.
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = duration::parse)]
     ttl: Duration,
 
     /// The data directory; with --dev only.
@@ -42,6 +43,10 @@ pub(super) struct TokenArgs {
 
     #[command(flatten)]
     secret: SecretArgs,
+
+    /// The secret's name (`kid`), where the server's --auth-config has several.
+    #[arg(long, value_name = "NAME")]
+    kid: Option<String>,
 
     /// The issuer (`iss`) to name, as the server's --jwt-issuer.
     #[arg(long, value_name = "NAME")]
@@ -59,6 +64,8 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CliError> {
     }
     let secret = args.secret.load(args.data.as_deref(), Development::Expect)?;
     let now = TokioEnvironment.now_ms() / 1000;
+    let mut id = [0; 16];
+    TokioEnvironment.random(&mut id);
     let grant = Grant {
         sub: args.user.clone(),
         workspaces: args.workspaces.clone(),
@@ -66,8 +73,9 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CliError> {
         exp: now + args.ttl.as_secs(),
         iss: args.issuer.clone(),
         aud: args.audience.clone(),
+        jti: Some(hex(&id)),
     };
-    let token = mint(&secret, &grant).map_err(|error| CliError::Sign(error.to_string()))?;
+    let token = mint_with(&secret, args.kid.as_deref(), &grant).map_err(|error| CliError::Sign(error.to_string()))?;
     writeln!(std::io::stdout(), "{}", token.expose_secret())
         .map_err(|error| CliError::Setup(format!("the token cannot be printed: {error}")))
 }

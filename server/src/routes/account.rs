@@ -2,9 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use unisono::protocol::{
-    DigestResponse, Problem, StatsResponse, StatusResponse, SyncSwitch, ValueRequest, ValueResponse,
-};
+use unisono::protocol::{DigestResponse, StatsResponse, StatusResponse, SyncSwitch, ValueRequest, ValueResponse};
 
 use super::query::{Asked, OptionalScopeQuery, ScopeQuery};
 use crate::app::AppState;
@@ -24,7 +22,6 @@ type Answer<T> = Result<Json<T>, ApiError>;
     params(OptionalScopeQuery),
     responses(
         (status = 200, description = "The scope's state.", body = StatusResponse),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn status(
@@ -44,7 +41,6 @@ pub(super) async fn status(
     params(ScopeQuery),
     responses(
         (status = 200, description = "The digest at the named position.", body = DigestResponse),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn digest(
@@ -66,7 +62,6 @@ pub(super) async fn digest(
     params(ValueRequest),
     responses(
         (status = 200, description = "The value, whole.", body = ValueResponse),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn value(
@@ -86,7 +81,6 @@ pub(super) async fn value(
     params(ScopeQuery),
     responses(
         (status = 200, description = "The numbers.", body = StatsResponse),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn stats(
@@ -105,7 +99,6 @@ pub(super) async fn stats(
     security(("bearer" = [])),
     responses(
         (status = 200, description = "It is on.", body = SyncSwitch),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn enable(
@@ -125,7 +118,6 @@ pub(super) async fn enable(
     security(("bearer" = [])),
     responses(
         (status = 200, description = "It is off.", body = SyncSwitch),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn disable(
@@ -143,7 +135,6 @@ pub(super) async fn disable(
     security(("bearer" = [])),
     responses(
         (status = 200, description = "They were told.", body = SyncSwitch),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn now(State(state): State<AppState>, Authenticated(principal): Authenticated) -> Answer<SyncSwitch> {

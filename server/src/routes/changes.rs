@@ -7,11 +7,11 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use unisono::limits::MAX_CHANGES_LIMIT;
-use unisono::protocol::{ChangesRequest, CursorLine, FeedLine, NDJSON, Page, Problem};
+use unisono::protocol::{ChangesRequest, CursorLine, FeedLine, NDJSON, Page, ProblemCode};
 use unisono::transport::Chunk;
 
 use super::query::Asked;
@@ -36,7 +36,6 @@ use crate::telemetry::{Metrics, origin};
             (Page = "application/json"),
             (String = "application/x-ndjson"),
         )),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn changes(
@@ -49,7 +48,7 @@ pub(super) async fn changes(
         origin::is_of_device(device.as_str());
     }
     if request.limit.is_some_and(|limit| limit == 0 || limit as usize > MAX_CHANGES_LIMIT) {
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "The query has not the documented form")
+        return Err(ApiError::new(ProblemCode::InvalidQuery, "The query has not the documented form")
             .detail(format!("limit is 1 to {MAX_CHANGES_LIMIT}")));
     }
     let form = Form::of(&headers);

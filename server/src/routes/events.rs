@@ -2,10 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use serde_json::value::RawValue;
 use unisono::model::SyncEvent;
-use unisono::protocol::{Problem, PushRequest, PushResponse};
+use unisono::protocol::{ProblemCode, PushRequest, PushResponse};
 
 use crate::app::AppState;
 use crate::auth::Authenticated;
@@ -25,7 +24,6 @@ use crate::telemetry::origin;
     request_body = PushRequest<SyncEvent>,
     responses(
         (status = 200, description = "One receipt per event.", body = PushResponse),
-        (status = "default", description = "Refused as a whole; nothing was applied.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn push(
@@ -37,7 +35,7 @@ pub(super) async fn push(
     let request: PushRequest<Box<RawValue>> = read_json(&parts.headers, body, &state.body, &*state.environment).await?;
     origin::is_of_device(request.device_id.as_str());
     if request.events.len() > state.body.events {
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_events", "The push has too many events")
+        return Err(ApiError::new(ProblemCode::PushTooLarge, "The push has too many events")
             .detail(format!("more than {}", state.body.events)));
     }
     let response = state.service.push(&principal, request).await?;

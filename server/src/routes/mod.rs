@@ -7,6 +7,7 @@ mod openapi;
 mod operations;
 mod protocol;
 mod query;
+mod refusals;
 mod table;
 #[cfg(test)]
 mod tests;

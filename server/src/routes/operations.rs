@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use unisono::protocol::Problem;
 
 use super::openapi;
 use crate::app::AppState;
@@ -30,7 +29,6 @@ pub(super) async fn healthz() -> &'static str {
     tag = "operations",
     responses(
         (status = 200, description = "It can.", body = String, content_type = "text/plain"),
-        (status = "default", description = "It cannot.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn readyz(State(state): State<AppState>) -> Result<&'static str, ApiError> {

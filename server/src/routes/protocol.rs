@@ -1,10 +1,10 @@
 //! Protocol versions: what a client says it speaks against what this build speaks.
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use unisono::protocol::{PROTOCOL, PROTOCOL_HEADER};
+use unisono::protocol::{PROTOCOL, PROTOCOL_HEADER, ProblemCode};
 
 use crate::problem::ApiError;
 
@@ -16,8 +16,7 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
             Some(versions) => versions,
             None => {
                 return ApiError::new(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_protocol_header",
+                    ProblemCode::InvalidProtocolHeader,
                     "The Unisono-Protocol header has not the form <min>-<max>",
                 )
                 .into_response();
@@ -26,13 +25,9 @@ pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
     };
     let newest_common = asked.1.min(PROTOCOL.1);
     if newest_common < asked.0.max(PROTOCOL.0) {
-        return ApiError::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "unsupported_protocol",
-            "There is no common protocol version",
-        )
-        .detail(format!("this server speaks {} to {}; update the older side", PROTOCOL.0, PROTOCOL.1))
-        .into_response();
+        return ApiError::new(ProblemCode::UnsupportedProtocol, "There is no common protocol version")
+            .detail(format!("this server speaks {} to {}; update the older side", PROTOCOL.0, PROTOCOL.1))
+            .into_response();
     }
     let mut response = next.run(request).await;
     response.headers_mut().insert(PROTOCOL_HEADER, HeaderValue::from(newest_common));

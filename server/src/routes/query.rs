@@ -1,12 +1,13 @@
 //! Query strings.
 
 use axum::extract::{FromRequestParts, Query};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use unisono::model::Scope;
 use utoipa::IntoParams;
+
+use unisono::protocol::ProblemCode;
 
 use crate::problem::ApiError;
 
@@ -20,10 +21,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(error) => {
-                Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", "The query has not the documented form")
-                    .detail(error.body_text()))
-            }
+            Err(error) => Err(ApiError::new(ProblemCode::InvalidQuery, "The query has not the documented form")
+                .detail(error.body_text())),
         }
     }
 }
@@ -33,7 +32,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 #[into_params(parameter_in = Query)]
 pub(super) struct ScopeQuery {
     /// `user` or `workspace:<id>`.
-    #[param(value_type = String, example = "user")]
+    #[param(value_type = Scope, example = "user")]
     pub(super) scope: Scope,
 }
 
@@ -42,6 +41,6 @@ pub(super) struct ScopeQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct OptionalScopeQuery {
     /// `user` or `workspace:<id>`; `user` if absent.
-    #[param(value_type = Option<String>, example = "user")]
+    #[param(value_type = Option<Scope>, example = "user")]
     pub(super) scope: Option<Scope>,
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in a store, and what a client is told of it.
 
-use unisono::protocol::Problem;
+use unisono::protocol::{Problem, ProblemCode};
 use unisono::storage::StorageError;
 
 /// Seconds after which a client may try again when the store is in trouble.
@@ -55,8 +55,18 @@ impl StoreError {
 
     /// That the server is not ready, with the reason, which is for whoever can ask.
     pub(crate) fn unready(&self) -> Problem {
-        let code = if matches!(self, Self::Closed) { "shutting_down" } else { self.code() };
-        unavailable(code, "the server cannot serve").detail(self.to_string())
+        Problem { status: 503, ..unavailable(self.told(), "the server cannot serve") }.detail(self.to_string())
+    }
+
+    /// What a client is told.
+    fn told(&self) -> ProblemCode {
+        match self {
+            Self::Full(_) => ProblemCode::StorageFull,
+            Self::Corrupt(_) => ProblemCode::StorageCorrupt,
+            Self::Internal(_) => ProblemCode::Internal,
+            Self::Closed => ProblemCode::ShuttingDown,
+            Self::AlreadyOpen(_) | Self::NewerSchema { .. } | Self::Io(_) => ProblemCode::StorageIo,
+        }
     }
 }
 
@@ -77,13 +87,13 @@ impl From<StoreError> for Problem {
             tracing::error!(code = error.code(), cause = %error, "the database failed a request");
         }
         match error {
-            StoreError::Corrupt(_) | StoreError::Internal(_) => Problem::new(500, error.code(), "the server failed"),
-            StoreError::Closed => unavailable("shutting_down", "the server is shutting down"),
-            _ => unavailable(error.code(), "the server's database is unavailable"),
+            StoreError::Corrupt(_) | StoreError::Internal(_) => Problem::of(error.told(), "the server failed"),
+            StoreError::Closed => unavailable(error.told(), "the server is shutting down"),
+            _ => unavailable(error.told(), "the server's database is unavailable"),
         }
     }
 }
 
-fn unavailable(code: &str, title: &str) -> Problem {
-    Problem { retry_after: Some(RETRY_AFTER), ..Problem::new(503, code, title) }
+fn unavailable(code: ProblemCode, title: &str) -> Problem {
+    Problem { retry_after: Some(RETRY_AFTER), ..Problem::of(code, title) }
 }

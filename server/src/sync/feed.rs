@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use unisono::limits::{MAX_CHANGES_LIMIT, MAX_CHANGES_PER_CURSOR};
-use unisono::model::{CollectionName, DeviceId, Revision};
-use unisono::protocol::{ChangesRequest, Problem, Trailer};
+use unisono::model::{DeviceId, Revision};
+use unisono::protocol::{ChangesRequest, Problem, ProblemCode, Trailer};
 use unisono::transport::Chunk;
 
 use super::caller::Caller;
@@ -33,7 +33,6 @@ struct Place {
     subject: String,
     device: Option<DeviceId>,
     bucket: Option<u8>,
-    collection: Option<CollectionName>,
     epoch: String,
     after: Revision,
     /// The head at the start of a first sync that has not passed it.
@@ -68,7 +67,7 @@ impl Feed {
         let scope = principal.scope_key(&request.scope)?;
         let limit = request.limit.map_or(MAX_CHANGES_LIMIT, |limit| limit as usize);
         if limit == 0 {
-            return Err(Problem::new(400, "invalid_request", "`limit` is at least 1"));
+            return Err(Problem::of(ProblemCode::InvalidRequest, "`limit` is at least 1"));
         }
         let tokens = (request.cursor.as_ref(), request.seen.as_ref());
         let caller = Caller::new(&principal.subject, request.device.as_ref());
@@ -81,7 +80,6 @@ impl Feed {
             subject: principal.subject.clone(),
             device: request.device,
             bucket: request.bucket,
-            collection: request.collection,
             epoch: row.epoch.clone(),
             after,
             bootstrap,
@@ -159,7 +157,6 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
         after: place.after,
         tombstones_after: place.tombstones_after(device.as_ref()),
         bucket: place.bucket,
-        collection: place.collection.clone(),
         limit: place.left.min(MAX_CHANGES_PER_CURSOR),
         max_bytes: MAX_CHUNK_BYTES,
     };
@@ -198,7 +195,7 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
             server_now: now,
             server_id: shared.server_id.clone(),
             total: Some(scope.records),
-            digest: (!more && !altered && place.collection.is_none()).then(|| scope.digest.to_string()),
+            digest: (!more && !altered).then(|| scope.digest.to_string()),
         })
     } else {
         None
@@ -213,9 +210,8 @@ fn device(reads: &mut dyn ScopeReads, place: &Place) -> Result<Option<DeviceRow>
 }
 
 fn expired() -> Problem {
-    Problem::new(
-        410,
-        "cursor_expired",
+    Problem::of(
+        ProblemCode::CursorExpired,
         "deletes that the replica has not heard of were dropped: it has to start afresh",
     )
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use unisono::environment::Environment;
 use unisono::model::Revision;
 use unisono::model::value::hex;
-use unisono::protocol::{Cursor, Problem};
+use unisono::protocol::{Cursor, Problem, ProblemCode};
 
 use super::caller::Caller;
 use super::cursor_key::CursorKey;
@@ -205,6 +205,6 @@ pub(super) fn epoch_changed(epoch: &str, shared_revision: Revision) -> Problem {
     Problem {
         epoch: Some(epoch.to_owned()),
         shared_revision: Some(shared_revision),
-        ..Problem::new(409, "epoch_changed", "the server's history is another one than the replica's")
+        ..Problem::of(ProblemCode::EpochChanged, "the server's history is another one than the replica's")
     }
 }

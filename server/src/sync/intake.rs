@@ -8,7 +8,7 @@ use unisono::error::InvalidCode;
 use unisono::limits::{MAX_GROUP_EVENTS, MAX_PUSH_BYTES, MAX_PUSH_BYTES_HARD, MAX_PUSH_EVENTS};
 use unisono::model::value::hex;
 use unisono::model::{CollectionName, EventId, GroupId, Pointer, RecordId, RecordKey, SyncEvent, Value};
-use unisono::protocol::Problem;
+use unisono::protocol::{Problem, ProblemCode};
 
 /// One event of a push.
 pub(super) struct Intake {
@@ -63,7 +63,7 @@ pub(super) fn take_in(raw: &[Box<RawValue>]) -> Result<Vec<Intake>, Problem> {
 }
 
 fn too_large() -> Problem {
-    Problem::new(413, "push_too_large", "the push has more events or bytes than allowed")
+    Problem::of(ProblemCode::PushTooLarge, "the push has more events or bytes than allowed")
 }
 
 /// The push's units: single events, and groups, which stand or fall as one.
@@ -128,7 +128,7 @@ struct Member {
 /// Finds out what is wrong with an event that does not parse.
 fn diagnose(raw: &str, error: &serde_json::Error) -> Result<Intake, Problem> {
     let Envelope { id } = serde_json::from_str(raw).map_err(|_| {
-        Problem::new(400, "malformed_event", "an event has no readable id").detail("every event needs an `id`")
+        Problem::of(ProblemCode::MalformedEvent, "an event has no readable id").detail("every event needs an `id`")
     })?;
     let lane: Option<Lane> = serde_json::from_str(raw).ok();
     let group = serde_json::from_str::<Member>(raw).ok().and_then(|member| member.group);

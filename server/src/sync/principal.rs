@@ -1,7 +1,7 @@
 //! Who asks, and which scopes are theirs.
 
 use unisono::model::Scope;
-use unisono::protocol::Problem;
+use unisono::protocol::{Problem, ProblemCode};
 
 use crate::store::ScopeKey;
 
@@ -23,7 +23,7 @@ impl Principal {
         match scope {
             Scope::User => Ok(self.user_scope()),
             Scope::Workspace(id) if self.workspaces.iter().any(|own| **own == **id) => Ok(ScopeKey::workspace(id)),
-            Scope::Workspace(_) => Err(Problem::new(404, "scope_not_found", "there is no such scope")),
+            Scope::Workspace(_) => Err(Problem::of(ProblemCode::ScopeNotFound, "there is no such scope")),
         }
     }
 

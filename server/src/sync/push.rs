@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use unisono::environment::Environment;
 use unisono::model::{Author, DeviceId, Receipt, ReceiptStatus, RecordKey, Revision};
-use unisono::protocol::{Problem, PushResponse};
+use unisono::protocol::{Problem, ProblemCode, PushResponse};
 
 use super::age::AgeClock;
 use super::answer::{Told, tell};
@@ -181,7 +181,7 @@ fn repeat(tx: &mut dyn ScopeTx, device: &DeviceRow, server_now: u64) -> Result<P
 }
 
 fn forked() -> Problem {
-    Problem::new(409, "device_forked", "another replica pushes under this device id")
+    Problem::of(ProblemCode::DeviceForked, "another replica pushes under this device id")
 }
 
 fn judge_all(judge: &mut Judge<'_, '_>, events: Vec<Intake>) -> Result<Vec<Ruling>, StoreError> {
@@ -240,7 +240,7 @@ fn status_name(status: ReceiptStatus) -> String {
 /// Refuses device ids that are the server's own.
 pub(super) fn check_device(device: &DeviceId) -> Result<(), Problem> {
     if super::effect::is_server(device) {
-        return Err(Problem::new(400, "invalid_request", "this device id is the server's own"));
+        return Err(Problem::of(ProblemCode::InvalidRequest, "this device id is the server's own"));
     }
     Ok(())
 }

@@ -11,8 +11,8 @@ use unisono::environment::{Environment, SharedEnvironment, run_blocking};
 use unisono::limits::DIGEST_BUCKETS;
 use unisono::model::{Author, DigestSum, Scope};
 use unisono::protocol::{
-    ChangesRequest, DigestResponse, PROTOCOL, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse,
-    SyncSwitch, ValueRequest, ValueResponse,
+    ChangesRequest, DigestResponse, PROTOCOL, Problem, ProblemCode, PushRequest, PushResponse, StatsResponse,
+    StatusResponse, SyncSwitch, ValueRequest, ValueResponse,
 };
 
 use super::age::AgeClock;
@@ -141,12 +141,12 @@ impl SyncService {
         let PushRequest { scope, account, epoch, device_id, push_seq, cursor, seen, device_now: _, events } = request;
         let events = self.take_in(events).await?;
         if account != principal.subject {
-            return Err(Problem::new(403, "identity_mismatch", "the replica belongs to another account"));
+            return Err(Problem::of(ProblemCode::IdentityMismatch, "the replica belongs to another account"));
         }
         let scope = principal.scope_key(&scope)?;
         check_device(&device_id)?;
         if push_seq == 0 || push_seq > MAX_PUSH_SEQ {
-            return Err(Problem::new(400, "invalid_request", "`push_seq` counts from 1"));
+            return Err(Problem::of(ProblemCode::InvalidRequest, "`push_seq` counts from 1"));
         }
         let caller = Caller::new(&account, Some(&device_id));
         let claims = Claims::read(epoch, (cursor.as_ref(), seen.as_ref()), &scope, &self.shared.cursor_key, caller)?;
@@ -260,7 +260,7 @@ impl SyncService {
         let ValueRequest { scope, note, sha256 } = request;
         let key = principal.scope_key(&scope)?;
         let found = store::read(&*self.shared.store, key, move |reads| lost_value(reads, &note, &sha256)).await?;
-        let unknown = || Problem::new(404, "value_not_found", "the note does not refer to such a value");
+        let unknown = || Problem::of(ProblemCode::ValueNotFound, "the note does not refer to such a value");
         found.map(|value| ValueResponse { value }).ok_or_else(unknown)
     }
 

@@ -16,6 +16,8 @@ use tracing::field::Empty;
 use unisono::Environment;
 use unisono::model::value::hex;
 
+use unisono::protocol::ProblemCode;
+
 use crate::app::AppState;
 use crate::problem::{ApiError, code, render};
 
@@ -45,7 +47,7 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
         // A defect in one handler must not take a connection with other requests down, nor go unanswered.
         let response = AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!("a handler panicked");
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed").into_response()
+            ApiError::new(ProblemCode::Internal, "The server failed").into_response()
         });
         let took = state.environment.monotonic().saturating_sub(started);
         drop(running);

@@ -55,7 +55,7 @@ impl Server {
         let verifier = JwtVerifier::new(&secret, JwtOptions::default(), Arc::clone(&environment));
         let app = app(service.clone(), AppOptions::new(Arc::new(verifier), environment));
         let now = TokioEnvironment.now_ms() / 1000;
-        let grant = Grant { sub: "anna".into(), workspaces: vec![], iat: now, exp: now + 60, iss: None, aud: None };
+        let grant = Grant { sub: "anna".into(), workspaces: vec![], iat: now, exp: now + 60, ..Grant::default() };
         let token = mint(&secret, &grant).expect("a token").expose_secret().to_owned();
         Self { app, service, token }
     }
@@ -158,7 +158,7 @@ async fn refusals_and_denials_are_in_the_audit_trail_with_who_and_why() {
         .expect("the table");
     let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("rows");
     let rows: Vec<(String, String, i64)> = rows.collect::<Result<_, _>>().expect("rows");
-    let expected = [("", "invalid_token", 1), ("anna", "identity_mismatch", 1), ("anna", "scope_not_found", 3)];
+    let expected = [("", "auth_required", 1), ("anna", "identity_mismatch", 1), ("anna", "scope_not_found", 3)];
     assert_eq!(rows, expected.map(|(user, code, count)| (user.to_owned(), code.to_owned(), count)));
 }
 

@@ -51,8 +51,8 @@ fn the_small_requests_are_dispatched_and_others_are_404() {
     assert!(read::<SyncSwitch>(ask(Method::Post, "/sync/enable")).enabled);
     assert!(read::<SyncSwitch>(ask(Method::Post, "/sync/now")).enabled);
     for (method, path, code) in [
-        (Method::Get, "/sync/now", "unknown_route"),
-        (Method::Get, "/settings/profile", "unknown_route"),
+        (Method::Get, "/sync/now", "not_found"),
+        (Method::Get, "/settings/profile", "not_found"),
         (Method::Get, "/sync/digest", "invalid_query"),
         (Method::Get, "/sync/digest?scope=moon", "invalid_query"),
         (Method::Get, "/sync/digest?scope=workspace:moon", "scope_not_found"),

@@ -120,5 +120,6 @@ fn grant(bytes: &mut Bytes<'_>, options: &JwtOptions, now: u64) -> Grant {
         exp: (now + u64::from(bytes.byte())).saturating_sub(128),
         iss: bytes.of(&[options.issuer.clone(), None, Some("stranger".to_owned())]).clone(),
         aud: bytes.of(&[options.audience.clone(), None, Some("stranger".to_owned())]).clone(),
+        jti: None,
     }
 }

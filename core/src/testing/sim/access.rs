@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::subject_of;
 use crate::platform::BoxFuture;
-use crate::protocol::Problem;
+use crate::protocol::{Problem, ProblemCode};
 use crate::transport::RequestContext;
 
 /// What every token contains. Found anywhere but in a request's credentials, it is a leak.
@@ -82,7 +82,7 @@ impl Access {
     /// # Errors
     /// `401 unauthorized` if its token is missing, unknown or expired.
     pub fn judge(&self, context: &RequestContext) -> Result<Caller, Problem> {
-        let refused = || Problem::new(401, "unauthorized", "the token is missing, unknown or expired");
+        let refused = || Problem::of(ProblemCode::AuthRequired, "the token is missing, unknown or expired");
         let token = context.token.as_ref().ok_or_else(refused)?;
         let account = subject_of(token).ok_or_else(refused)?;
         let mut parts = token.expose_secret().split('.');

@@ -10,7 +10,7 @@ use web_sys::{
 };
 
 use crate::platform::BoxFuture;
-use crate::protocol::{PROTOCOL_HEADER, Problem};
+use crate::protocol::{PROTOCOL_HEADER, Problem, ProblemCode};
 use crate::transport::TransportError;
 use crate::transport::body::{self, Body};
 use crate::transport::pace::Pace;
@@ -78,7 +78,7 @@ impl Exchange<'_> {
             headers.set(name, value).map_err(|_| {
                 // The only value that is not our own.
                 TransportError::problem(
-                    Problem::new(401, "invalid_token", "The request was not sent")
+                    Problem::of(ProblemCode::AuthRequired, "The request was not sent")
                         .detail("the token has characters that no header may hold"),
                 )
             })

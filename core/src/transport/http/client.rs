@@ -12,7 +12,7 @@ use super::body::{compressed, successful, unreachable};
 use super::options::{Compression, HttpOptions, parse};
 use crate::error::{Error, InvalidCode};
 use crate::platform::{BoxFuture, TokioEnvironment};
-use crate::protocol::{ChangesRequest, NDJSON, PROTOCOL_HEADER, Problem, PushRequest, PushResponse};
+use crate::protocol::{ChangesRequest, NDJSON, PROTOCOL_HEADER, Problem, ProblemCode, PushRequest, PushResponse};
 use crate::transport::address::Address;
 use crate::transport::body::{FeedReader, bare_etag, is_media, read};
 use crate::transport::pace::Pace;
@@ -108,7 +108,7 @@ impl HttpTransport {
         if let Some(token) = &context.token {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(|_| {
                 TransportError::problem(
-                    Problem::new(401, "invalid_token", "The request was not sent")
+                    Problem::of(ProblemCode::AuthRequired, "The request was not sent")
                         .detail("the token has characters that no header may hold"),
                 )
             })?;

@@ -357,7 +357,7 @@ async fn each_class_of_status_becomes_what_the_engine_can_act_on() {
             None,
         ),
         ("410 Gone", "", r#"{"code":"cursor_expired"}"#, "cursor_expired", false, None),
-        ("413 Payload Too Large", "", r#"{"code":"body_too_large"}"#, "body_too_large", false, None),
+        ("413 Payload Too Large", "", r#"{"code":"payload_too_large"}"#, "payload_too_large", false, None),
         ("429 Too Many Requests", "retry-after: 9\r\n", "", "http_429", true, Some(9)),
         ("500 Internal Server Error", "", "oops", "http_500", true, None),
         (
@@ -415,7 +415,7 @@ async fn what_cannot_be_sent_is_refused_before_the_network() {
     assert_eq!((error.code(), error.is_ambiguous()), ("invalid_path", false));
     let context = RequestContext { token: Some(SecretString::from("a\r\nx-evil: 1")), deadline: None };
     let error = transport.push(&context, &push_request(1)).await.unwrap_err();
-    assert_eq!((error.code(), error.kind()), ("invalid_token", ErrorKind::Auth));
+    assert_eq!((error.code(), error.kind()), ("auth_required", ErrorKind::Auth));
 }
 
 #[test]
