@@ -28,6 +28,9 @@ pub enum Error {
         /// The rule in words.
         message: String,
     },
+    /// Values of settings that do not fit their fields; nothing was written.
+    #[error("{}", crate::settings::describe(.0))]
+    Settings(Vec<crate::settings::FieldError>),
     /// There is no such live record.
     #[error("there is no record {0}")]
     NotFound(String),
@@ -236,6 +239,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::Invalid { code, .. } => code.as_str(),
+            Self::Settings(_) => "settings_invalid",
             Self::NotFound(_) => "not_found",
             Self::AlreadyExists(_) => "already_exists",
             Self::Event { .. } => "event_state",
@@ -258,7 +262,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Invalid { .. } | Self::Settings(_) => ErrorKind::Invalid,
             Self::NotFound(_) | Self::AlreadyExists(_) | Self::Event { .. } | Self::Disabled => ErrorKind::Conflict,
             Self::QueueFull { .. } => ErrorKind::Storage,
             Self::IdentityMismatch { .. } | Self::ScopeLost(_) | Self::Auth(_) | Self::NoToken(_) => ErrorKind::Auth,

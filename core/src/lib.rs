@@ -28,6 +28,7 @@ pub mod queue;
 mod reading;
 pub mod recovery;
 pub mod replica;
+pub mod settings;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -42,3 +43,4 @@ pub use foreign::{UniFfiTag, UnisonoError};
 pub use platform::TokioEnvironment;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 pub use platform::WebEnvironment;
+pub use settings::SettingsClient;

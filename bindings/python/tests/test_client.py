@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import datetime
 import itertools
 import pathlib
+import pickle
+import traceback
 import unittest
 
 import unisono
@@ -208,6 +211,22 @@ class Lifecycle(ClientCase):
 
 
 class Errors(ClientCase):
+    async def test_an_error_is_copied_and_crosses_processes(self) -> None:
+        client = await self.local("a", account="anna")
+        with self.assertRaises(unisono.Error) as caught:
+            await client.collection("samples").update("kick", {"bpm": 1})
+        error = caught.exception
+        for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+            self.assertIsInstance(other, unisono.Error)
+            fields = [(e.code, e.kind, e.retryable, e.detail, str(e)) for e in (error, other)]
+            self.assertEqual(fields[0], fields[1])
+        self.assertEqual(traceback.format_exception_only(type(error), error), [f"unisono.Error: {error}\n"])
+
+    async def test_a_sync_without_a_server_says_how_to_have_one(self) -> None:
+        client = await self.local("a", account="anna")
+        words = await self.fails("auth_required", ErrorKind.AUTH, client.sync_now())
+        self.assertIn("URL", words)
+
     async def test_errors_tell_code_kind_and_whether_to_retry(self) -> None:
         client = await self.local(url="http://127.0.0.1:9", account="anna", token="t")
         samples = client.collection("samples")

@@ -10,6 +10,18 @@ from .support import ClientCase
 
 
 class Values(ClientCase):
+    async def test_a_record_is_compared_with_anything(self) -> None:
+        samples = (await self.local("a", account="anna")).collection("samples")
+        await samples.create("kick", {"bpm": 120})
+        record, again = await samples.record("kick"), await samples.record("kick")
+        self.assertEqual(record, again)
+        self.assertFalse(record != again)
+        for other in (None, "kick", 1, {"bpm": 120}):
+            self.assertFalse(record == other)
+            self.assertTrue(record != other)
+        self.assertIn(record, [None, again])
+        self.assertNotIn(None, [record])
+
     async def test_integers_beyond_2_to_the_53_are_exact_on_every_device(self) -> None:
         desk, laptop = await self.open("desk"), await self.open("laptop")
         edges = {"odd": 2**53 + 1, "most": 2**64 - 1, "least": -(2**63), "list": [2**53 + 1, {"deep": 2**63}]}

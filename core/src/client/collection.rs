@@ -50,7 +50,7 @@ impl Collection {
         Self { client, place, options: WriteOptions::default() }
     }
 
-    pub(super) fn reserved(client: Client, scope: Scope, name: &str) -> Result<Self> {
+    pub(crate) fn reserved(client: Client, scope: Scope, name: &str) -> Result<Self> {
         Ok(Self { client, place: Ok((scope, CollectionName::new(name)?)), options: WriteOptions::default() })
     }
 
@@ -86,7 +86,7 @@ impl Collection {
         Ok((scope.clone(), Draft { key, mutation, seen, mode, policy, depends_on, schema }))
     }
 
-    pub(super) async fn write(&self, target: Target, mutation: Mutation) -> Result<Option<EventId>> {
+    pub(crate) async fn write(&self, target: Target, mutation: Mutation) -> Result<Option<EventId>> {
         let (scope, draft) = self.draft(target, mutation)?;
         Ok(self.client.write(&scope, vec![draft]).await?.pop().flatten())
     }
@@ -214,7 +214,7 @@ impl Collection {
     pub(super) async fn noted(&self, one: Option<&RecordId>) -> Result<BTreeSet<String>> {
         use crate::query::{and, eq, not};
         let (scope, collection) = self.place()?;
-        if collection.is_reserved() {
+        if collection.as_str() == crate::merge::CONFLICTS {
             return Ok(BTreeSet::new());
         }
         let notes = Self::reserved(self.client.clone(), scope.clone(), crate::merge::CONFLICTS)?;

@@ -11,7 +11,7 @@ use super::identity::{Opener, SignedOut, check_same};
 use super::observe::Events;
 use super::transaction::Transaction;
 use crate::concurrency::Closing;
-use crate::engine::{Cause, Credentials, Engine, Finding, Status, SyncReport, Tokens};
+use crate::engine::{Cause, Credentials, Engine, Finding, NetworkKind, Status, SyncReport, Tokens};
 use crate::error::{Error, Result};
 use crate::model::{CollectionName, EventId, Scope, SyncAction, SyncEvent, Value};
 use crate::queue::{Draft, OfflineQueue};
@@ -279,6 +279,11 @@ impl Client {
         self.inner.engine.set_online(online);
     }
 
+    /// Tells which network the device is on. Over a metered one nothing but settings is synced where the user wants Wi-Fi only.
+    pub fn set_network(&self, kind: NetworkKind) {
+        self.inner.engine.set_network(kind);
+    }
+
     /// Replaces the token, after the user has signed in again; sync goes on.
     pub fn set_token(&self, token: impl Into<String>) {
         self.set_credentials(Tokens::fixed(SecretString::from(token.into())));
@@ -362,7 +367,7 @@ impl Client {
         self.reader()
     }
 
-    pub(super) fn reader(&self) -> Replica {
+    pub(crate) fn reader(&self) -> Replica {
         self.inner.queue.writer().reader()
     }
 
@@ -375,7 +380,7 @@ impl Client {
     }
 
     /// Refuses to show anything, or to take it, while the token at hand is another account's.
-    pub(super) fn check_shown(&self) -> Result<()> {
+    pub(crate) fn check_shown(&self) -> Result<()> {
         self.check_open()?;
         match (&self.reader().snapshot().account, self.inner.engine.tokens().subject()) {
             (Some(owner), Some(subject)) => check_same(owner, &subject),

@@ -154,7 +154,10 @@ impl Tokens {
     }
 
     async fn ask(&self, reason: TokenReason, environment: &dyn Environment) -> Result<SecretString, String> {
-        let asked = lock(&self.source).credentials.clone().ok_or("no token was given")?;
+        let asked = lock(&self.source)
+            .credentials
+            .clone()
+            .ok_or("no token was given: a client that syncs is opened with its server's URL and a token")?;
         let token = timeout(environment, CALLBACK_LIMIT, asked.token(reason))
             .await
             .ok_or("the token callback did not answer within 30 s")?

@@ -3,21 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::pull::{Gathered, goes_on};
+use super::part::Part;
 use super::runtime::{Engine, ScopeRuntime};
 use super::session::SyncReport;
 use crate::clock::HybridClock;
-use crate::environment::timeout;
 use crate::error::{Error, Result};
 use crate::limits::DIGEST_BUCKETS;
-use crate::model::{Change, DigestSum, RecordKey, Scope, bucket_of};
-use crate::protocol::{ChangesRequest, DigestResponse, Trailer};
-use crate::queue::{Confirmed, confirm, finish_settled};
+use crate::model::{DigestSum, RecordKey, Scope, bucket_of};
+use crate::protocol::{ChangesRequest, DigestResponse};
+use crate::queue::finish_settled;
 use crate::replica::rows::{DigestRow, RecordRow};
 use crate::replica::{Notice, Txn, decode, keys};
 use crate::storage::{Scan, Table};
+use crate::transport::TransportError;
 use crate::transport::wire::percent_encode;
-use crate::transport::{Chunk, TransportError};
 
 /// A bucket is repaired at most this often, in milliseconds: a fault that a repair does not mend must not become a load.
 const REPAIR_INTERVAL_MS: u64 = 3_600_000;
@@ -86,21 +85,15 @@ impl Engine {
     /// have goes at the end. What is held meanwhile are the bucket's names.
     async fn repair(&self, scope: &Scope, bucket: u8, now: u64) -> Result<()> {
         let row = self.reader().scope(scope).await?;
-        let mut request = ChangesRequest {
+        let request = ChangesRequest {
             epoch: row.epoch.clone(),
             seen: row.seen.clone(),
             bucket: Some(bucket),
             ..ChangesRequest::from_start(scope.clone())
         };
-        let mut named = BTreeSet::new();
-        loop {
-            let trailer = self.read_bucket(&request, bucket, &mut named).await?;
-            if !trailer.more {
-                break;
-            }
-            goes_on(&request, &trailer)?;
-            request.cursor = Some(trailer.cursor);
-        }
+        let mut part = Part::Bucket { bucket, named: BTreeSet::new() };
+        self.read_part(request, &mut part).await?;
+        let Part::Bucket { named, .. } = part else { return Ok(()) };
         let scope = scope.clone();
         let named = Arc::new(named);
         self.writer()
@@ -110,51 +103,6 @@ impl Engine {
             })
             .await
     }
-
-    /// One request of a bucket's feed: takes what it tells, and adds the names to `named`.
-    async fn read_bucket(
-        &self,
-        request: &ChangesRequest,
-        bucket: u8,
-        named: &mut BTreeSet<RecordKey>,
-    ) -> Result<Trailer> {
-        let mut feed = self.call(|context| async move { self.transport.changes(&context, request).await }).await?;
-        let mut gathered = Gathered::default();
-        loop {
-            let next = timeout(&*self.environment, self.options.deadline, feed.next()).await;
-            let next = next.unwrap_or_else(|| Err(TransportError::Unreachable("the feed stands still".into())))?;
-            let Some(mut chunk) = next else {
-                return Err(Error::Protocol("the feed ended without a trailer".into()));
-            };
-            chunk.changes.retain(|change| bucket_of(&change.key()) == bucket);
-            named.extend(chunk.changes.iter().map(Change::key));
-            let trailer = chunk.trailer.clone();
-            gathered.add(chunk)?;
-            if trailer.is_some() || gathered.is_enough() {
-                let (scope, part) = (request.scope.clone(), Arc::new(gathered.take()));
-                self.writer()
-                    .run(move |txn| {
-                        let (scope, part) = (scope.clone(), part.clone());
-                        Box::pin(async move { take_part(txn, &scope, &part).await })
-                    })
-                    .await?;
-            }
-            if let Some(trailer) = trailer {
-                return Ok(trailer);
-            }
-        }
-    }
-}
-
-/// Takes a part of a bucket as the server says. It may tell of a record again that has changed since an earlier part.
-async fn take_part(txn: &mut Txn, scope: &Scope, part: &[Chunk]) -> Result<()> {
-    let generation = txn.scope(scope).await?.generation;
-    for change in part.iter().flat_map(|chunk| &chunk.changes) {
-        let key = change.key();
-        confirm(txn, scope, generation, &key, Confirmed::of(change)).await?;
-        finish_settled(txn, scope, generation, &key, change.revision).await?;
-    }
-    Ok(())
 }
 
 /// Removes from a bucket what the server has not `named`, and sums up what is held then, so that an error in the sum itself is
@@ -213,12 +161,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Author, ChangeKind, CollectionName, DeviceId, RecordId, Revision};
+    use crate::model::{Author, Change, ChangeKind, CollectionName, DeviceId, RecordId, Revision};
     use crate::protocol::Cursor;
     use crate::query::IndexSet;
     use crate::replica::Writer;
     use crate::storage::MemoryStorage;
     use crate::testing::TestEnvironment;
+    use crate::transport::Chunk;
 
     fn part(kind: ChangeKind, revision: Revision) -> Vec<Chunk> {
         let change = Change {
@@ -251,7 +200,7 @@ mod tests {
                     let part = Arc::new(part);
                     let take = writer.run(move |txn| {
                         let part = part.clone();
-                        Box::pin(async move { take_part(txn, &Scope::User, &part).await })
+                        Box::pin(async move { crate::engine::part::repair(txn, &Scope::User, &part).await })
                     });
                     take.await.unwrap();
                 }

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod clock;
+mod cloud_sync;
 mod credentials;
 mod digest;
 mod doctor;
@@ -14,6 +15,7 @@ mod generation;
 mod interrupt;
 mod lost_values;
 mod membership;
+mod part;
 mod pull;
 mod push;
 mod runtime;
@@ -27,6 +29,7 @@ pub(crate) use fork::take_new_device;
 pub(crate) use generation::begin as begin_generation;
 
 pub use backoff::Backoff;
+pub use cloud_sync::{NetworkKind, Withheld};
 pub use credentials::{Credentials, TokenFn, TokenReason, Tokens};
 pub use doctor::{Finding, Severity};
 pub use runtime::{Engine, EngineOptions};

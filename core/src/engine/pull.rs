@@ -198,33 +198,8 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
     let generation = building.unwrap_or(row.generation);
     let mut pulled = 0;
     for chunk in chunks {
-        let keys: Vec<_> = chunk.changes.iter().map(crate::model::Change::key).collect();
-        txn.load_records(scope, generation, &keys).await?;
         let included = Included::of(txn, scope, chunk.included).await?;
-        for change in &chunk.changes {
-            keep_lost_values(txn, scope, change).await?;
-        }
-        for (change, key) in chunk.changes.iter().zip(&keys) {
-            receive_stamp(txn, &change.stamp);
-            let row = txn.record(scope, generation, key).await?;
-            if change.revision < row.revision {
-                continue;
-            }
-            let news = change.revision > row.revision;
-            let live = building.is_none() && !row.pending.is_empty();
-            if news {
-                pulled += 1;
-                confirm(txn, scope, generation, key, Confirmed::of(change)).await?;
-                if live {
-                    included.absorb(txn, scope, generation, key).await?;
-                    finish_settled(txn, scope, generation, key, change.revision).await?;
-                }
-            }
-            // The feed goes upwards: once it has told of a delete, nothing older of the record can come.
-            if !live && change.kind != ChangeKind::Put {
-                txn.record_mut(scope, generation, key).await?.revision = 0;
-            }
-        }
+        pulled += apply_changes(txn, scope, generation, chunk, &included).await?;
         let newest = chunk.changes.iter().map(|change| change.revision).max().unwrap_or(0);
         let row = txn.scope_mut(scope).await?;
         match &mut row.building {
@@ -266,6 +241,56 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
             }
             prune_settled(txn, scope, backed_up).await?;
         }
+    }
+    Ok(pulled)
+}
+
+/// Takes a chunk's changes; returns how many were new.
+async fn apply_changes(
+    txn: &mut Txn,
+    scope: &Scope,
+    generation: Generation,
+    chunk: &Chunk,
+    included: &Included,
+) -> Result<u64> {
+    let building = txn.scope(scope).await?.building.is_some();
+    let keys: Vec<_> = chunk.changes.iter().map(crate::model::Change::key).collect();
+    txn.load_records(scope, generation, &keys).await?;
+    for change in &chunk.changes {
+        keep_lost_values(txn, scope, change).await?;
+    }
+    let mut pulled = 0;
+    for (change, key) in chunk.changes.iter().zip(&keys) {
+        receive_stamp(txn, &change.stamp);
+        let row = txn.record(scope, generation, key).await?;
+        if change.revision < row.revision {
+            continue;
+        }
+        let news = change.revision > row.revision;
+        let live = !building && !row.pending.is_empty();
+        if news {
+            pulled += 1;
+            confirm(txn, scope, generation, key, Confirmed::of(change)).await?;
+            if live {
+                included.absorb(txn, scope, generation, key).await?;
+                finish_settled(txn, scope, generation, key, change.revision).await?;
+            }
+        }
+        // The feed goes upwards: once it has told of a delete, nothing older of the record can come.
+        if !live && change.kind != ChangeKind::Put {
+            txn.record_mut(scope, generation, key).await?.revision = 0;
+        }
+    }
+    Ok(pulled)
+}
+
+/// Takes the changes of a part of the feed, whose end is no position of the pull's.
+pub(super) async fn apply_part(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<u64> {
+    let generation = txn.scope(scope).await?.generation;
+    let mut pulled = 0;
+    for chunk in chunks {
+        let included = Included::of(txn, scope, chunk.included).await?;
+        pulled += apply_changes(txn, scope, generation, chunk, &included).await?;
     }
     Ok(pulled)
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::MAX_PUSH_EVENTS;
 use crate::model::Scope;
 use crate::protocol::{Problem, ProblemCode, PushRequest};
-use crate::queue::Judges;
+use crate::queue::{Judges, Selection};
 use crate::replica::rows::Parking;
 use crate::transport::TransportError;
 
@@ -22,12 +22,19 @@ pub(super) enum Pushed {
 }
 
 impl Engine {
-    /// Sends the push in flight or the next one, and settles its receipts.
-    pub(super) async fn push_once(&self, scope: &Scope, report: &mut SyncReport) -> Result<Pushed> {
+    /// Sends the push in flight or the next one of what is selected, and settles its receipts.
+    pub(super) async fn push_once(
+        &self,
+        scope: &Scope,
+        selection: &Selection,
+        report: &mut SyncReport,
+    ) -> Result<Pushed> {
         let runtime = self.runtime(scope);
         loop {
             let max_events = runtime.memory().push_events;
-            let Some(push) = self.queue.next_push(scope, max_events).await? else { return Ok(Pushed::Nothing) };
+            let Some(push) = self.queue.next_push(scope, max_events, selection).await? else {
+                return Ok(Pushed::Nothing);
+            };
             let replica = self.reader().replica().await?;
             let row = self.reader().scope(scope).await?;
             let before = self.environment.now_ms();

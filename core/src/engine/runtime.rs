@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::backoff::Backoff;
+use super::cloud_sync::Withheld;
 use super::credentials::Tokens;
 use super::interrupt::Interrupts;
 use super::status::{Progress, ScopeStatus, Status, SyncState};
@@ -64,6 +65,9 @@ pub struct Engine {
     pub(super) started: AtomicBool,
     pub(super) paused: AtomicBool,
     pub(super) no_network: AtomicBool,
+    pub(super) metered: AtomicBool,
+    /// Why the user's settings hold back all but themselves.
+    pub(super) withheld: Mutex<Option<Withheld>>,
     /// One sync at a time of each scope; none once the engine is stopped.
     pub(super) turns: Turns<Scope>,
     /// Ends syncs under way for whoever cannot wait for a server.
@@ -94,6 +98,8 @@ pub(super) struct Memory {
     pub consistent: bool,
     /// After a failure: the next try; `None` where only the app can help.
     pub next_try: Option<NextTry>,
+    /// When all that is to be synced was, last, on the monotonic clock.
+    pub whole: Option<Duration>,
     /// The outcome down to which the last look for old ones came; the next begins at the newest if absent.
     pub swept: Option<Vec<u8>>,
     /// The most events that the next push may have: less after one that was too large, or whose answer was.
@@ -121,6 +127,7 @@ impl Default for Memory {
             complete: false,
             consistent: false,
             next_try: None,
+            whole: None,
             swept: None,
             push_events: MAX_PUSH_EVENTS,
         }
@@ -160,6 +167,8 @@ impl Engine {
             started: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             no_network: AtomicBool::new(false),
+            metered: AtomicBool::new(false),
+            withheld: Mutex::new(None),
             turns: Turns::default(),
             interrupts: Interrupts::default(),
         }
@@ -241,6 +250,7 @@ impl Engine {
         Status {
             state: state.filter(|state| *state != SyncState::Idle).unwrap_or(resting),
             started: self.started.load(Ordering::Acquire),
+            withheld: self.withheld(),
             pending: replica.queued_events.saturating_sub(replica.parked_events),
             parked: replica.parked_events,
             queued_bytes: replica.queued_bytes,

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::backoff::{Backoff, is_own_word};
+use super::cloud_sync::Extent;
 use super::push::Pushed;
 use super::runtime::{Engine, NextTry, ScopeRuntime};
 use super::status::{Progress, SyncState};
@@ -62,9 +63,14 @@ impl Engine {
     /// # Errors
     /// What stopped the sync. What was done before is kept.
     pub async fn sync_scope(&self, scope: &Scope) -> Result<SyncReport> {
+        self.sync_extent(scope, Extent::Whole).await
+    }
+
+    /// [`sync_scope`](Self::sync_scope), of as much as `extent` says.
+    pub(super) async fn sync_extent(&self, scope: &Scope, extent: Extent) -> Result<SyncReport> {
         loop {
             let turn = self.turns.take(scope).await.ok_or(Error::Closed)?;
-            if let Some(result) = self.interrupts.unless_held(self.sync_in_turn(scope)).await {
+            if let Some(result) = self.interrupts.unless_held(self.sync_in_turn(scope, extent)).await {
                 return result;
             }
             // Whoever interrupts waits for the turn. Then it is begun anew, unless the client is closed.
@@ -73,11 +79,11 @@ impl Engine {
         }
     }
 
-    async fn sync_in_turn(&self, scope: &Scope) -> Result<SyncReport> {
+    async fn sync_in_turn(&self, scope: &Scope, extent: Extent) -> Result<SyncReport> {
         let runtime = self.runtime(scope);
         runtime.memory().progress = Progress::default();
         let mut syncing = Syncing::begin(self, scope, &runtime);
-        let result = match self.watched(scope, &runtime).await {
+        let result = match self.watched(scope, &runtime, extent).await {
             Err(error) if is_denial(&error) => Err(self.denied(scope, error).await),
             result => result,
         };
@@ -100,8 +106,8 @@ impl Engine {
 
     /// Runs the sync under the watchdog: given up after [`stall_limit`](super::EngineOptions::stall_limit) without a step,
     /// and a panic in it ends it, not the worker.
-    async fn watched(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<SyncReport> {
-        let sync = std::panic::AssertUnwindSafe(self.run_sync(scope, runtime)).catch_unwind();
+    async fn watched(&self, scope: &Scope, runtime: &ScopeRuntime, extent: Extent) -> Result<SyncReport> {
+        let sync = std::panic::AssertUnwindSafe(self.run_sync(scope, runtime, extent)).catch_unwind();
         let mut sync = std::pin::pin!(sync);
         loop {
             let before = runtime.steps.load(std::sync::atomic::Ordering::Relaxed);
@@ -116,12 +122,12 @@ impl Engine {
         }
     }
 
-    async fn run_sync(&self, scope: &Scope, runtime: &ScopeRuntime) -> Result<SyncReport> {
+    async fn run_sync(&self, scope: &Scope, runtime: &ScopeRuntime, extent: Extent) -> Result<SyncReport> {
         let mut report = SyncReport::default();
         let mut turns = 0;
         self.check_may_sync().await?;
         loop {
-            match self.exchange(scope, runtime, &mut report).await {
+            match self.exchange(scope, runtime, extent, &mut report).await {
                 Ok(()) => return Ok(report),
                 Err(error) => match Turn::of(&error) {
                     Some(turn) if turns < MAX_TURNS => {
@@ -135,16 +141,33 @@ impl Engine {
     }
 
     /// Pushes and pulls until nothing is left.
-    async fn exchange(&self, scope: &Scope, runtime: &ScopeRuntime, report: &mut SyncReport) -> Result<()> {
+    async fn exchange(
+        &self,
+        scope: &Scope,
+        runtime: &ScopeRuntime,
+        extent: Extent,
+        report: &mut SyncReport,
+    ) -> Result<()> {
         // Before the first push is cut: its events are stamped by the server's time.
         self.pass().await?;
         self.clear_retired(scope).await?;
+        let row = self.reader().scope(scope).await?;
+        // What became of a history, or of a push, only a pull of all tells.
+        let settled = row.building.is_none() && !row.in_doubt;
+        if settled && self.is_narrowed(&self.cloud_sync().await?, runtime, extent) {
+            self.exchange_settings(scope, report).await?;
+            // They may say by now that the rest is wanted.
+            if self.is_narrowed(&self.cloud_sync().await?, runtime, extent) {
+                return Ok(());
+            }
+        }
         loop {
+            let selection = self.cloud_sync().await?.selection;
             let row = self.reader().scope(scope).await?;
             // A generation that is being rebuilt has no revisions to base a push on: it is completed first.
             let building = row.building.is_some();
             if !building && !row.in_doubt {
-                while let Pushed::Some = self.push_once(scope, report).await? {
+                while let Pushed::Some = self.push_once(scope, &selection, report).await? {
                     runtime.step();
                 }
             }
@@ -157,9 +180,10 @@ impl Engine {
                 self.check_digest(scope, runtime, &theirs, report).await?;
             }
             self.clear_retired(scope).await?;
-            if building || self.queue.has_sendable(scope).await? {
+            if building || self.queue.has_sendable(scope, &selection).await? {
                 continue;
             }
+            runtime.memory().whole = Some(self.environment.monotonic());
             return self.forget_outcomes(scope, runtime).await;
         }
     }

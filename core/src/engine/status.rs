@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::cloud_sync::Withheld;
 use crate::model::Scope;
 
 /// The state of a scope's sync.
@@ -91,6 +92,8 @@ pub struct Status {
     pub state: SyncState,
     /// Whether background sync was started. Without it, a scope that is `idle` stays as it is until the app syncs.
     pub started: bool,
+    /// Why the user's settings hold back all but the settings themselves; `None` if they do not.
+    pub withheld: Option<Withheld>,
     /// Unsettled events, parked ones not counted.
     pub pending: u64,
     /// Parked events.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 
+use super::cloud_sync::Extent;
 use super::interrupt::Hold;
 use super::runtime::{Engine, ScopeRuntime, lock};
 use super::session::SyncReport;
@@ -114,7 +115,11 @@ impl Engine {
             self.set_state(scope, SyncState::Offline { next_try: None });
             return None;
         }
+        let mut extent = Extent::Whole;
         if !runtime.bell.take_urgent() {
+            if !runtime.written.load(Ordering::Acquire) {
+                extent = Extent::Due;
+            }
             // A write brings the next try forward, but for a wait that the server asked for.
             if let Some(rest) = self.until_next_try(runtime).filter(|rest| !rest.is_zero()) {
                 return Some(rest);
@@ -129,9 +134,9 @@ impl Engine {
             }
         }
         runtime.written.store(false, Ordering::Release);
-        let result = self.sync_scope(scope).await;
+        let result = self.sync_extent(scope, extent).await;
         match &result {
-            Ok(_) => Some(self.options.interval),
+            Ok(_) => Some(self.rest(scope).await),
             // Only the app can change these.
             Err(Error::Closed | Error::Disabled | Error::Sealed) => None,
             Err(_) => self.until_next_try(runtime),

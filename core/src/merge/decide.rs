@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::CONFLICTS;
 use super::body::{Body, Undo};
 use super::clocks::{LeafClock, LeafClocks};
 use super::fields::{Fields, FieldsOutcome};
@@ -70,7 +71,7 @@ pub fn merge(record: &mut Option<StoredRecord>, history: &History, write: &Write
         SyncAction::Update => meeting.update(record)?,
         SyncAction::Delete => meeting.delete(record),
     };
-    if write.event.collection.is_reserved() {
+    if write.event.collection.as_str() == CONFLICTS {
         merged.decisions.clear();
     }
     Ok(merged)

@@ -382,11 +382,15 @@ fn what_cannot_be_applied_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn events_about_reserved_collections_make_no_notes() {
+fn events_about_notes_make_no_notes_and_those_about_settings_do() {
     let mut event = op("b", 6, 1, "/n", set(json!(3))).event();
-    event.collection = crate::model::CollectionName::new("$settings").unwrap();
     let server = Server::with(&[create("a", 1, 0, json!({"n": 1})), op("a", 5, 1, "/n", set(json!(2)))]);
     let author = Author { user: "u".into(), device: DeviceId::new("b").unwrap() };
-    let write = Write { event: &event, author: &author, push_seq: 1, position: 0, revision: 9, horizon: 0, forgets: 0 };
-    assert_eq!(merge(&mut server.record.clone(), &server.history, &write).unwrap().decisions, []);
+    for (collection, noted) in [(CONFLICTS, 0), ("$settings", 1)] {
+        event.collection = crate::model::CollectionName::new(collection).unwrap();
+        let write =
+            Write { event: &event, author: &author, push_seq: 1, position: 0, revision: 9, horizon: 0, forgets: 0 };
+        let merged = merge(&mut server.record.clone(), &server.history, &write).unwrap();
+        assert_eq!(merged.decisions.len(), noted, "{collection}");
+    }
 }

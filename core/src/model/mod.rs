@@ -20,6 +20,7 @@ pub(crate) use event::admit_ops;
 pub use event::{EventContentError, Mode, Op, OpKind, Policy, SyncAction, SyncEvent, TextComponent, TextEdit};
 pub use names::{CollectionName, DeviceId, EventId, GroupId, RecordId, RecordKey, Scope};
 pub use parse::parse_value;
+pub(crate) use patch::without_nulls;
 pub use patch::{leaves_of, ops_between, ops_of_patch};
 pub use pointer::Pointer;
 pub use receipt::{Receipt, ReceiptStatus};

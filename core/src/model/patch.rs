@@ -40,7 +40,7 @@ fn merge(path: Pointer, patch: Value, current: Option<&Value>, ops: &mut Vec<Op>
 }
 
 /// What a patch makes where there is no object to merge it into: of objects, all but the members that it removes.
-fn without_nulls(patch: Value) -> Value {
+pub(crate) fn without_nulls(patch: Value) -> Value {
     match patch {
         Value::Object(fields) => {
             let mut kept = Map::new();

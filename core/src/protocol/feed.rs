@@ -45,6 +45,10 @@ pub struct ChangesRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", param(maximum = 255))]
     pub bucket: Option<u8>,
+    /// Only records of this collection, tombstones included: a part of the feed, for a device that wants no more of it. What it
+    /// brings does not move the pull's cursor, and it has no digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CollectionName>,
     /// Conflict notes come as they are stored: with references to the values that they do not hold, each to be had by itself
     /// from `GET /sync/values`. A reader that does not ask for it gets notes that hold everything, and no digest where that
     /// makes them other than they are stored.
@@ -56,7 +60,17 @@ impl ChangesRequest {
     /// All of a scope, as a replica asks for it: notes by reference.
     #[must_use]
     pub fn from_start(scope: Scope) -> Self {
-        Self { scope, epoch: None, cursor: None, seen: None, limit: None, device: None, bucket: None, references: true }
+        Self {
+            scope,
+            epoch: None,
+            cursor: None,
+            seen: None,
+            limit: None,
+            device: None,
+            bucket: None,
+            collection: None,
+            references: true,
+        }
     }
 }
 

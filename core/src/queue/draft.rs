@@ -30,6 +30,8 @@ pub enum Mutation {
     Put(Value),
     /// Applies an RFC 7396 merge patch; the record must be alive.
     Update(Value),
+    /// Applies an RFC 7396 merge patch to the record, or to nothing where it is not alive: then it is made.
+    Upsert(Value),
     /// Applies field operations; the record must be alive.
     Edit(Vec<(Pointer, OpKind)>),
     /// Deletes the record; it must be alive.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::limits::{MAX_PUSH_BYTES, MAX_PUSH_EVENTS};
-use crate::model::{EventId, GroupId, OpKind, Pointer, RecordKey, Scope, SyncEvent};
+use crate::model::{CollectionName, EventId, GroupId, OpKind, Pointer, RecordKey, Scope, SyncEvent};
 use crate::replica::Txn;
 use crate::replica::lineage::Lineage;
 use crate::replica::rows::{InFlight, Outcome, QueueEntry};
@@ -21,11 +21,35 @@ pub struct Push {
     pub resent: bool,
 }
 
+/// Which collections a push may carry. Those of Unisono itself (`$settings`, `$conflicts`) always go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// Every collection.
+    #[default]
+    All,
+    /// These. Events of others, and groups with one, wait.
+    Only(BTreeSet<CollectionName>),
+}
+
+impl Selection {
+    fn allows(&self, collection: &CollectionName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(selected) => collection.is_reserved() || selected.contains(collection),
+        }
+    }
+}
+
 /// How many entries are read at a time while choosing.
 const SCAN: usize = 512;
 
 /// The push in flight, or a new one of at most `max_events` events; `None` if nothing can be sent.
-pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -> Result<Option<Push>> {
+pub(super) async fn next_push(
+    txn: &mut Txn,
+    scope: &Scope,
+    max_events: usize,
+    selection: Selection,
+) -> Result<Option<Push>> {
     let row = txn.scope(scope).await?;
     // Whoever asked may have read the row before a commit that says so: a sync that was given up leaves its last commit to
     // the background.
@@ -37,7 +61,7 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
         return Ok(Some(Push { push_seq: in_flight.push_seq, events, resent: true }));
     }
     let lineage = row.lineage.clone();
-    let chosen = Choice::new(lineage, max_events).run(txn, scope).await?;
+    let chosen = Choice::new(lineage, max_events, selection).run(txn, scope).await?;
     if chosen.is_empty() {
         return Ok(None);
     }
@@ -64,9 +88,9 @@ pub(super) async fn next_push(txn: &mut Txn, scope: &Scope, max_events: usize) -
 }
 
 /// Whether there is anything to send.
-pub(super) async fn has_sendable(txn: &mut Txn, scope: &Scope) -> Result<bool> {
+pub(super) async fn has_sendable(txn: &mut Txn, scope: &Scope, selection: Selection) -> Result<bool> {
     let lineage = txn.scope(scope).await?.lineage.clone();
-    Ok(!Choice::new(lineage, 1).run(txn, scope).await?.is_empty())
+    Ok(!Choice::new(lineage, 1, selection).run(txn, scope).await?.is_empty())
 }
 
 async fn load(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<Vec<SyncEvent>> {
@@ -98,6 +122,7 @@ fn check_writer(entry: &QueueEntry, account: Option<&str>) -> Result<()> {
 struct Choice {
     lineage: Lineage,
     max_events: usize,
+    selection: Selection,
     bytes: u64,
     /// Lanes in which an earlier event waits.
     blocked: BTreeSet<RecordKey>,
@@ -118,10 +143,11 @@ enum Dependencies {
 }
 
 impl Choice {
-    fn new(lineage: Lineage, max_events: usize) -> Self {
+    fn new(lineage: Lineage, max_events: usize, selection: Selection) -> Self {
         Self {
             lineage,
             max_events: max_events.clamp(1, MAX_PUSH_EVENTS),
+            selection,
             bytes: 0,
             blocked: BTreeSet::new(),
             blocked_groups: BTreeSet::new(),
@@ -162,7 +188,9 @@ impl Choice {
             return Ok(true);
         }
         let mut dependencies = Vec::with_capacity(unit.len());
-        let mut waits = unit.iter().any(|(_, entry)| !entry.is_sendable() || self.is_blocked(entry));
+        let mut waits = unit.iter().any(|(_, entry)| {
+            !entry.is_sendable() || !self.selection.allows(&entry.event.collection) || self.is_blocked(entry)
+        });
         for (_, entry) in &unit {
             match self.dependencies(txn, entry).await? {
                 Dependencies::Met(ids) => dependencies.push(ids),

@@ -26,7 +26,7 @@ mod settle;
 mod tests;
 
 pub use draft::{Draft, Mutation};
-pub use freeze::Push;
+pub use freeze::{Push, Selection};
 pub use offline_queue::{OfflineQueue, QueueLimits, QueueStats};
 pub use policies::PolicyTable;
 pub use settle::{Judges, Settlement};

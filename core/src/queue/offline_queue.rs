@@ -1,14 +1,16 @@
 //! The queue's face.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::accept::{Together, accept};
 use super::draft::Draft;
-use super::freeze::{Push, has_sendable, next_push};
+use super::freeze::{Push, Selection, has_sendable, next_push};
 use super::park as parked;
 use super::policies::PolicyTable;
 use super::settle::{Judges, Settlement, recut, settle};
 use crate::error::{Error, Result};
 use crate::limits::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_EVENTS};
-use crate::model::{EventId, Scope, SyncEvent};
+use crate::model::{EventId, Policy, Scope, SyncEvent};
 use crate::protocol::PushResponse;
 use crate::replica::rows::{Outcome, Parking, QueueEntry, QueuedEvent};
 use crate::replica::{Replica, Writer};
@@ -42,7 +44,7 @@ pub struct QueueStats {
 pub struct OfflineQueue {
     writer: Writer,
     limits: QueueLimits,
-    policies: std::sync::Arc<PolicyTable>,
+    policies: Arc<Mutex<Arc<PolicyTable>>>,
 }
 
 /// Entries that are read at a time when listing.
@@ -52,7 +54,15 @@ impl OfflineQueue {
     /// The queue of the replica that `writer` writes.
     #[must_use]
     pub fn new(writer: Writer, limits: QueueLimits, policies: PolicyTable) -> Self {
-        Self { writer, limits, policies: std::sync::Arc::new(policies) }
+        Self { writer, limits, policies: Arc::new(Mutex::new(Arc::new(policies))) }
+    }
+
+    /// Who wins conflicts where no rule says otherwise: the last write, until this is called.
+    pub(crate) fn set_default_policy(&self, policy: Policy) {
+        let mut table = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.default_policy() != policy {
+            Arc::make_mut(&mut table).set_default(policy);
+        }
     }
 
     /// The writer beneath.
@@ -85,8 +95,8 @@ impl OfflineQueue {
 
     async fn take(&self, scope: &Scope, drafts: Vec<Draft>, together: Together) -> Result<Vec<Option<EventId>>> {
         let (scope, limits) = (scope.clone(), self.limits);
-        let drafts = std::sync::Arc::new(drafts);
-        let policies = self.policies.clone();
+        let drafts = Arc::new(drafts);
+        let policies = Arc::clone(&self.policies.lock().unwrap_or_else(PoisonError::into_inner));
         self.writer
             .run(move |txn| {
                 let (scope, drafts, policies) = (scope.clone(), drafts.clone(), policies.clone());
@@ -96,16 +106,16 @@ impl OfflineQueue {
     }
 
     /// The push in flight, or a new one of at most `max_events` events (a group counts as one unit and goes alone if it is
-    /// larger). It is fixed durably when this returns, and returned again until its receipts are settled.
+    /// larger), of what is selected. It is fixed durably when this returns, and returned again until its receipts are settled.
     ///
     /// # Errors
     /// The storage's.
-    pub async fn next_push(&self, scope: &Scope, max_events: usize) -> Result<Option<Push>> {
-        let scope = scope.clone();
+    pub async fn next_push(&self, scope: &Scope, max_events: usize, selection: &Selection) -> Result<Option<Push>> {
+        let (scope, selection) = (scope.clone(), selection.clone());
         self.writer
             .run(move |txn| {
-                let scope = scope.clone();
-                Box::pin(async move { next_push(txn, &scope, max_events).await })
+                let (scope, selection) = (scope.clone(), selection.clone());
+                Box::pin(async move { next_push(txn, &scope, max_events, selection).await })
             })
             .await
     }
@@ -114,18 +124,18 @@ impl OfflineQueue {
     ///
     /// # Errors
     /// The storage's.
-    pub async fn has_sendable(&self, scope: &Scope) -> Result<bool> {
+    pub async fn has_sendable(&self, scope: &Scope, selection: &Selection) -> Result<bool> {
         if self.reader().scope(scope).await?.in_flight.is_some() {
             return Ok(true);
         }
         if self.reader().entries(scope, 0, 1).await?.is_empty() {
             return Ok(false);
         }
-        let scope = scope.clone();
+        let (scope, selection) = (scope.clone(), selection.clone());
         self.writer
             .run(move |txn| {
-                let scope = scope.clone();
-                Box::pin(async move { has_sendable(txn, &scope).await })
+                let (scope, selection) = (scope.clone(), selection.clone());
+                Box::pin(async move { has_sendable(txn, &scope, selection).await })
             })
             .await
     }

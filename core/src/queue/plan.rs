@@ -8,7 +8,9 @@ use crate::error::{Error, InvalidCode, Result};
 use crate::limits::{MAX_DOCUMENT_BYTES, MAX_OPS_PER_EVENT};
 use crate::merge::apply;
 use crate::model::value::{canonical, canonical_len, kind_of};
-use crate::model::{Op, OpKind, RecordKey, SyncAction, Value, admit_ops, ops_between, ops_of_patch, value};
+use crate::model::{
+    Op, OpKind, RecordKey, SyncAction, Value, admit_ops, ops_between, ops_of_patch, value, without_nulls,
+};
 
 /// What a write does: an event's content without its identity.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +31,14 @@ impl Plan {
             (Mutation::Create(doc) | Mutation::Put(doc), None) => {
                 plan(SyncAction::Create, Some(admitted(doc, true)?), Vec::new())
             }
+            (Mutation::Upsert(patch), None) => {
+                plan(SyncAction::Create, Some(without_nulls(admitted(patch, true)?)), Vec::new())
+            }
             (_, None) => return Err(Error::NotFound(key.to_string())),
             (Mutation::Put(doc), Some(view)) => {
                 plan(SyncAction::Update, None, bounded(ops_between(view, admitted(doc, true)?))?)
             }
-            (Mutation::Update(patch), Some(view)) => {
+            (Mutation::Update(patch) | Mutation::Upsert(patch), Some(view)) => {
                 plan(SyncAction::Update, None, bounded(ops_of_patch(admitted(patch, false)?, view)?)?)
             }
             (Mutation::Edit(edits), Some(_)) => {

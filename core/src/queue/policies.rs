@@ -8,6 +8,7 @@ use crate::model::{CollectionName, Pointer, Policy, SyncAction};
 #[derive(Clone, Debug, Default)]
 pub struct PolicyTable {
     rules: Vec<(CollectionName, Option<Pointer>, Policy)>,
+    default: Policy,
 }
 
 impl PolicyTable {
@@ -15,6 +16,21 @@ impl PolicyTable {
     pub fn set(&mut self, collection: CollectionName, path: Option<Pointer>, policy: Policy) {
         self.rules.retain(|(of, at, _)| *of != collection || *at != path);
         self.rules.push((collection, path, policy));
+    }
+
+    /// What holds where there is no rule.
+    pub(super) fn default_policy(&self) -> Policy {
+        self.default
+    }
+
+    /// Says what holds where there is no rule.
+    pub(super) fn set_default(&mut self, policy: Policy) {
+        self.default = policy;
+    }
+
+    /// The default as an event carries it. Unisono's own collections keep to the last write.
+    fn fallback(&self, collection: &CollectionName) -> Option<Policy> {
+        Some(self.default).filter(|policy| *policy != Policy::default() && !collection.is_reserved())
     }
 
     fn of(&self, collection: &CollectionName, path: Option<&Pointer>) -> Option<Policy> {
@@ -30,13 +46,14 @@ impl PolicyTable {
             })
             .max_by_key(|(_, at, _)| at.as_ref().map_or(0, |at| at.as_str().len()))
             .map(|(_, _, policy)| *policy)
+            .or_else(|| self.fallback(collection))
     }
 
     /// Gives a write its policy. An update whose fields have different ones becomes several, which go as a group.
     pub(super) fn split(&self, draft: &Draft, plan: Plan) -> Vec<(Option<Policy>, Plan)> {
         let collection = &draft.key.collection;
         if draft.policy.is_some() || !self.rules.iter().any(|(of, _, _)| of == collection) {
-            return vec![(draft.policy, plan)];
+            return vec![(draft.policy.or_else(|| self.fallback(collection)), plan)];
         }
         if plan.action != SyncAction::Update {
             return vec![(self.of(collection, None), plan)];

@@ -128,7 +128,7 @@ impl Bench {
     }
 
     fn push(&self) -> Option<Push> {
-        self.environment.block_on(self.queue.next_push(&Scope::User, 500)).unwrap()
+        self.environment.block_on(self.queue.next_push(&Scope::User, 500, &crate::queue::Selection::All)).unwrap()
     }
 
     fn pushed_ids(&self) -> Vec<EventId> {

@@ -29,7 +29,7 @@ pub fn protocol_versions() -> String {
 /// Path and query of a feed request, below the base path.
 #[must_use]
 pub fn changes_path(request: &ChangesRequest) -> String {
-    let ChangesRequest { scope, epoch, cursor, seen, limit, device, bucket, references } = request;
+    let ChangesRequest { scope, epoch, cursor, seen, limit, device, bucket, collection, references } = request;
     let mut path = format!("{CHANGES_PATH}?scope=");
     percent_encode(&scope.to_string(), &mut path);
     let optional = [
@@ -39,6 +39,7 @@ pub fn changes_path(request: &ChangesRequest) -> String {
         ("limit", limit.map(|limit| limit.to_string())),
         ("device", device.as_ref().map(ToString::to_string)),
         ("bucket", bucket.map(|bucket| bucket.to_string())),
+        ("collection", collection.as_ref().map(ToString::to_string)),
         ("references", references.then(|| references.to_string())),
     ];
     for (name, value) in optional {
@@ -171,11 +172,12 @@ mod tests {
             limit: Some(10),
             device: Some("d#1?".parse().unwrap()),
             bucket: Some(255),
+            collection: Some("$settings".parse().unwrap()),
             references: true,
         };
         assert_eq!(
             changes_path(&full),
-            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&epoch=e%3D1&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255&references=true"
+            "/sync/changes?scope=workspace%3Aa%26b%3Dc%20d%2F%C3%A9&epoch=e%3D1&cursor=x%2By&seen=%25&limit=10&device=d%231%3F&bucket=255&collection=%24settings&references=true"
         );
     }
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use unisono::clock::Stamp;
 use unisono::merge::{LoggedWrite, StoredRecord};
 use unisono::model::{
-    DeviceId, DigestSum, Receipt, RecordId, RecordKey, Revision, Value as Document, digest_of_canonical, value,
+    CollectionName, DeviceId, DigestSum, Receipt, RecordId, RecordKey, Revision, Value as Document,
+    digest_of_canonical, value,
 };
 
 /// A scope: the head of its history and the totals over its records.
@@ -198,7 +199,7 @@ impl AuditRow {
 }
 
 /// A part of the change feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangesQuery {
     /// Records with a newer revision than this.
     pub after: Revision,
@@ -206,6 +207,8 @@ pub struct ChangesQuery {
     pub tombstones_after: Revision,
     /// Only live records of this digest bucket.
     pub bucket: Option<u8>,
+    /// Only records of this collection.
+    pub collection: Option<CollectionName>,
     /// Most records.
     pub limit: usize,
     /// Canonical bytes after which no further record is taken (one is always taken).

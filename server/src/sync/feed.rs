@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use unisono::limits::{MAX_CHANGES_LIMIT, MAX_CHANGES_PER_CURSOR};
-use unisono::model::{DeviceId, Revision};
+use unisono::model::{CollectionName, DeviceId, Revision};
 use unisono::protocol::{ChangesRequest, Problem, ProblemCode, Trailer};
 use unisono::transport::Chunk;
 
@@ -33,6 +33,7 @@ struct Place {
     subject: String,
     device: Option<DeviceId>,
     bucket: Option<u8>,
+    collection: Option<CollectionName>,
     epoch: String,
     after: Revision,
     /// The head at the start of a first sync that has not passed it.
@@ -80,6 +81,7 @@ impl Feed {
             subject: principal.subject.clone(),
             device: request.device,
             bucket: request.bucket,
+            collection: request.collection,
             epoch: row.epoch.clone(),
             after,
             bootstrap,
@@ -157,6 +159,7 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
         after: place.after,
         tombstones_after: place.tombstones_after(device.as_ref()),
         bucket: place.bucket,
+        collection: place.collection.clone(),
         limit: place.left.min(MAX_CHANGES_PER_CURSOR),
         max_bytes: MAX_CHUNK_BYTES,
     };
@@ -195,7 +198,7 @@ fn part(reads: &mut dyn ScopeReads, shared: &Shared, mut place: Place) -> Result
             server_now: now,
             server_id: shared.server_id.clone(),
             total: Some(scope.records),
-            digest: (!more && !altered).then(|| scope.digest.to_string()),
+            digest: (!more && !altered && place.collection.is_none()).then(|| scope.digest.to_string()),
         })
     } else {
         None

@@ -8,6 +8,7 @@ use unisono::model::{
     Author, CollectionName, DeviceId, EventId, Mode, OpKind, RecordId, RecordKey, Revision, SyncAction, SyncEvent,
     Value,
 };
+use unisono::settings::{SETTINGS, check_event};
 
 use super::effect::SERVER;
 use super::intake::Fault;
@@ -31,14 +32,14 @@ pub(super) fn note_key(id: RecordId) -> RecordKey {
     RecordKey { collection: CollectionName::new(CONFLICTS).expect("the inbox has a collection's name"), record: id }
 }
 
-/// The notes that decisions about `key` belong to. Conflicts about records of Unisono's own make no notes.
+/// The notes that decisions about `key` belong to. Conflicts about notes make none.
 pub(super) fn notes_of<'d>(
     key: &RecordKey,
     floor: Revision,
     decisions: &'d [Decision],
 ) -> BTreeMap<RecordId, Vec<&'d Decision>> {
     let mut notes: BTreeMap<RecordId, Vec<&Decision>> = BTreeMap::new();
-    if !key.collection.is_reserved() {
+    if key.collection.as_str() != CONFLICTS {
         for decision in decisions {
             notes.entry(note_id(key, decision.path.as_ref(), floor)).or_default().push(decision);
         }
@@ -83,11 +84,12 @@ pub(super) fn note_event(
     }
 }
 
-/// Who may write the collections of Unisono: an app resolves a conflict note or deletes it, nothing else.
+/// Who may write what in the collections of Unisono: an app resolves a conflict note or deletes it, and settings have their
+/// documented shapes; nothing else is taken.
 pub(super) fn check_collection(event: &SyncEvent) -> Result<(), Fault> {
     match event.collection.as_str() {
         CONFLICTS if resolves(event) => Ok(()),
-        "$settings" => Err(Fault::new("unsupported", "this server does not keep settings yet")),
+        SETTINGS => check_event(event).map_err(|refusal| Fault::new("settings_invalid", refusal.to_string())),
         name if name.starts_with('$') => {
             Err(Fault::new("reserved_name", "collections that begin with `$` are Unisono's own"))
         }

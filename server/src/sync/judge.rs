@@ -6,7 +6,7 @@ use unisono::clock::Stamp;
 use unisono::environment::Environment;
 use unisono::error::InvalidCode;
 use unisono::limits::MAX_DOCUMENT_BYTES;
-use unisono::merge::{Decision, Lift, LoggedWrite, Merged, Refusal, Trace, Undo, Write, lift, newest_stamp};
+use unisono::merge::{CONFLICTS, Decision, Lift, LoggedWrite, Merged, Refusal, Trace, Undo, Write, lift, newest_stamp};
 use unisono::model::{Author, EventId, Receipt, ReceiptStatus, RecordKey, Revision, SyncEvent};
 
 use super::draft::{Draft, Effect};
@@ -253,7 +253,7 @@ impl<'j, 't> Judge<'j, 't> {
         let (effect, bytes) = self.draft.effect(&key, undo, growth)?;
         // Parts that are within the limits may make a whole that is not. What nobody could read back is not stored. (Depth is
         // looked at in each part's place.) A note is the server's, and bounded otherwise.
-        let may_grow = status != ReceiptStatus::Superseded && !key.collection.is_reserved();
+        let may_grow = status != ReceiptStatus::Superseded && key.collection.as_str() != CONFLICTS;
         if may_grow && bytes > MAX_DOCUMENT_BYTES as u64 {
             self.draft.revert(&key, effect);
             let why = format!("the document would have {bytes} bytes, more than {MAX_DOCUMENT_BYTES}");

@@ -95,16 +95,23 @@ pub(super) fn nonce_at(reads: &mut dyn ScopeReads, revision: Revision) -> Result
     commit.map(|commit| commit.nonce).ok_or_else(|| StoreError::Corrupt(format!("no commit made revision {revision}")))
 }
 
-/// The trail of a token at `revision`: the last commits at least 1, 4, 16, … revisions before it.
+/// The trail of a token at `revision`: the last commits at least 1, 4, 16, … revisions before it, and the very first where there
+/// is none so long before.
 pub(super) fn trail_before(reads: &mut dyn ScopeReads, revision: Revision) -> Result<Vec<Evidence>, StoreError> {
     let mut trail: Vec<Evidence> = Vec::new();
     for distance in (0..MAX_TRAIL).map(|exponent| 1 << (2 * exponent)) {
-        let Some(goal) = revision.checked_sub(distance) else { break };
+        let goal = revision.checked_sub(distance);
         // A long commit spans several distances.
-        if trail.last().is_some_and(|last| last.revision <= goal) {
+        if goal.is_some_and(|goal| trail.last().is_some_and(|last| last.revision <= goal)) {
             continue;
         }
-        let Some(commit) = reads.commit_before(goal)? else { break };
+        let before = goal.map(|goal| reads.commit_before(goal)).transpose()?.flatten();
+        let Some(commit) = before else {
+            let known = trail.last().map_or(revision, |last| last.revision);
+            let first = reads.commit_at(1)?.filter(|first| first.revision < known);
+            trail.extend(first.map(|first| Evidence { revision: first.revision, nonce: first.nonce }));
+            break;
+        };
         trail.push(Evidence { revision: commit.revision, nonce: commit.nonce });
     }
     Ok(trail)
@@ -274,13 +281,15 @@ mod tests {
             trail.into_iter().map(|entry| entry.revision).collect::<Vec<_>>()
         };
         let every = || (1..=100).collect();
-        assert_eq!(trail(every(), 100), [99, 96, 84, 36]);
+        assert_eq!(trail(every(), 100), [99, 96, 84, 36, 1]);
         assert_eq!(trail(every(), 5), [4, 1]);
-        assert_eq!(trail(every(), 4), [3], "nothing is before the first revision");
+        assert_eq!(trail(every(), 4), [3, 1]);
         assert!(trail(every(), 1).is_empty());
         // A commit that spans several distances is named once.
         assert_eq!(trail(vec![10, 56, 60], 60), [56, 10]);
         assert!(trail(vec![60], 60).is_empty());
+        // So is a long first one, which may be all that a restored server has left.
+        assert_eq!(trail(vec![200, 210, 220, 230, 240, 250], 250), [240, 230, 200]);
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn b31_what_no_backend_can_hold_is_rejected_with_the_models_code() {
         (format!(r#"{}, "doc": {{}}"#, base.replace(r#""base": 0"#, r#""base": 5"#)), "invalid_base"),
         (format!(r#"{}, "doc": {{}}"#, base.replace(r#""c""#, r#""$mine""#)), "reserved_name"),
         (format!(r#"{}, "doc": {{}}"#, base.replace(r#""c""#, r#""$conflicts""#)), "reserved_name"),
-        (format!(r#"{}, "doc": {{}}"#, base.replace(r#""c""#, r#""$settings""#)), "unsupported"),
+        (format!(r#"{}, "doc": {{}}"#, base.replace(r#""c""#, r#""$settings""#)), "settings_invalid"),
     ];
     for (index, (body, code)) in rows.iter().enumerate() {
         let text = format!(

@@ -32,6 +32,7 @@ from ._native.unisono import (
     TokenReason,
     WatchUpdate,
 )
+from . import values as _values  # noqa: F401 - what it does to the classes above
 from .client import Client, Workspace
 from .collection import Collection, Edit
 from .errors import Error

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from ._native.unisono import UnisonoError as Error
+from typing import TYPE_CHECKING, Any, Tuple
+
+from ._native.unisono import ErrorKind
 
 __all__ = ["Error"]
 
+if TYPE_CHECKING:
 
-def _text(error: Error) -> str:
-    return f"{error.detail} ({error.code})"  # type: ignore[attr-defined]
+    class Error(Exception):
+        """A call failed."""
 
+        code: str
+        """Which error it is: stable, for programs."""
+        kind: ErrorKind
+        """The broad class."""
+        retryable: bool
+        """Whether the same call may succeed later without anyone changing anything."""
+        detail: str
+        """What happened, in words."""
 
-# The generated class shows its fields; what a user reads is the sentence and the code.
-Error.__str__ = _text  # type: ignore[method-assign]
+else:
+    from ._native.unisono import UnisonoError as Error
+
+    Raised = Error.Failed
+
+    def _raised(*fields: Any) -> Error:
+        return Raised(*fields)
+
+    def _reduced(error: Error) -> Tuple[Any, ...]:
+        return _raised, (error.code, error.kind, error.retryable, error.detail)
+
+    # The generated class shows its fields; what a user reads is the sentence and the code. An exception is copied by its
+    # arguments, which here are one text.
+    Raised.__module__, Raised.__qualname__, Raised.__name__ = "unisono", "Error", "Error"
+    Raised.__str__ = lambda error: f"{error.detail} ({error.code})"
+    Raised.__repr__ = lambda error: f"unisono.Error({error.code!r}, {error.detail!r})"
+    Raised.__reduce__ = _reduced

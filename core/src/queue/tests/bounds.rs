@@ -139,7 +139,13 @@ fn a_push_carries_at_most_what_was_asked_and_what_the_protocol_allows() {
     for n in 0..MAX_PUSH_EVENTS + 2 {
         bench.write(create(&format!("r{n}"), json!({})));
     }
-    let next = |max: usize| bench.environment.block_on(bench.queue.next_push(&Scope::User, max)).unwrap().unwrap();
+    let next = |max: usize| {
+        bench
+            .environment
+            .block_on(bench.queue.next_push(&Scope::User, max, &crate::queue::Selection::All))
+            .unwrap()
+            .unwrap()
+    };
     let three = next(3);
     assert_eq!(three.events.len(), 3);
     bench.environment.block_on(bench.queue.recut(&Scope::User, None, crate::queue::Judges::ThePush)).unwrap();

@@ -19,7 +19,9 @@ fn rows_read(transactions: u64) -> (u64, u64) {
     }
     let written = storage.rows_read();
     let mut revision = 0;
-    while let Some(push) = environment.block_on(queue.next_push(&Scope::User, 500)).unwrap() {
+    while let Some(push) =
+        environment.block_on(queue.next_push(&Scope::User, 500, &crate::queue::Selection::All)).unwrap()
+    {
         let receipts = push.events.iter().map(|event| {
             revision += 1;
             applied(&event.id, revision - 1, revision)

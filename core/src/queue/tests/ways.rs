@@ -47,7 +47,7 @@ impl Bench {
     }
 
     pub(super) fn has_sendable(&self) -> bool {
-        self.environment.block_on(self.queue.has_sendable(&Scope::User)).unwrap()
+        self.environment.block_on(self.queue.has_sendable(&Scope::User, &crate::queue::Selection::All)).unwrap()
     }
 }
 
@@ -415,7 +415,11 @@ fn what_was_sent_keeps_its_dependencies_until_the_server_says_that_it_holds_noth
     let sent = bench.push().unwrap();
     bench.give_up(None, Judges::ThisSending { resent: true });
     bench.doubt_is_over();
-    let again = bench.environment.block_on(bench.queue.next_push(&Scope::User, 1)).unwrap().unwrap();
+    let again = bench
+        .environment
+        .block_on(bench.queue.next_push(&Scope::User, 1, &crate::queue::Selection::All))
+        .unwrap()
+        .unwrap();
     assert_eq!(again.events[..], sent.events[..1]);
     bench.give_up(Some("http_413"), Judges::ThisSending { resent: false });
     bench.environment.block_on(bench.queue.discard(&first)).unwrap();

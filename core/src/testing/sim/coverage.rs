@@ -203,6 +203,7 @@ const INVALID: [InvalidCode; 18] = [
 fn variant(error: &Error) -> &'static str {
     match error {
         Error::Invalid { code, .. } => code.as_str(),
+        Error::Settings(_) => "settings_invalid",
         Error::NotFound(_) => "not_found",
         Error::AlreadyExists(_) => "already_exists",
         Error::Event { .. } => "event_state",

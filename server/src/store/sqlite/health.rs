@@ -51,6 +51,7 @@ impl Health {
 
     /// Notes a job's outcome if it met damage.
     pub(super) fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        // Its log has the request that met it.
         if let Err(StoreError::Corrupt(text)) = &outcome {
             self.damaged(text);
         }
@@ -59,12 +60,18 @@ impl Health {
 
     /// Notes what a check of the whole file found.
     pub(super) fn found(&self, damage: &Damage) {
-        damage.all().for_each(|text| self.damaged(text));
+        for text in damage.all() {
+            tracing::error!(
+                code = "storage_corrupt",
+                cause = text,
+                "the database is damaged: see `unisono-server verify`"
+            );
+            self.damaged(text);
+        }
         self.state().condemned |= !damage.structure.is_empty();
     }
 
     fn damaged(&self, text: &str) {
-        tracing::error!(code = "storage_corrupt", cause = text, "the database is damaged: see `unisono-server verify`");
         let mut state = self.state();
         state.damaged += 1;
         state.first.get_or_insert_with(|| text.to_owned());

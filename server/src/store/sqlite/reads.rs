@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use unisono::clock::Stamp;
 use unisono::merge::{LeafClock, LeafClocks, LoggedWrite, StoredRecord};
 use unisono::model::{
-    Author, Change, ChangeKind, DeviceId, DigestSum, EventId, Receipt, ReceiptStatus, RecordId, RecordKey, Revision,
+    Author, Change, ChangeKind, CollectionName, DeviceId, DigestSum, EventId, Receipt, ReceiptStatus, RecordId,
+    RecordKey, Revision,
 };
 
 use super::connection::{store_error, unreadable};
@@ -290,9 +291,12 @@ impl ScopeReads for ScopeHandle<'_> {
             Some(_) => "alive AND bucket = ?3",
         };
         let filter_value = query.bucket.map_or(signed(query.tombstones_after), i64::from);
-        let rest = format!("WHERE scope = ?1 AND revision > ?2 AND {filter} ORDER BY revision");
+        let within = "(?4 IS NULL OR collection = ?4)";
+        let rest = format!("WHERE scope = ?1 AND revision > ?2 AND {filter} AND {within} ORDER BY revision");
         let mut statement = self.statement(&RECORD.select(&rest))?;
-        let mut rows = statement.query(params![id, signed(query.after), filter_value]).map_err(store_error)?;
+        let collection = query.collection.as_ref().map(CollectionName::as_str);
+        let parameters = params![id, signed(query.after), filter_value, collection];
+        let mut rows = statement.query(parameters).map_err(store_error)?;
         let mut changes = Vec::new();
         let mut bytes = 0;
         while let Some(row) = rows.next().map_err(store_error)? {
