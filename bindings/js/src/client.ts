@@ -5,6 +5,7 @@ import { Connectivity } from "./connectivity.js";
 import { json } from "./json.js";
 import { call, callAsync, load } from "./module.js";
 import { open } from "./open.js";
+import { Settings } from "./settings.js";
 import { iterate } from "./stream.js";
 import type * as raw from "./wasm/unisono.js";
 import type { ClientEvent, Conflict, Finding, OpenOptions, QueuedEvent, Status, SyncReport } from "./wasm/unisono.js";
@@ -36,6 +37,26 @@ export class Client {
   /** The scope shared by the members of a workspace. */
   workspace(id: string): Workspace {
     return new Workspace(this.#raw, id);
+  }
+
+  /** What the user prefers: `analysis`, `ui`, `notifications`, `cloud_sync`. */
+  get settings(): Settings {
+    return new Settings(call(() => this.#raw.settings("preferences")));
+  }
+
+  /** Who the user is: `username`, `email`, `avatar_url`, `bio`. */
+  get profile(): Settings {
+    return new Settings(call(() => this.#raw.settings("profile")));
+  }
+
+  /** Settings of the app's own, by the group's name, with the app's defaults. */
+  settingsGroup<T extends object>(name: string, defaults: T): Settings<T> {
+    return new Settings<T>(call(() => this.#raw.settings(name, json(defaults))));
+  }
+
+  /** Tells whether the network costs by the byte: then nothing but settings is synced where the user wants Wi-Fi only. */
+  setMetered(metered: boolean): void {
+    call(() => this.#raw.setNetwork(metered));
   }
 
   /**
@@ -178,6 +199,11 @@ export class Workspace {
   /** Makes the workspace one of those that are synced; a write to it does the same. */
   subscribe(): Promise<void> {
     return callAsync(() => this.#raw.subscribeWorkspace(this.#id));
+  }
+
+  /** The user's preferences as a member has them: what the workspace gives stands between the user's choices and the defaults. */
+  async settings(): Promise<Settings> {
+    return new Settings(await callAsync(() => this.#raw.workspaceSettings(this.#id, "preferences")));
   }
 
   /** A collection of the workspace. */

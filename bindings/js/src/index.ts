@@ -11,12 +11,14 @@ export type { Row, Rows, Seen, WriteOptions } from "./collection.js";
 export { type ErrorKind, type UnisonoError, isUnisonoError } from "./error.js";
 export { canonicalJson, load, parseJson } from "./module.js";
 export { recover } from "./recovery.js";
+export { Settings } from "./settings.js";
 export type {
   Change,
   ClientEvent,
   Conflict,
   Filter,
   Finding,
+  Level,
   OpenOptions,
   Order,
   Outcome,
@@ -34,4 +36,5 @@ export type {
   TextEdit,
   TokenReason,
   Value,
+  Withheld,
 } from "./wasm/unisono.js";

@@ -6,6 +6,7 @@ import { runAll } from "./harness.js";
 import { startServer } from "./server.js";
 import "./suites/client.js";
 import "./suites/values.js";
+import "./suites/settings.js";
 import "./suites/node.js";
 
 const server = await startServer();

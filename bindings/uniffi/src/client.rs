@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use unisono::client::{Conflict, SignedOut};
-use unisono::engine::{Finding, Status, SyncReport};
+use unisono::engine::{Finding, NetworkKind, Status, SyncReport};
 use unisono::model::{EventId, Scope, Value};
 use unisono::replica::rows::{Outcome, QueuedEvent};
 
@@ -13,6 +13,7 @@ use crate::collection::Collection;
 use crate::events::{EventListener, EventStream, Subscription};
 use crate::executor::{Executor, On};
 use crate::options::ClientOptions;
+use crate::settings::SettingsClient;
 
 /// A replica with its queue and engine.
 #[derive(Debug, uniffi::Object)]
@@ -37,6 +38,17 @@ impl Client {
     /// The scope shared by the members of a workspace.
     pub fn workspace(&self, id: String) -> Arc<Workspace> {
         Arc::new(Workspace(self.0.with(self.0.inner.workspace(id))))
+    }
+
+    /// The account's settings.
+    pub fn settings(&self) -> Arc<SettingsClient> {
+        Arc::new(SettingsClient::new(self.0.with(self.0.inner.settings())))
+    }
+
+    /// Tells which network the device is on. Over a metered one nothing but settings is synced where the user wants Wi-Fi only.
+    pub fn set_network(&self, kind: NetworkKind) {
+        let _runtime = self.0.executor.enter();
+        self.0.inner.set_network(kind);
     }
 
     /// Starts background sync. Idempotent.

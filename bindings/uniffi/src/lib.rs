@@ -22,6 +22,7 @@ mod executor;
 mod gate;
 mod options;
 mod recovery;
+mod settings;
 mod stream;
 mod tokens;
 mod watch;
@@ -34,6 +35,7 @@ pub use events::{EventListener, EventStream, Subscription};
 pub use executor::shut_down;
 pub use options::{ClientOptions, IndexOptions};
 pub use recovery::recover;
+pub use settings::{Settings, SettingsClient, SettingsWatch};
 pub use tokens::{TokenRequest, TokenSource};
 pub use watch::Watch;
 

@@ -1,6 +1,7 @@
 //! The client.
 
 use js_sys::Promise;
+use unisono::engine::NetworkKind;
 use unisono::error::InvalidCode;
 use unisono::model::{EventId, Scope, value};
 use wasm_bindgen::prelude::*;
@@ -9,6 +10,7 @@ use crate::collection::Collection;
 use crate::error::{Result, invalid, thrown};
 use crate::open::milliseconds;
 use crate::promise::promise;
+use crate::settings::{Settings, document};
 use crate::stream::Events;
 use crate::value::{from_json, text, to_js};
 
@@ -41,6 +43,28 @@ impl Client {
     pub fn subscribe_workspace(&self, workspace: JsValue) -> Promise {
         let client = self.0.clone();
         promise(async move { nothing(client.workspace(text(&workspace, "a workspace's id")?).subscribe().await) })
+    }
+
+    /// A document of settings: `preferences`, `profile`, or a group of the app's own where there are `defaults`.
+    pub fn settings(&self, name: JsValue, defaults: Option<String>) -> Result<Settings> {
+        document(&self.0.settings(), &name, defaults)
+    }
+
+    /// The same as a member of a workspace has it.
+    #[wasm_bindgen(js_name = workspaceSettings, unchecked_return_type = "Promise<Settings>")]
+    pub fn workspace_settings(&self, workspace: JsValue, name: JsValue, defaults: Option<String>) -> Promise {
+        let client = self.0.clone();
+        promise(async move {
+            let workspace = text(&workspace, "a workspace's id")?;
+            let settings = client.settings().in_workspace(&workspace).await.map_err(thrown)?;
+            Ok(document(&settings, &name, defaults)?.into())
+        })
+    }
+
+    /// Tells which network the device is on.
+    #[wasm_bindgen(js_name = setNetwork)]
+    pub fn set_network(&self, metered: bool) {
+        self.0.set_network(if metered { NetworkKind::Metered } else { NetworkKind::Unmetered });
     }
 
     /// Starts background sync.

@@ -21,6 +21,8 @@ mod promise;
 #[cfg(feature = "recovery")]
 mod recovery;
 #[cfg(feature = "client")]
+mod settings;
+#[cfg(feature = "client")]
 mod stream;
 #[cfg(feature = "client")]
 mod tokens;

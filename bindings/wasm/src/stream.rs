@@ -111,3 +111,34 @@ impl Events {
         self.0.ending.call();
     }
 }
+
+/// A document of settings, told anew whenever it changes.
+#[wasm_bindgen]
+pub struct SettingsWatch(Rc<Iteration<unisono::settings::SettingsWatch>>);
+
+impl SettingsWatch {
+    pub(crate) fn new(watch: unisono::settings::SettingsWatch) -> Self {
+        Self(Iteration::new(watch))
+    }
+}
+
+#[wasm_bindgen]
+impl SettingsWatch {
+    /// The document as it holds now; `undefined` at the end.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Value | undefined>")]
+    pub fn next(&self) -> Promise {
+        let iteration = self.0.clone();
+        promise(async move {
+            let next = async { iteration.source.lock().await.next().await };
+            match iteration.ending.or(next).await.transpose().map_err(thrown)?.flatten() {
+                Some(document) => to_js(&document),
+                None => Ok(JsValue::UNDEFINED),
+            }
+        })
+    }
+
+    /// Ends it: a call that waits gets `undefined`, and so do all to come.
+    pub fn end(&self) {
+        self.0.ending.call();
+    }
+}

@@ -25,7 +25,7 @@ use crate::settings::{Document, SETTINGS, preference};
 #[serde(rename_all = "snake_case")]
 pub enum NetworkKind {
     /// None.
-    None,
+    Offline,
     /// One that costs nothing by the byte: Wi-Fi, a cable. Assumed where the app says nothing.
     Unmetered,
     /// One that costs by the byte, such as a mobile network: nothing but settings is synced over it where the user wants Wi-Fi
@@ -111,7 +111,7 @@ impl Engine {
     /// Tells which network the device is on; syncs at once where that allows more than before.
     pub fn set_network(self: &std::sync::Arc<Self>, kind: NetworkKind) {
         self.metered.store(kind == NetworkKind::Metered, Ordering::Release);
-        self.set_online(kind != NetworkKind::None);
+        self.set_online(kind != NetworkKind::Offline);
     }
 
     /// How long a scope's worker rests after a sync.

@@ -18,6 +18,8 @@ from ._native.unisono import (
     Conflict,
     ErrorKind,
     Finding,
+    Level,
+    NetworkKind,
     Outcome,
     QueryPage,
     QueuedEvent,
@@ -31,6 +33,7 @@ from ._native.unisono import (
     SyncState,
     TokenReason,
     WatchUpdate,
+    Withheld,
 )
 from . import values as _values  # noqa: F401 - what it does to the classes above
 from .client import Client, Workspace
@@ -38,6 +41,7 @@ from .collection import Collection, Edit
 from .errors import Error
 from .listening import Subscription
 from .recovery import recover
+from .settings import Settings, SettingsClient, SettingsWatch
 from .streams import Events, Watch
 
 __all__ = [
@@ -51,12 +55,17 @@ __all__ = [
     "ErrorKind",
     "Events",
     "Finding",
+    "Level",
+    "NetworkKind",
     "Outcome",
     "QueryPage",
     "QueuedEvent",
     "Record",
     "RecordState",
     "RecoveryReport",
+    "Settings",
+    "SettingsClient",
+    "SettingsWatch",
     "Severity",
     "SignedOut",
     "Status",
@@ -66,6 +75,7 @@ __all__ = [
     "TokenReason",
     "Watch",
     "WatchUpdate",
+    "Withheld",
     "Workspace",
     "recover",
 ]

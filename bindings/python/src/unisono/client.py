@@ -8,10 +8,11 @@ import os
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Set, Type, Union
 
 from ._native import unisono_ffi as native
-from ._native.unisono import Conflict, Finding, Outcome, QueuedEvent, SignedOut, Status, SyncReport
+from ._native.unisono import Conflict, Finding, NetworkKind, Outcome, QueuedEvent, SignedOut, Status, SyncReport
 from .collection import Collection, elements
 from .errors import Error
 from .listening import Listener, Subscription, tell
+from .settings import SettingsClient
 from .streams import Events
 from .tokens import Token, TokensOf
 
@@ -86,6 +87,11 @@ class Client:
     def workspace(self, id: str) -> Workspace:
         """The scope shared by the members of a workspace."""
         return Workspace(self._client.workspace(id))
+
+    @property
+    def settings(self) -> SettingsClient:
+        """The account's settings; by itself the preferences: ``await client.settings.update({"ui": {"theme": "dark"}})``."""
+        return SettingsClient(self._client.settings())
 
     async def start(self) -> None:
         """Starts background sync. Idempotent."""
@@ -191,6 +197,12 @@ class Client:
     def set_online(self, online: bool) -> None:
         """Tells whether there is a network; ``True`` syncs at once."""
         self._client.set_online(online)
+
+    def set_network(self, kind: NetworkKind) -> None:
+        """Tells which network the device is on. Over a metered one nothing but settings is synced where the user wants Wi-Fi
+        only (``cloud_sync.wifi_only``).
+        """
+        self._client.set_network(kind)
 
     def set_token(self, token: str) -> None:
         """Replaces the token, or the function that gives it, after the user has signed in again.
