@@ -18,6 +18,7 @@ use crate::auth::Authenticator;
 use crate::head;
 use crate::limits::BodyLimits;
 use crate::problem::ApiError;
+use crate::rate::{self, Limiter, RateOptions};
 use crate::routes;
 use crate::sync::SyncService;
 use crate::telemetry::{Metrics, REQUEST_ID, observe};
@@ -36,13 +37,21 @@ pub struct AppOptions {
     pub body: BodyLimits,
     /// Origins of browsers that may call, exactly as browsers send them (`https://app.example.com`). None by default.
     pub origins: Vec<HeaderValue>,
+    /// How many requests callers may make; without limits by default.
+    pub rates: RateOptions,
 }
 
 impl AppOptions {
     /// The usual bounds, and no browsers.
     #[must_use]
     pub fn new(authenticator: Arc<dyn Authenticator>, environment: SharedEnvironment) -> Self {
-        Self { authenticator, environment, body: BodyLimits::default(), origins: Vec::new() }
+        Self {
+            authenticator,
+            environment,
+            body: BodyLimits::default(),
+            origins: Vec::new(),
+            rates: RateOptions::default(),
+        }
     }
 }
 
@@ -54,13 +63,15 @@ pub(crate) struct AppState {
     pub(crate) environment: SharedEnvironment,
     pub(crate) body: Arc<BodyLimits>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rates: Arc<Limiter>,
 }
 
 impl AppState {
     pub(crate) fn new(service: SyncService, options: AppOptions) -> Self {
-        let AppOptions { authenticator, environment, body, origins: _ } = options;
+        let AppOptions { authenticator, environment, body, origins: _, rates } = options;
+        let rates = Arc::new(Limiter::new(rates, Arc::clone(&environment)));
         let metrics = Arc::new(Metrics::new(environment.now_ms()));
-        Self { service, authenticator, environment, body: Arc::new(body), metrics }
+        Self { service, authenticator, environment, body: Arc::new(body), metrics, rates }
     }
 }
 
@@ -83,6 +94,7 @@ pub(crate) fn enclose(router: Router<AppState>, state: AppState, origins: Vec<He
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn_with_state(state.clone(), rate::limit))
         .layer(from_fn(head::bounded))
         .layer(cors(origins))
         .layer(from_fn_with_state(state.clone(), observe))
@@ -114,6 +126,13 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             HeaderName::from_static(PROTOCOL_HEADER),
             REQUEST_ID,
         ])
-        .expose_headers([ETAG, RETRY_AFTER, REQUEST_ID, HeaderName::from_static(PROTOCOL_HEADER)])
+        .expose_headers([
+            ETAG,
+            RETRY_AFTER,
+            REQUEST_ID,
+            HeaderName::from_static(PROTOCOL_HEADER),
+            rate::RATE_LIMIT,
+            rate::RATE_LIMIT_POLICY,
+        ])
         .max_age(PREFLIGHT_AGE)
 }

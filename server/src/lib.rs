@@ -13,6 +13,7 @@ pub mod limits;
 pub mod loopback;
 pub mod net;
 mod problem;
+pub mod rate;
 mod routes;
 #[cfg(feature = "testing")]
 pub mod simulation;

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::AuthError;
 use crate::app::AppState;
 use crate::problem::ApiError;
+use crate::rate::{self, Key};
 use crate::sync::Principal;
 use crate::telemetry::origin;
 
@@ -26,6 +27,7 @@ impl FromRequestParts<AppState> for Authenticated {
         let token = bearer(&parts.headers)?;
         let principal = state.authenticator.authenticate(&token).await?;
         origin::is_of_account(&principal.subject);
+        rate::take(&state.rates, Key::Account(principal.subject.clone()), &parts.extensions)?;
         Ok(Self(principal))
     }
 }

@@ -1,6 +1,7 @@
 //! `unisono-server serve`.
 
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use unisono::TokioEnvironment;
 use unisono::environment::SharedEnvironment;
 use unisono_server::auth::{AuthConfig, JwtOptions, JwtVerifier};
 use unisono_server::net::{ServeOptions, serve};
+use unisono_server::rate::{Proxies, RateOptions};
 use unisono_server::store::{SqliteOptions, SqliteStore};
 use unisono_server::sync::{ServiceOptions, SyncService};
 use unisono_server::telemetry::{LogFormat, init_logging};
@@ -82,6 +84,19 @@ pub(super) struct ServeArgs {
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = origin)]
     origins: Vec<HeaderValue>,
 
+    /// Requests of one account that are answered within a minute; 0 for no limit.
+    #[arg(long, value_name = "NUMBER", default_value_t = 6_000)]
+    rate_account: u32,
+
+    /// Requests from one address (of IPv6: one /56 network) that are answered within a minute; 0 for no limit.
+    #[arg(long, value_name = "NUMBER", default_value_t = 12_000)]
+    rate_address: u32,
+
+    /// A proxy (an address, or a network such as 10.0.0.0/8) whose X-Forwarded-For says for whom it asks; may be given again. Without it
+    /// all that comes through a proxy has the proxy's address.
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS")]
+    proxies: Vec<String>,
+
     /// Connections at one time; more wait.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
@@ -96,6 +111,13 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
+    fn rates(&self) -> Result<RateOptions, CliError> {
+        let mut proxies = Proxies::default();
+        self.proxies.iter().try_for_each(|proxy| proxies.add(proxy)).map_err(CliError::Setup)?;
+        let [account, address] = [self.rate_account, self.rate_address].map(NonZeroU32::new);
+        Ok(RateOptions { account, address, proxies })
+    }
+
     /// The first line of the log: which version runs, with which settings. No secret is among them, nor where one lies.
     fn tell_settings(&self) {
         tracing::info!(
@@ -112,6 +134,9 @@ impl ServeArgs {
             audit_retention_s = self.audit_retention.map(|time| time.as_secs()),
             origins = ?self.origins,
             max_connections = self.max_connections,
+            rate_account = self.rate_account,
+            rate_address = self.rate_address,
+            proxies = ?self.proxies,
             "starting"
         );
     }
@@ -151,6 +176,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
 async fn start(args: ServeArgs) -> Result<(), CliError> {
     let environment: SharedEnvironment = Arc::new(TokioEnvironment);
     // From the cheapest to what holds a lock: a wrong option or a taken port leaves no trace.
+    let rates = args.rates()?;
     let verifier = match &args.auth_config {
         Some(file) => Some(AuthConfig::load(file, &environment)?),
         None => None,
@@ -176,7 +202,8 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
     let mut signals = Signals::install().map_err(|error| CliError::Setup(format!("signals: {error}")))?;
     let service = open(&args, &environment).await?;
 
-    let options = AppOptions { origins: args.origins, ..AppOptions::new(Arc::new(verifier), Arc::clone(&environment)) };
+    let options =
+        AppOptions { origins: args.origins, rates, ..AppOptions::new(Arc::new(verifier), Arc::clone(&environment)) };
     let network = ServeOptions { max_connections: args.max_connections as usize, ..ServeOptions::default() };
     // Ends with the runtime; what it has begun, closing the service completes.
     let maintained = service.clone();

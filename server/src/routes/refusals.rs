@@ -11,11 +11,11 @@ use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use ProblemCode::*;
 
 /// Of every route.
-const ANY: [ProblemCode; 4] = [UriTooLong, HeadersTooLarge, Internal, RequestTimeout];
+const ANY: [ProblemCode; 5] = [UriTooLong, HeadersTooLarge, RateLimited, Internal, RequestTimeout];
 /// Of routes whose protocol version is negotiated.
 const PROTOCOL: [ProblemCode; 2] = [InvalidProtocolHeader, UnsupportedProtocol];
 /// Of routes that a credential opens; all of them read the store.
-const SECURED: [ProblemCode; 4] = [AuthRequired, Forbidden, RateLimited, Unavailable];
+const SECURED: [ProblemCode; 3] = [AuthRequired, Forbidden, Unavailable];
 /// Of routes that need the store.
 const STORE: [ProblemCode; 4] = [StorageCorrupt, StorageFull, StorageIo, ShuttingDown];
 /// Why a server may not be ready.

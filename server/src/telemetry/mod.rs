@@ -9,4 +9,4 @@ mod process;
 
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;
-pub(crate) use observe::{REQUEST_ID, observe};
+pub(crate) use observe::{REQUEST_ID, is_probe, observe};

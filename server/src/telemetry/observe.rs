@@ -30,6 +30,11 @@ const MAX_REQUEST_ID: usize = 128;
 /// Routes that machines ask every few seconds.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
+/// Whether machines ask for this path every few seconds.
+pub(crate) fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path)
+}
+
 /// Wraps a request in everything that the operator sees of it.
 pub(crate) async fn observe(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers(), &*state.environment);
@@ -59,7 +64,7 @@ pub(crate) async fn observe(State(state): State<AppState>, request: Request, nex
                 state.service.note_refusal(&whose, &route, response.status().as_u16(), code);
             }
         }
-        log(response.status(), code, took, PROBES.contains(&route.as_str()));
+        log(response.status(), code, took, is_probe(&route));
         finish(render(response, &id), &id)
     };
     origin.answer(answer).instrument(span).await
