@@ -4,12 +4,17 @@ mod code;
 mod feed;
 mod problem;
 mod push;
+mod settings;
 mod status;
 
 pub use code::ProblemCode;
 pub use feed::{ChangesRequest, Cursor, CursorLine, FeedLine, Page, Trailer, ValueRequest, ValueResponse};
 pub use problem::Problem;
 pub use push::{PushRequest, PushResponse};
+pub use settings::{
+    ApiKey, ApiKeyList, CollectionStorage, CreatedApiKey, KeyPermission, KeyProvider, NewApiKey, RenameApiKey,
+    RotateApiKey, StorageStats, ToggleApiKey,
+};
 pub use status::{DigestResponse, StatsResponse, StatusResponse, SyncSwitch};
 
 /// Oldest and newest protocol version that this build speaks.
