@@ -85,6 +85,9 @@ pub enum Error {
     /// The deadline of the call passed.
     #[error("the deadline of {} s passed", .0.as_secs_f64())]
     Deadline(Duration),
+    /// Only a server can answer the call, and none can be reached. Calls that wait for no network never end so.
+    #[error("this needs the network: {0}")]
+    Offline(String),
     /// The local store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -251,6 +254,7 @@ impl Error {
             Self::Closed => "closed",
             Self::Auth(_) | Self::NoToken(_) => "auth_required",
             Self::Deadline(_) => "deadline",
+            Self::Offline(_) => "offline",
             Self::Storage(error) => error.code(),
             Self::Transport(error) => error.code(),
             Self::Protocol(_) => "protocol",
@@ -267,7 +271,7 @@ impl Error {
             Self::QueueFull { .. } => ErrorKind::Storage,
             Self::IdentityMismatch { .. } | Self::ScopeLost(_) | Self::Auth(_) | Self::NoToken(_) => ErrorKind::Auth,
             Self::Sealed | Self::Closed => ErrorKind::Closed,
-            Self::Deadline(_) => ErrorKind::Offline,
+            Self::Deadline(_) | Self::Offline(_) => ErrorKind::Offline,
             Self::Storage(_) => ErrorKind::Storage,
             Self::Transport(error) => error.kind(),
             Self::Protocol(_) | Self::Internal(_) => ErrorKind::Internal,
@@ -278,7 +282,7 @@ impl Error {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Deadline(_) => true,
+            Self::Deadline(_) | Self::Offline(_) => true,
             Self::Storage(error) => error.retryable(),
             Self::Transport(error) => error.retryable(),
             _ => false,

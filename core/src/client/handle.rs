@@ -17,6 +17,7 @@ use crate::model::{CollectionName, EventId, Scope, SyncAction, SyncEvent, Value}
 use crate::queue::{Draft, OfflineQueue};
 use crate::replica::Replica;
 use crate::replica::rows::{Outcome, QueuedEvent};
+use crate::transport::Method;
 
 /// Writes that share a commit where many are made in one call.
 const AT_A_TIME: usize = 500;
@@ -391,6 +392,12 @@ impl Client {
     pub(super) fn check_writable(&self) -> Result<()> {
         self.check_shown()?;
         if self.reader().snapshot().sealed { Err(Error::Sealed) } else { Ok(()) }
+    }
+
+    /// The answer of the account's server to a request that is no part of a sync.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
+        self.check_writable()?;
+        self.inner.engine.request(method, path, body).await
     }
 
     /// Accepts drafts and wakes the engine. An id per draft; `None` for one that changes nothing.

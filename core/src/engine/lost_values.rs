@@ -6,7 +6,7 @@ use crate::merge::{CONFLICTS, referred};
 use crate::model::{RecordKey, Value, value};
 use crate::protocol::{ValueRequest, ValueResponse};
 use crate::replica::keys;
-use crate::transport::{Method, TransportError, wire};
+use crate::transport::{TransportError, wire};
 
 impl Engine {
     /// The value to which a note refers.
@@ -44,12 +44,5 @@ impl Engine {
             })
             .await?;
         Ok(value)
-    }
-
-    /// The body of a `GET`.
-    pub(super) async fn fetch(&self, path: &str) -> Result<Vec<u8>> {
-        let response =
-            self.call(|context| async move { self.transport.request(&context, Method::Get, path, None).await }).await?;
-        Ok(response.body)
     }
 }

@@ -18,6 +18,7 @@ mod membership;
 mod part;
 mod pull;
 mod push;
+mod request;
 mod runtime;
 mod session;
 mod status;

@@ -130,9 +130,10 @@ const PARKED: [&str; 5] = ["conflict", "type_mismatch", "http_413", "uncertain",
 const ANSWERS: [&str; 5] = ["unauthorized", "epoch_changed", "cursor_expired", "device_forked", "scope_not_found"];
 
 /// What no run meets, and why. A run that meets such a refusal or verdict fails.
-pub const UNREACHABLE: [(&str, &str); 15] = [
+pub const UNREACHABLE: [(&str, &str); 16] = [
     ("error/internal", "a defect: it fails the run"),
     ("error/storage_stale", "the core reads again and retries; it never reaches an app"),
+    ("error/offline", "no app of a simulation asks for API keys, which only a server has"),
     ("error/invalid_event", "of the wire: no call of an app makes such an event"),
     ("error/invalid_stamp", "of the wire: no call of an app takes a stamp"),
     ("error/answer_too_long", "the simulated server's answers are short"),
@@ -215,6 +216,7 @@ fn variant(error: &Error) -> &'static str {
         Error::Closed => "closed",
         Error::Auth(_) | Error::NoToken(_) => "auth_required",
         Error::Deadline(_) => "deadline",
+        Error::Offline(_) => "offline",
         Error::Storage(error) => match error {
             StorageError::Stale => "storage_stale",
             StorageError::Full(_) => "storage_full",
