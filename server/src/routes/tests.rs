@@ -7,8 +7,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, AUTHORIZATION,
-    CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER, UPGRADE, VARY, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER, UPGRADE,
+    VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::routing::get;
@@ -498,6 +499,10 @@ async fn api8_only_listed_origins_may_call_and_never_with_cookies() {
         assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_CREDENTIALS), None);
         let vary: Vec<_> = answer.headers.get_all(VARY).iter().map(|value| value.to_str().unwrap()).collect();
         assert!(vary.join(",").to_lowercase().contains("origin"), "{vary:?}");
+    }
+    let readable = error.header(ACCESS_CONTROL_EXPOSE_HEADERS).unwrap_or_default();
+    for name in ["unisono-protocol", "retry-after", "x-request-id", "etag"] {
+        assert!(readable.split(',').any(|exposed| exposed == name), "{name}: {readable}");
     }
 }
 

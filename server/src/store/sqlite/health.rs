@@ -137,3 +137,59 @@ pub(super) fn room(path: &Path) -> Result<(), StoreError> {
         _ => StoreError::Io(error.to_string()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn known(health: &Health, now: Duration) -> Option<Result<(), StoreError>> {
+        match health.probe(now) {
+            Probe::Known(outcome) => Some(outcome),
+            Probe::Due => None,
+        }
+    }
+
+    #[test]
+    fn one_probe_runs_at_a_time_and_its_answer_is_good_for_a_second() {
+        let health = Health::default();
+        assert_eq!(known(&health, SECOND), None);
+        assert_eq!(known(&health, SECOND), Some(Ok(())), "one is under way");
+        let full = Err(StoreError::Full("no space".to_owned()));
+        assert_eq!(health.probed(2 * SECOND, full.clone()), full);
+        assert_eq!(known(&health, 2 * SECOND), Some(full));
+        assert_eq!(known(&health, 3 * SECOND), None, "it is tried again");
+        assert_eq!(health.probed(3 * SECOND, Ok(())), Ok(()));
+        assert_eq!(known(&health, 3 * SECOND), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_writer_that_does_not_finish_is_stuck_until_it_does() {
+        let health = Health::default();
+        assert_eq!(known(&health, Duration::ZERO), None);
+        assert_eq!(known(&health, STUCK - Duration::from_millis(1)), Some(Ok(())));
+        assert_eq!(known(&health, STUCK), Some(Err(stuck_writer())));
+        assert_eq!(health.probed(STUCK, Ok(())), Ok(()));
+        assert_eq!(known(&health, STUCK), Some(Ok(())));
+    }
+
+    #[test]
+    fn damage_of_a_row_is_told_for_ever_and_damage_of_the_structure_ends_all_service() {
+        let health = Health::default();
+        let met: Result<(), _> = Err(StoreError::Corrupt("a row".to_owned()));
+        assert_eq!(health.noted(met.clone()), met);
+        assert_eq!((health.damages(), health.trusted()), (1, Ok(())));
+        assert!(matches!(known(&health, SECOND), Some(Err(StoreError::Corrupt(text))) if text.starts_with("a row")));
+        health.found(&Damage { structure: vec!["a page".to_owned()], rows: Vec::new() });
+        assert_eq!((health.damages(), health.trusted().unwrap_err().code()), (2, "storage_corrupt"));
+    }
+
+    #[test]
+    fn room_is_looked_for_beside_the_database_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(room(&folder.path().join("server.db")), Ok(()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(room(&folder.path().join("none/server.db")).unwrap_err().code(), "storage_io");
+    }
+}

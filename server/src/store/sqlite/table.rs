@@ -218,3 +218,86 @@ impl Columns {
 fn text_sum(text: &str) -> i64 {
     checksum::of(&[], text.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::schema;
+    use super::*;
+
+    fn database() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        connection
+    }
+
+    #[test]
+    fn every_column_of_every_table_is_covered() {
+        let connection = database();
+        let text = |sql: &str| -> BTreeSet<String> {
+            let mut statement = connection.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let stored = text("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'");
+        assert_eq!(tables().map(|table| table.name.to_owned()).collect::<BTreeSet<_>>(), stored);
+        for table in tables() {
+            let stored = text(&format!("SELECT name FROM pragma_table_info('{}')", table.name));
+            let covered = table.columns.iter().copied().chain(["sum"]).chain(table.apart);
+            assert_eq!(covered.map(str::to_owned).collect::<BTreeSet<_>>(), stored, "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn a_change_of_any_column_is_noticed() {
+        let connection = database();
+        let digest = [7_u8; 16];
+        let values: [&dyn ToSql; 14] = [
+            &1,
+            &2,
+            &"samples",
+            &"kick",
+            &true,
+            &3,
+            &"{}",
+            &"stamp",
+            &"anna",
+            &"phone",
+            &1,
+            &None::<String>,
+            &0,
+            &digest,
+        ];
+        RECORD.write(&connection, &values, Some("{}")).unwrap();
+        let check = || {
+            let mut statement = connection.prepare(&RECORD.select_whole("")).unwrap();
+            let mut rows = statement.query([]).unwrap();
+            RECORD.check_whole(rows.next().unwrap().unwrap())
+        };
+        check().unwrap();
+        for (column, value) in [
+            ("scope", "2"),
+            ("revision", "3"),
+            ("collection", "'sample'"),
+            ("record", "'kicks'"),
+            ("alive", "0"),
+            ("bucket", "4"),
+            ("doc", "'{} '"),
+            ("stamp", "'stanp'"),
+            ("user", "'anne'"),
+            ("device", "''"),
+            ("schema", "2"),
+            ("group_id", "''"),
+            ("floor", "1"),
+            ("digest", "zeroblob(16)"),
+            ("clocks_sum", "1"),
+            ("clocks", "'{ }'"),
+            ("sum", "0"),
+        ] {
+            connection.execute_batch(&format!("SAVEPOINT change; UPDATE record SET {column} = {value}")).unwrap();
+            assert_eq!(check().unwrap_err().code(), "storage_corrupt", "{column}");
+            connection.execute_batch("ROLLBACK TO change; RELEASE change").unwrap();
+        }
+        check().unwrap();
+    }
+}
