@@ -9,6 +9,7 @@ use serde_json::json;
 use unisono::client::{Conflict, Edit, Target, Watch};
 use unisono::model::{EventId, OpKind, TextEdit, Value, parse_value, value};
 use unisono::query::Record;
+use unisono::settings::{Level, Settings};
 use unisono::storage::SqliteStorage;
 use unisono::transport::HttpTransport;
 use unisono::{Client, Collection, Error};
@@ -51,6 +52,7 @@ struct Step {
     record: Value,
     #[serde(default)]
     path: Value,
+    level: Option<String>,
     #[serde(default, deserialize_with = "present")]
     expect: Option<Value>,
     error: Option<Value>,
@@ -160,7 +162,18 @@ impl Stage {
             "status" => {
                 let status = device.client.status();
                 let (state, pending, parked) = (status.state.name(), status.pending, status.parked);
-                Ok(Some(json!({"state": state, "pending": pending, "parked": parked})))
+                let withheld = status.withheld;
+                Ok(Some(json!({"state": state, "pending": pending, "parked": parked, "withheld": withheld})))
+            }
+            "setting" => {
+                let (document, path) = (document(&device.client, step)?, step.path.as_str().expect("a pointer"));
+                let value = document.get().await?.pointer(path).cloned();
+                Ok(Some(json!({"value": value, "level": document.level(path).await?})))
+            }
+            "choose" => document(&device.client, step)?.update(step.patch.clone()).await.map(changed),
+            "reset" => {
+                let path = step.path.as_str().expect("a pointer");
+                document(&device.client, step)?.reset(path).await.map(|any| Some(any.into()))
             }
             "conflicts" => Ok(Some(notes(&device.client.conflicts().await?))),
             "resolve" => {
@@ -176,6 +189,19 @@ impl Stage {
             "state" => Ok(Some(state(&samples).await?)),
             unknown => panic!("there is no step {unknown:?}"),
         }
+    }
+}
+
+/// The settings that a step is about: the preferences, or the app's group that it names, with its defaults.
+fn document(client: &Client, step: &Step) -> Result<Settings, Error> {
+    let settings = client.settings();
+    let document =
+        if step.name.is_empty() { settings.preferences() } else { settings.group(&step.name, step.doc.clone())? };
+    match step.level.as_deref() {
+        None => Ok(document),
+        Some("device") => document.at(Level::Device),
+        Some("user") => document.at(Level::User),
+        Some(unknown) => panic!("no step chooses at the level {unknown:?}"),
     }
 }
 
@@ -297,4 +323,9 @@ async fn what_is_refused_is_cancelled_by_a_delete_and_what_loses_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_patch_is_what_the_rfc_says() {
     play(&scenario("merge_patches.json")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_is_synced_and_a_default_never() {
+    play(&scenario("settings.json")).await;
 }
