@@ -80,7 +80,7 @@ impl Access {
     /// Whose a request is.
     ///
     /// # Errors
-    /// `401 unauthorized` if its token is missing, unknown or expired.
+    /// `401 auth_required` if its token is missing, unknown or expired.
     pub fn judge(&self, context: &RequestContext) -> Result<Caller, Problem> {
         let refused = || Problem::of(ProblemCode::AuthRequired, "the token is missing, unknown or expired");
         let token = context.token.as_ref().ok_or_else(refused)?;

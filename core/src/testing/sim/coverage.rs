@@ -127,7 +127,7 @@ pub fn required() -> Vec<String> {
 const PARKED: [&str; 5] = ["conflict", "type_mismatch", "http_413", "uncertain", "skipped"];
 
 /// What the server says of a request as a whole.
-const ANSWERS: [&str; 5] = ["unauthorized", "epoch_changed", "cursor_expired", "device_forked", "scope_not_found"];
+const ANSWERS: [&str; 5] = ["auth_required", "epoch_changed", "cursor_expired", "device_forked", "scope_not_found"];
 
 /// What no run meets, and why. A run that meets such a refusal or verdict fails.
 pub const UNREACHABLE: [(&str, &str); 16] = [
