@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
@@ -17,9 +19,10 @@ use unisono::protocol::ProblemCode;
 use crate::auth::Authenticator;
 use crate::head;
 use crate::limits::BodyLimits;
+use crate::net::Crowded;
 use crate::problem::ApiError;
 use crate::rate::{self, Limiter, RateOptions};
-use crate::routes;
+use crate::routes::{self, Route};
 use crate::sync::SyncService;
 use crate::telemetry::{Metrics, REQUEST_ID, observe};
 
@@ -39,6 +42,8 @@ pub struct AppOptions {
     pub origins: Vec<HeaderValue>,
     /// How many requests callers may make; without limits by default.
     pub rates: RateOptions,
+    /// Whether `/readyz` and `/metrics` are left out of the public routes, because [`apps`] serves them apart.
+    pub private_operations: bool,
 }
 
 impl AppOptions {
@@ -51,6 +56,7 @@ impl AppOptions {
             body: BodyLimits::default(),
             origins: Vec::new(),
             rates: RateOptions::default(),
+            private_operations: false,
         }
     }
 }
@@ -68,24 +74,41 @@ pub(crate) struct AppState {
 
 impl AppState {
     pub(crate) fn new(service: SyncService, options: AppOptions) -> Self {
-        let AppOptions { authenticator, environment, body, origins: _, rates } = options;
+        let AppOptions { authenticator, environment, body, rates, .. } = options;
         let rates = Arc::new(Limiter::new(rates, Arc::clone(&environment)));
         let metrics = Arc::new(Metrics::new(environment.now_ms()));
         Self { service, authenticator, environment, body: Arc::new(body), metrics, rates }
     }
 }
 
+/// The server as two services, over one state.
+#[derive(Clone, Debug)]
+pub struct Apps {
+    /// For devices.
+    pub public: Router,
+    /// For operators: `/healthz`, `/readyz` and `/metrics`, to be served where only their machines reach it.
+    pub admin: Router,
+}
+
 /// The server as a service: all routes, with everything around them but the network.
 pub fn app(service: SyncService, options: AppOptions) -> Router {
-    let origins = options.origins.clone();
+    apps(service, options).public
+}
+
+/// The server as two services, with everything around them but the network.
+pub fn apps(service: SyncService, options: AppOptions) -> Apps {
+    let (origins, private) = (options.origins.clone(), options.private_operations);
     let state = AppState::new(service, options);
-    let mut router = Router::new();
-    for route in routes::table() {
-        let handler =
-            if route.speaks_protocol() { route.handler.layer(from_fn(routes::negotiate)) } else { route.handler };
-        router = router.route(&route.path, handler);
-    }
-    enclose(router, state, origins)
+    let router = |wanted: &dyn Fn(&Route) -> bool| {
+        routes::table().into_iter().filter(|route| wanted(route)).fold(Router::new(), |router, route| {
+            let handler =
+                if route.speaks_protocol() { route.handler.layer(from_fn(routes::negotiate)) } else { route.handler };
+            router.route(&route.path, handler)
+        })
+    };
+    let public = router(&|route| !(private && route.tells_of_state()));
+    let admin = router(&|route| route.tells_of_state() || route.tells_of_life());
+    Apps { public: enclose(public, state.clone(), origins), admin: enclose(admin, state, Vec::new()) }
 }
 
 /// The layers that hold for every route. From the inside out: CORS answers preflights for every path, the observer turns
@@ -95,11 +118,21 @@ pub(crate) fn enclose(router: Router<AppState>, state: AppState, origins: Vec<He
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(from_fn_with_state(state.clone(), rate::limit))
+        .layer(from_fn(turn_away))
         .layer(from_fn(head::bounded))
         .layer(cors(origins))
         .layer(from_fn_with_state(state.clone(), observe))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .with_state(state)
+}
+
+/// Over the reserve of connections only the server's life is told: whoever watches it must not take a full server for a dead one.
+async fn turn_away(request: Request, next: Next) -> Response {
+    let crowded = request.extensions().get::<Crowded>().is_some();
+    if !crowded || request.extensions().get::<MatchedPath>().is_some_and(|path| routes::tells_of_life(path.as_str())) {
+        return next.run(request).await;
+    }
+    ApiError::overloaded("too many connections").into_response()
 }
 
 async fn unknown_route() -> ApiError {

@@ -23,7 +23,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 
-pub use app::{AppOptions, app};
+pub use app::{AppOptions, Apps, app, apps};
 pub use loopback::LoopbackTransport;
 pub use store::{SqliteOptions, SqliteStore, Store, StoreError};
 pub use sync::{Feed, GarbageReport, Principal, ServiceOptions, SyncService};

@@ -16,9 +16,23 @@ impl ApiError {
         Self(Box::new(Problem::of(code, title)))
     }
 
+    /// The server has as much to do as it takes on; nothing of the request was done.
+    pub(crate) fn overloaded(why: &str) -> Self {
+        Self::from(overloaded()).detail(why)
+    }
+
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self(Box::new(self.0.detail(detail)))
     }
+}
+
+/// Seconds after which an overloaded server may be asked again.
+const OVERLOAD_PAUSE: u64 = 2;
+
+/// `503 unavailable`: the same again, a little later.
+pub(crate) fn overloaded() -> Problem {
+    let problem = Problem::of(ProblemCode::Unavailable, "The server has too much to do");
+    Problem { retry_after: Some(OVERLOAD_PAUSE), ..problem }
 }
 
 impl<P: Into<Problem>> From<P> for ApiError {

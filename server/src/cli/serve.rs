@@ -18,7 +18,7 @@ use unisono_server::rate::{Proxies, RateOptions};
 use unisono_server::store::{SqliteOptions, SqliteStore};
 use unisono_server::sync::{ServiceOptions, SyncService};
 use unisono_server::telemetry::{LogFormat, init_logging};
-use unisono_server::{AppOptions, app};
+use unisono_server::{AppOptions, Apps, apps};
 
 use super::data::DATABASE;
 use super::secret::{Development, SecretArgs};
@@ -97,9 +97,18 @@ pub(super) struct ServeArgs {
     #[arg(long = "trusted-proxy", value_name = "ADDRESS")]
     proxies: Vec<String>,
 
-    /// Connections at one time; more wait.
+    /// Address and port of a listener for operators' machines only: `/healthz`, `/readyz` and `/metrics`. The latter two are then gone
+    /// from the public one.
+    #[arg(long, value_name = "ADDRESS", env = "UNISONO_ADMIN_LISTEN")]
+    admin_listen: Option<String>,
+
+    /// Connections at one time; more are refused with `503 unavailable`.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
+
+    /// Connections of one address (of IPv6, of one /56 network) at one time. A proxy in front is one address.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections_per_address: u32,
 
     /// How log lines look.
     #[arg(long, value_enum, default_value_t)]
@@ -185,6 +194,10 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
         args.secret.load(None, Development::Expect)?;
     }
     let listener = listen(&args.listen, args.secret.dev).await?;
+    let admin = match &args.admin_listen {
+        Some(address) => Some(listen(address, args.secret.dev).await?),
+        None => None,
+    };
     make_directory(&args.data).map_err(|error| CliError::DataDirectory(args.data.clone(), error))?;
     let verifier = match verifier {
         Some(verifier) => verifier,
@@ -204,16 +217,30 @@ async fn start(args: ServeArgs) -> Result<(), CliError> {
 
     let options =
         AppOptions { origins: args.origins, rates, ..AppOptions::new(Arc::new(verifier), Arc::clone(&environment)) };
-    let network = ServeOptions { max_connections: args.max_connections as usize, ..ServeOptions::default() };
+    let options = AppOptions { private_operations: admin.is_some(), ..options };
+    let network = ServeOptions {
+        max_connections: args.max_connections as usize,
+        max_connections_per_address: args.max_connections_per_address as usize,
+        ..ServeOptions::default()
+    };
     // Ends with the runtime; what it has begun, closing the service completes.
     let maintained = service.clone();
     environment.spawn(Box::pin(async move { maintained.maintain().await }));
     let trailed = service.clone();
     environment.spawn(Box::pin(async move { trailed.keep_trail().await }));
+    let Apps { public, admin: for_operators } = apps(service.clone(), options);
+    if let Some(listener) = admin {
+        tracing::info!(address = ?listener.local_addr().ok(), "serving operators apart");
+        // To the end of the process: how the server is can be asked also while it stops.
+        let serving = serve(listener, for_operators, ServeOptions::default(), std::future::pending());
+        environment.spawn(Box::pin(async move {
+            serving.await;
+        }));
+    }
     announce(&listener)?;
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = serve(listener, app(service.clone(), options), network, async {
+    let serving = serve(listener, public, network, async {
         // Its sender is dropped, never used.
         let _ = stopped.await;
     });

@@ -1,15 +1,14 @@
 //! Whose request it is, as far as addresses tell.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName};
 
 use super::options::Proxies;
+use crate::net::peer_network;
 
 /// Where proxies say for whom they ask.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// The bits of an IPv6 address that tell one customer's network from another's; the rest its owner chooses freely.
-const IPV6_BITS: u32 = 56;
 
 /// The caller's network. What a proxy adds stands at the right of the header, so it is read from there, and only as far as
 /// trusted proxies have written it: what stands left of them anybody may have made up.
@@ -23,14 +22,7 @@ pub(super) fn caller(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Ip
         let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
         caller = address.to_canonical();
     }
-    network(caller)
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_BITS)))),
-    }
+    peer_network(caller)
 }
 
 #[cfg(test)]

@@ -13,4 +13,4 @@ mod table;
 mod tests;
 
 pub(crate) use protocol::negotiate;
-pub(crate) use table::table;
+pub(crate) use table::{Route, table, tells_of_life};

@@ -46,10 +46,25 @@ impl Route {
         self
     }
 
+    /// Whether it tells that the server lives, and nothing else.
+    pub(crate) fn tells_of_life(&self) -> bool {
+        tells_of_life(&self.path)
+    }
+
+    /// Whether it tells operators how the server is.
+    pub(crate) fn tells_of_state(&self) -> bool {
+        matches!(self.path.as_str(), "/readyz" | "/metrics")
+    }
+
     /// Whether it belongs to the sync protocol, whose version is negotiated.
     pub(crate) fn speaks_protocol(&self) -> bool {
         self.path.starts_with(BASE_PATH)
     }
+}
+
+/// Whether the route at `path` is answered whatever else is going on.
+pub(crate) fn tells_of_life(path: &str) -> bool {
+    path == "/healthz"
 }
 
 /// Every route of the server.
