@@ -3,6 +3,8 @@
 use unisono::protocol::{Problem, ProblemCode};
 use unisono::storage::StorageError;
 
+use crate::problem::overloaded;
+
 /// Seconds after which a client may try again when the store is in trouble.
 const RETRY_AFTER: u64 = 5;
 
@@ -30,6 +32,9 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the database failed: {0}")]
     Io(String),
+    /// Too many jobs wait already.
+    #[error("the database has too much to do")]
+    Busy,
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
@@ -48,6 +53,7 @@ impl StoreError {
             Self::Full(_) => "storage_full",
             Self::Corrupt(_) => "storage_corrupt",
             Self::Io(_) => "storage_io",
+            Self::Busy => "busy",
             Self::Closed => "closed",
             Self::Internal(_) => "internal",
         }
@@ -64,6 +70,7 @@ impl StoreError {
             Self::Full(_) => ProblemCode::StorageFull,
             Self::Corrupt(_) => ProblemCode::StorageCorrupt,
             Self::Internal(_) => ProblemCode::Internal,
+            Self::Busy => ProblemCode::Unavailable,
             Self::Closed => ProblemCode::ShuttingDown,
             Self::AlreadyOpen(_) | Self::NewerSchema { .. } | Self::Io(_) => ProblemCode::StorageIo,
         }
@@ -83,11 +90,12 @@ impl From<StorageError> for StoreError {
 impl From<StoreError> for Problem {
     /// The operator reads the particulars in the log; the client learns only whether to come back.
     fn from(error: StoreError) -> Self {
-        if !matches!(error, StoreError::Closed) {
+        if !matches!(error, StoreError::Closed | StoreError::Busy) {
             tracing::error!(code = error.code(), cause = %error, "the database failed a request");
         }
         match error {
             StoreError::Corrupt(_) | StoreError::Internal(_) => Problem::of(error.told(), "the server failed"),
+            StoreError::Busy => overloaded(),
             StoreError::Closed => unavailable(error.told(), "the server is shutting down"),
             _ => unavailable(error.told(), "the server's database is unavailable"),
         }

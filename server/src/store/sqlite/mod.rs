@@ -8,6 +8,7 @@ mod health;
 #[cfg(feature = "testing")]
 mod image;
 mod operator;
+mod queue;
 mod reads;
 mod salvage;
 mod schema;

@@ -331,7 +331,7 @@ impl Store for SqliteStore {
             let environment = self.inner.environment()?;
             self.inner.health.trusted()?;
             let (answer, outcome) = oneshot::channel();
-            if self.inner.writer.enqueue(Request { scope, job, answer }) {
+            if self.inner.writer.enqueue(Request { scope, job, answer })? {
                 // A task of its own: the caller may go away, the others who wait may not suffer from it.
                 let inner = Arc::clone(&self.inner);
                 let clock = Arc::clone(environment);

@@ -3,20 +3,23 @@
 //! The disk's flush dominates a small write. While one batch is flushed the next jobs gather, so that throughput grows with
 //! the number of writers instead of the number of flushes.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use unisono::Environment;
 
 use super::connection::store_error;
+use super::queue::FairQueue;
 use super::reads::ScopeHandle;
 use crate::store::{Durations, ScopeKey, StoreError, Verdict, WriteJob};
 
 /// Most jobs in one transaction: bounds how long the first one waits for the last.
 const MAX_BATCH: usize = 128;
+/// How long a transaction takes on further jobs: those that are done wait for the rest.
+const BATCH_TIME: Duration = Duration::from_millis(50);
 
 type Answer = Result<(), StoreError>;
 
@@ -38,7 +41,7 @@ pub(super) struct Writer {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Request>,
+    waiting: FairQueue<Request>,
     /// Whether somebody is at work on them.
     attended: bool,
 }
@@ -59,11 +62,22 @@ impl Writer {
     }
 
     /// Adds a job; `true` if the caller has to see to it that [`drain`](Self::drain) runs.
-    #[must_use]
-    pub(super) fn enqueue(&self, request: Request) -> bool {
+    ///
+    /// # Errors
+    /// `busy` if too many wait.
+    pub(super) fn enqueue(&self, request: Request) -> Result<bool, StoreError> {
         let mut queue = self.queue();
-        queue.waiting.push_back(request);
-        !std::mem::replace(&mut queue.attended, true)
+        let scope = request.scope.clone();
+        queue.waiting.push(&scope, request).map_err(|_| StoreError::Busy)?;
+        Ok(!std::mem::replace(&mut queue.attended, true))
+    }
+
+    /// Answers all that wait.
+    fn refuse_all(&self, error: &StoreError) {
+        let mut waiting = std::mem::take(&mut self.queue().waiting);
+        while let Some(request) = waiting.pop() {
+            answer(request.answer, Err(error.clone()));
+        }
     }
 
     /// How long commits took, and how many failed.
@@ -84,11 +98,7 @@ impl Writer {
             }
             match guard.as_ref() {
                 Some(connection) => self.run_batch(connection, clock),
-                None => {
-                    for request in std::mem::take(&mut self.queue().waiting) {
-                        answer(request.answer, Err(StoreError::Closed));
-                    }
-                }
+                None => self.refuse_all(&StoreError::Closed),
             }
             // A connection that cannot even roll back would fail every later batch in an unclear state.
             if guard.as_ref().is_some_and(|connection| !connection.is_autocommit()) {
@@ -100,17 +110,14 @@ impl Writer {
     /// One transaction: the jobs that wait, and those that come while it runs.
     fn run_batch(&self, connection: &Connection, clock: &dyn Environment) {
         if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-            let error = store_error(error);
-            for request in std::mem::take(&mut self.queue().waiting) {
-                answer(request.answer, Err(error.clone()));
-            }
-            return;
+            return self.refuse_all(&store_error(error));
         }
         let mut finished = Vec::new();
         let mut dirty = false;
-        while finished.len() < MAX_BATCH {
+        let opened = clock.monotonic();
+        while finished.len() < MAX_BATCH && clock.monotonic().saturating_sub(opened) < BATCH_TIME {
             // Its own statement: the queue is not locked while the job runs.
-            let next = self.queue().waiting.pop_front();
+            let next = self.queue().waiting.pop();
             let Some(Request { scope, job, answer }) = next else { break };
             let outcome = run_job(connection, &scope, job);
             dirty |= matches!(outcome, Ok(Verdict::Commit));
