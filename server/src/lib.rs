@@ -26,4 +26,4 @@ mod testing;
 pub use app::{AppOptions, Apps, app, apps};
 pub use loopback::LoopbackTransport;
 pub use store::{SqliteOptions, SqliteStore, Store, StoreError};
-pub use sync::{Feed, GarbageReport, Principal, ServiceOptions, SyncService};
+pub use sync::{Feed, GarbageReport, Principal, ServiceOptions, Storage, SyncService};

@@ -1,11 +1,13 @@
 //! Where the server keeps scopes: the [`Store`] seam, its rows as plain data, and the SQLite backend.
 
+mod accounts;
 mod error;
 mod figures;
 mod rows;
 mod seam;
 mod sqlite;
 
+pub use accounts::{ApiKeyRow, KeyChange, KeyHash, UsageRow, UserRow};
 pub use error::StoreError;
 pub use figures::{COMMIT_BUCKETS, Durations, StoreFigures};
 pub(crate) use rows::canonical_text;

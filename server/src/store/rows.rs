@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::{KeyChange, UsageRow, UserRow};
 use serde_json::Value;
 use unisono::clock::Stamp;
 use unisono::merge::{LoggedWrite, StoredRecord};
@@ -236,6 +237,12 @@ pub struct ScopeBatch {
     pub values: Vec<NoteValues>,
     /// Tombstones to drop.
     pub purge: Option<PurgeRow>,
+    /// The account whose private scope it is, to make or replace.
+    pub user: Option<UserRow>,
+    /// What collections hold now.
+    pub usage: Vec<UsageRow>,
+    /// API keys of that account to make, replace or delete.
+    pub keys: Vec<KeyChange>,
     /// Audit rows to append.
     pub audit: Vec<AuditRow>,
 }
@@ -254,6 +261,9 @@ impl ScopeBatch {
             buckets: Vec::new(),
             values: Vec::new(),
             purge: None,
+            user: None,
+            usage: Vec::new(),
+            keys: Vec::new(),
             audit: Vec::new(),
         }
     }

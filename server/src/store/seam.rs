@@ -7,13 +7,16 @@ use tokio::sync::oneshot;
 use unisono::clock::Stamp;
 use unisono::environment::SharedEnvironment;
 use unisono::merge::LoggedWrite;
-use unisono::model::{Change, DeviceId, DigestSum, EventId, RecordId, RecordKey, Revision};
+use unisono::model::{Change, CollectionName, DeviceId, DigestSum, EventId, RecordId, RecordKey, Revision};
 use unisono::platform::BoxFuture;
 
 use super::{
-    AuditRow, ChangesQuery, CommitRow, Damage, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeBatch, ScopeRow, Settled,
-    StoreError, StoreFigures,
+    ApiKeyRow, AuditRow, ChangesQuery, CommitRow, Damage, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeBatch,
+    ScopeRow, Settled, StoreError, StoreFigures, UsageRow, UserRow,
 };
+
+/// What the keys of private scopes begin with.
+const PRIVATE: &str = "user:";
 
 /// Names a scope on the server. Made from a credential, by an operator's command, or by the store for its own housekeeping,
 /// never from a request alone; every query needs one.
@@ -29,13 +32,19 @@ impl ScopeKey {
     /// The private scope of an account.
     #[must_use]
     pub fn account(user: &str) -> Self {
-        Self(format!("user:{user}"))
+        Self(format!("{PRIVATE}{user}"))
     }
 
     /// A workspace, which is its members'.
     #[must_use]
     pub fn workspace(id: &str) -> Self {
         Self(format!("workspace:{id}"))
+    }
+
+    /// The account whose private scope it is, if it is one.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        self.0.strip_prefix(PRIVATE)
     }
 
     /// The key as text.
@@ -112,6 +121,18 @@ pub trait ScopeReads {
 
     /// The purges of tombstones, oldest first.
     fn purges(&mut self) -> Result<Vec<PurgeRow>, StoreError>;
+
+    /// The account whose private scope this is; `None` before its first event, and in a workspace.
+    fn user(&mut self) -> Result<Option<UserRow>, StoreError>;
+
+    /// What `collections` hold, in their order.
+    fn usage(&mut self, collections: &[CollectionName]) -> Result<Vec<Option<UsageRow>>, StoreError>;
+
+    /// What every collection that holds a live record holds, by name.
+    fn collections(&mut self) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// The API keys of the account whose private scope this is, oldest first.
+    fn api_keys(&mut self) -> Result<Vec<ApiKeyRow>, StoreError>;
 }
 
 /// A scope under its lock: nobody else writes it until the job ends.
@@ -181,6 +202,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Up to `limit` scopes after `after`, in key order.
     fn scopes(&self, after: Option<ScopeKey>, limit: usize) -> BoxFuture<'_, Result<Vec<ScopeKey>, StoreError>>;
+
+    /// The API key with this id, whosever it is, as it was committed last: a switched-off or deleted key is known to be so at once.
+    fn api_key(&self, key_id: String) -> BoxFuture<'_, Result<Option<ApiKeyRow>, StoreError>>;
 
     /// Appends audit rows that belong to no scope.
     fn audit(&self, rows: Vec<AuditRow>) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -6,6 +6,7 @@ use unisono::clock::Stamp;
 use unisono::merge::{CONFLICTS, Decision, History, LoggedWrite, StoredRecord, Undo, referred, relevant, values_of};
 use unisono::model::{DeviceId, DigestSum, EventId, RecordKey, Revision, Value, bucket_of, value};
 
+use super::accounts::Growth;
 use super::inbox::is_open_note;
 use crate::store::{
     CommitRow, LogRow, NoteValues, RecordRow, ScopeBatch, ScopeRow, ScopeTx, Settled, StoreError, canonical_text,
@@ -74,6 +75,15 @@ struct Known {
     /// … up to this one.
     up_to: Revision,
     writes: History,
+}
+
+/// The end of a draft.
+pub(super) struct Finished<'t> {
+    /// What is to be written.
+    pub(super) batch: ScopeBatch,
+    /// By how much it changes what collections hold.
+    pub(super) growth: Growth,
+    pub(super) tx: &'t mut dyn ScopeTx,
 }
 
 /// A place to come back to.
@@ -292,11 +302,12 @@ impl<'t> Draft<'t> {
     }
 
     /// Ends the draft: what is to be written, with totals and digests brought up to date. `commit` tells nonce and time.
-    pub(super) fn finish(self, commit: Option<CommitRow>) -> Result<(ScopeBatch, &'t mut dyn ScopeTx), StoreError> {
+    pub(super) fn finish(self, commit: Option<CommitRow>) -> Result<Finished<'t>, StoreError> {
         let mut scope = self.scope;
         let mut changed = BTreeMap::<u8, DigestSum>::new();
         let mut records = Vec::with_capacity(self.log.len());
         let mut values = Vec::new();
+        let mut growth = Growth::default();
         for (key, slot) in self.records {
             let Some(after) = slot.now.filter(|_| slot.writes > 0) else { continue };
             let open = u64::from(is_open_note(&key, &after));
@@ -305,6 +316,8 @@ impl<'t> Draft<'t> {
                 values.extend(note_values(&key, slot.before.as_ref(), &after, &self.values));
             }
             let row = RecordRow::new(key, after);
+            let was = slot.before.as_ref().filter(|before| before.alive).map(|before| before.bytes);
+            growth.take(&row.key, was, row.record.alive.then_some(row.canonical.len() as u64));
             let delta = changed.entry(bucket_of(&row.key)).or_default();
             if let Some(before) = &slot.before {
                 delta.subtract(before.digest);
@@ -328,8 +341,9 @@ impl<'t> Draft<'t> {
             records.push(row);
         }
         let buckets = add_to_buckets(self.tx, changed)?;
-        let batch = ScopeBatch { records, log: self.log, commit, buckets, values, ..ScopeBatch::new(scope) };
-        Ok((batch, self.tx))
+        let usage = growth.usage(self.tx)?;
+        let batch = ScopeBatch { records, log: self.log, commit, buckets, values, usage, ..ScopeBatch::new(scope) };
+        Ok(Finished { batch, growth, tx: self.tx })
     }
 }
 

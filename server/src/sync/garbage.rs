@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::effect::SERVER;
 use super::service::{Shared, millis};
-use crate::store::{self, AuditRow, PurgeRow, ScopeBatch, ScopeRow, ScopeTx, StoreError, Verdict};
+use crate::store::{self, AuditRow, PurgeRow, ScopeBatch, ScopeRow, ScopeTx, StoreError, UserRow, Verdict};
 
 /// Rows dropped in one transaction: others wait for it.
 const STEP: usize = 2_000;
@@ -71,8 +71,9 @@ fn drop_tombstones(tx: &mut dyn ScopeTx, shared: &Shared) -> Result<u64, StoreEr
     let scope =
         ScopeRow { horizon: scope.horizon.max(newest), tombstones: scope.tombstones.saturating_sub(count), ..scope };
     let purge = PurgeRow { revision: scope.revision, up_to: newest };
-    let audit =
-        AuditRow::new(shared.environment.now_ms(), SERVER, "purge", json!({"up_to": newest, "tombstones": count}));
-    tx.save(ScopeBatch { purge: Some(purge), audit: vec![audit], ..ScopeBatch::new(scope) })?;
+    let now_ms = shared.environment.now_ms();
+    let user = tx.user()?.map(|user| UserRow { last_cleanup: Some(now_ms), updated_at: now_ms, ..user });
+    let audit = AuditRow::new(now_ms, SERVER, "purge", json!({"up_to": newest, "tombstones": count}));
+    tx.save(ScopeBatch { purge: Some(purge), user, audit: vec![audit], ..ScopeBatch::new(scope) })?;
     Ok(count)
 }

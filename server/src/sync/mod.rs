@@ -1,5 +1,6 @@
 //! The sync service: what a push does, what a pull tells.
 
+mod accounts;
 mod age;
 mod answer;
 mod caller;
@@ -22,6 +23,7 @@ mod repair;
 mod replay;
 mod service;
 mod token;
+mod users;
 mod verify;
 
 pub use feed::Feed;
@@ -31,4 +33,5 @@ pub use principal::Principal;
 pub use repair::{Repaired, repair};
 pub use replay::replay;
 pub use service::{Counts, ServiceOptions, SyncService};
+pub use users::Storage;
 pub use verify::verify;

@@ -8,11 +8,12 @@ use unisono::environment::Environment;
 use unisono::model::{Author, DeviceId, Receipt, ReceiptStatus, RecordKey, Revision};
 use unisono::protocol::{Problem, ProblemCode, PushResponse};
 
+use super::accounts::follow;
 use super::age::AgeClock;
 use super::answer::{Told, tell};
 use super::caller::Caller;
 use super::cursor_key::CursorKey;
-use super::draft::Draft;
+use super::draft::{Draft, Finished};
 use super::effect::lowest_base;
 use super::history::{Claims, Entry, enter};
 use super::intake::{Intake, push_hash};
@@ -111,7 +112,8 @@ impl Push {
         let (start, head) = (judge.draft.start(), judge.draft.head());
         let (stamp, notes) = (judge.stamp().cloned(), judge.made_notes());
         let commit = next_commit(judge.draft.tx(), environment, start, head, self.ages.now_ms())?;
-        let (mut batch, tx) = judge.draft.finish(commit)?;
+        let Finished { mut batch, growth, tx } = judge.draft.finish(commit)?;
+        follow(tx, &self.scope, &growth, &mut batch, now_ms)?;
         let token = Token {
             epoch: batch.scope.epoch.clone(),
             at: Evidence { revision: head, nonce: commit.map_or_else(|| nonce_at(tx, head), |made| Ok(made.nonce))? },

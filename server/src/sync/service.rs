@@ -94,7 +94,7 @@ pub struct Counts {
 /// The sync service. Clones are handles of the same one.
 #[derive(Clone, Debug)]
 pub struct SyncService {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl SyncService {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use unisono::model::{DigestSum, RecordKey, bucket_of};
 
+use super::accounts;
 use super::inbox::is_open_note;
 use super::lost_values;
 use super::replay::replay;
@@ -31,6 +32,7 @@ pub fn verify(reads: &mut dyn ScopeReads) -> Result<Vec<String>, StoreError> {
     compare_records(reads, &stored, &mut differences)?;
     compare_totals(&scope, &stored, &mut differences);
     compare_digests(reads, &scope, &stored, &mut differences)?;
+    differences.extend(accounts::differences(reads, &stored)?);
     for (key, row) in &stored {
         differences.extend(lost_values::differences(reads, key, row)?);
     }

@@ -2,6 +2,7 @@
 //! and chance are the test's.
 
 mod access;
+mod accounts;
 mod answers;
 mod conflicts;
 mod exactly_once;

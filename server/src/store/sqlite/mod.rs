@@ -1,5 +1,6 @@
 //! The store on SQLite: one file, one writer that shares its commits, readers on snapshots of their own.
 
+mod accounts;
 mod audit;
 mod check;
 mod connection;

@@ -18,8 +18,8 @@ use unisono::model::{
 use super::connection::{store_error, unreadable};
 use super::table::{BUCKET, COMMIT, DEVICE, EPOCH, LOG, NOTE_VALUE, PURGE, RECORD, SCOPE, Table};
 use crate::store::{
-    ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeKey, ScopeReads, ScopeRow, Settled,
-    StoreError,
+    ApiKeyRow, ChangesQuery, CommitRow, DeviceRow, EpochRow, PurgeRow, RecordRow, ScopeKey, ScopeReads, ScopeRow,
+    Settled, StoreError, UsageRow, UserRow,
 };
 
 /// One scope on one connection, within a transaction.
@@ -59,7 +59,7 @@ impl<'c> ScopeHandle<'c> {
     }
 
     /// The one row of `table` that `rest` names, compared with its checksum.
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         table: &Table,
         rest: &str,
@@ -70,7 +70,7 @@ impl<'c> ScopeHandle<'c> {
     }
 
     /// The rows of `table` that `rest` names, each compared with its checksum.
-    fn many<T>(
+    pub(super) fn many<T>(
         &self,
         table: &Table,
         rest: &str,
@@ -131,12 +131,12 @@ pub(super) fn get<T: FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreEr
     row.get(column).map_err(store_error)
 }
 
-fn number(row: &Row<'_>, column: usize) -> Result<u64, StoreError> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> Result<u64, StoreError> {
     get::<i64>(row, column).map(i64::cast_unsigned)
 }
 
 /// A column whose text has a parser.
-fn parsed<T: FromStr<Err: Display>>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+pub(super) fn parsed<T: FromStr<Err: Display>>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
     let text = row.get_ref(column).map_err(store_error)?;
     let text = text.as_str().map_err(|error| unreadable("a column")(&error))?;
     text.parse().map_err(|error| unreadable("a column")(&error))
@@ -410,6 +410,22 @@ impl ScopeReads for ScopeHandle<'_> {
         let id = self.id()?;
         let rest = "WHERE scope = ?1 ORDER BY revision, up_to";
         self.many(&PURGE, rest, [id], |row| Ok(PurgeRow { revision: number(row, 1)?, up_to: number(row, 2)? }))
+    }
+
+    fn user(&mut self) -> Result<Option<UserRow>, StoreError> {
+        self.read_user()
+    }
+
+    fn usage(&mut self, collections: &[CollectionName]) -> Result<Vec<Option<UsageRow>>, StoreError> {
+        self.read_usage(collections)
+    }
+
+    fn collections(&mut self) -> Result<Vec<UsageRow>, StoreError> {
+        self.read_collections()
+    }
+
+    fn api_keys(&mut self) -> Result<Vec<ApiKeyRow>, StoreError> {
+        self.read_api_keys()
     }
 }
 

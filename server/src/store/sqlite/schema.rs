@@ -12,7 +12,7 @@ use super::connection::store_error;
 use crate::store::StoreError;
 
 /// One step each; a step never changes once released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     r"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE scope (
@@ -68,6 +68,25 @@ CREATE TABLE note_value (
     scope INTEGER NOT NULL, note TEXT NOT NULL, sha256 TEXT NOT NULL, value TEXT NOT NULL, sum INTEGER NOT NULL,
     UNIQUE (scope, note, sha256)
 ) STRICT;
+",
+    r"
+CREATE TABLE users (
+    user_id TEXT PRIMARY KEY, email TEXT, username TEXT, avatar_url TEXT, bio TEXT, preferences TEXT,
+    storage_used INTEGER NOT NULL, storage_quota INTEGER, total_uploads INTEGER NOT NULL, total_analyses INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, last_cleanup INTEGER, sum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX users_email ON users (email) WHERE email IS NOT NULL;
+CREATE INDEX users_username ON users (username) WHERE username IS NOT NULL;
+CREATE TABLE usage (
+    scope INTEGER NOT NULL, collection TEXT NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    sum INTEGER NOT NULL, PRIMARY KEY (scope, collection)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE api_keys (
+    key_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, name TEXT NOT NULL, provider TEXT NOT NULL, key_hash BLOB NOT NULL,
+    former_hash BLOB, former_until INTEGER, permissions INTEGER NOT NULL, is_active INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, last_used INTEGER, expires_at INTEGER, sum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_keys_user ON api_keys (user_id, created_at, key_id);
 ",
 ];
 

@@ -21,8 +21,8 @@ use super::operator::last_backup;
 use super::reads::ScopeHandle;
 use super::table::{META, tables};
 use super::writer::{Request, Writer};
-use super::{audit, schema};
-use crate::store::{AuditRow, Identity, ReadJob, ScopeKey, Store, StoreError, StoreFigures, WriteJob};
+use super::{accounts, audit, schema};
+use crate::store::{ApiKeyRow, AuditRow, Identity, ReadJob, ScopeKey, Store, StoreError, StoreFigures, WriteJob};
 
 /// Idle readers that are kept open.
 const IDLE_READERS: usize = 4;
@@ -89,6 +89,9 @@ impl SqliteStore {
                 for table in tables().filter(|table| table.is_of_scopes()) {
                     let sql = format!("DELETE FROM {} WHERE scope = ?1", table.name);
                     connection.execute(&sql, [id]).map_err(store_error)?;
+                }
+                if let Some(account) = scope.owner() {
+                    accounts::delete(connection, account)?;
                 }
                 connection.execute("DELETE FROM scope WHERE id = ?1", [id]).map_err(store_error)?;
                 audit::append(connection, id, &audit).map(|()| true)
@@ -346,6 +349,13 @@ impl Store for SqliteStore {
         blocking(&self.inner, move |inner| {
             let after = after.as_ref().map_or("", ScopeKey::as_str);
             inner.with_reader(|connection| list_scopes(connection, after, limit))
+        })
+    }
+
+    fn api_key(&self, key_id: String) -> BoxFuture<'_, Result<Option<ApiKeyRow>, StoreError>> {
+        blocking(&self.inner, move |inner| {
+            inner.health.trusted()?;
+            inner.with_reader(|connection| accounts::api_key(connection, &key_id))
         })
     }
 

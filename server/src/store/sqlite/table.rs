@@ -65,6 +65,11 @@ tables! {
     BUCKET = Table::new("bucket", &["scope", "bucket", "digest"], None, Existing::Replace);
     PURGE = Table::new("purge", &["scope", "revision", "up_to"], None, Existing::Keep);
     NOTE_VALUE = Table::new("note_value", &["scope", "note", "sha256", "value"], None, Existing::Fail);
+    USER = Table::new("users", &["user_id", "email", "username", "avatar_url", "bio", "preferences", "storage_used",
+        "storage_quota", "total_uploads", "total_analyses", "created_at", "updated_at", "last_cleanup"], None, Existing::Replace);
+    USAGE = Table::new("usage", &["scope", "collection", "records", "bytes"], None, Existing::Replace);
+    API_KEY = Table::new("api_keys", &["key_id", "user_id", "name", "provider", "key_hash", "former_hash", "former_until",
+        "permissions", "is_active", "created_at", "updated_at", "last_used", "expires_at"], None, Existing::Replace);
     AUDIT = Table::new("audit", &["id", "scope", "at_ms", "user", "device", "peer", "action", "outcome", "detail", "hash"], None,
         Existing::Fail);
 }

@@ -25,6 +25,9 @@ impl ScopeTx for ScopeHandle<'_> {
         batch.commit.iter().try_for_each(|row| self.save_commit(id, row))?;
         batch.epoch.iter().try_for_each(|row| self.save_epoch(id, row))?;
         batch.device.iter().try_for_each(|(row, response)| self.save_device(id, row, response))?;
+        batch.user.iter().try_for_each(|row| self.save_user(row))?;
+        batch.usage.iter().try_for_each(|row| self.save_usage(id, row))?;
+        batch.keys.iter().try_for_each(|change| self.save_key(change))?;
         batch.audit.iter().try_for_each(|row| audit::append(self.connection, id, row))
     }
 
@@ -43,7 +46,7 @@ impl ScopeTx for ScopeHandle<'_> {
 }
 
 impl ScopeHandle<'_> {
-    fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
+    pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
         self.statement(sql)?.execute(params).map(drop).map_err(store_error)
     }
 

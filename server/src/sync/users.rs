@@ -1,0 +1,72 @@
+//! What the server knows of an account, and what its storage holds.
+
+use std::sync::Arc;
+
+use unisono::protocol::Problem;
+
+use super::history::{Claims, Entry, enter};
+use super::principal::Principal;
+use super::service::SyncService;
+use crate::store::{self, ScopeBatch, ScopeKey, StoreError, UsageRow, UserRow, Verdict};
+
+/// What an account stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// The account's row, with `storage_used` and `storage_quota`.
+    pub user: UserRow,
+    /// What each collection of its private scope holds, by name; the inbox of conflicts too, which does not count.
+    pub collections: Vec<UsageRow>,
+}
+
+impl SyncService {
+    /// What is stored for the caller's account: one read, whatever it holds.
+    ///
+    /// # Errors
+    /// The store's troubles.
+    pub async fn storage(&self, principal: &Principal) -> Result<Storage, Problem> {
+        let (account, now_ms) = (principal.subject.clone(), self.shared.environment.now_ms());
+        let read = store::read(&*self.shared.store, principal.user_scope(), move |reads| {
+            let user = reads.user()?.unwrap_or_else(|| UserRow::new(account, now_ms));
+            Ok(Storage { user, collections: reads.collections()? })
+        });
+        Ok(read.await?)
+    }
+
+    /// Limits what the account named `account` may store, in canonical bytes; `None` for the server's own limit. For whoever
+    /// hosts the server: no route does it.
+    ///
+    /// # Errors
+    /// The store's troubles.
+    pub async fn set_quota(&self, account: &str, quota: Option<u64>) -> Result<(), Problem> {
+        self.change_user(account, move |user| user.storage_quota = quota).await
+    }
+
+    /// Adds to the analyses counted for the account named `account`. For whoever hosts the server: no route does it.
+    ///
+    /// # Errors
+    /// The store's troubles.
+    pub async fn count_analyses(&self, account: &str, count: u64) -> Result<(), Problem> {
+        self.change_user(account, move |user| user.total_analyses = user.total_analyses.saturating_add(count)).await
+    }
+
+    async fn change_user(
+        &self,
+        account: &str,
+        change: impl FnOnce(&mut UserRow) + Send + 'static,
+    ) -> Result<(), Problem> {
+        let (environment, key, name) =
+            (Arc::clone(&self.shared.environment), ScopeKey::account(account), account.to_owned());
+        let written = store::write(&*self.shared.store, key, move |tx| {
+            let now_ms = environment.now_ms();
+            let Entry::Open(scope) = enter(tx, &*environment, &Claims::default())? else {
+                return Err(StoreError::Internal("no claims were contradicted".to_owned()));
+            };
+            let mut user = tx.user()?.unwrap_or_else(|| UserRow::new(name, now_ms));
+            change(&mut user);
+            user.updated_at = now_ms;
+            tx.save(ScopeBatch { user: Some(user), ..ScopeBatch::new(scope) })?;
+            Ok((Verdict::Commit, ()))
+        });
+        Ok(written.await?)
+    }
+}
