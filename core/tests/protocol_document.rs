@@ -9,8 +9,8 @@ use unisono::error::InvalidCode;
 use unisono::limits;
 use unisono::model::{SyncEvent, Value, value};
 use unisono::protocol::{
-    DigestResponse, FeedLine, Page, Problem, ProblemCode, PushRequest, PushResponse, StatsResponse, StatusResponse,
-    SyncSwitch, ValueResponse,
+    ApiKeyList, CreatedApiKey, DigestResponse, FeedLine, NewApiKey, Page, Problem, ProblemCode, PushRequest, PushResponse,
+    StatsResponse, StatusResponse, StorageStats, SyncSwitch, ValueResponse,
 };
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
@@ -72,6 +72,10 @@ fn every_example_is_what_the_types_read_and_write() {
     read::<DigestResponse>("json digest");
     read::<StatsResponse>("json stats");
     read::<SyncSwitch>("json switch");
+    read::<StorageStats>("json storage");
+    read::<NewApiKey>("json new-api-key");
+    read::<CreatedApiKey>("json created-api-key");
+    read::<ApiKeyList>("json api-keys");
     read::<ValueResponse>("json value");
 }
 

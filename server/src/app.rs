@@ -16,7 +16,7 @@ use unisono::protocol::PROTOCOL_HEADER;
 
 use unisono::protocol::ProblemCode;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Needs, authorize};
 use crate::head;
 use crate::limits::BodyLimits;
 use crate::net::Crowded;
@@ -101,8 +101,14 @@ pub fn apps(service: SyncService, options: AppOptions) -> Apps {
     let state = AppState::new(service, options);
     let router = |wanted: &dyn Fn(&Route) -> bool| {
         routes::table().into_iter().filter(|route| wanted(route)).fold(Router::new(), |router, route| {
-            let handler =
-                if route.speaks_protocol() { route.handler.layer(from_fn(routes::negotiate)) } else { route.handler };
+            let speaks_protocol = route.speaks_protocol();
+            let mut handler = route.handler;
+            if route.needs != Needs::Nothing {
+                handler = handler.route_layer(from_fn_with_state((state.clone(), route.needs), authorize));
+            }
+            if speaks_protocol {
+                handler = handler.layer(from_fn(routes::negotiate));
+            }
             router.route(&route.path, handler)
         })
     };

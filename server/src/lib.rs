@@ -26,4 +26,6 @@ mod testing;
 pub use app::{AppOptions, Apps, app, apps};
 pub use loopback::LoopbackTransport;
 pub use store::{SqliteOptions, SqliteStore, Store, StoreError};
-pub use sync::{Feed, GarbageReport, Principal, ServiceOptions, Storage, SyncService};
+pub use sync::{
+    Feed, GarbageReport, Principal, ServiceOptions, SettingsEdit, SettingsState, SettingsWrite, Storage, SyncService,
+};

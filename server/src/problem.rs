@@ -4,16 +4,32 @@ use axum::body::Body;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use unisono::protocol::{PROBLEM_JSON, Problem, ProblemCode};
+use unisono::settings::FieldError;
 
 /// A refused request. It travels as a marked response without a body; [`render`] writes the document, once the request's
 /// id is known.
-#[derive(Debug)]
-pub(crate) struct ApiError(Box<Problem>);
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ApiError {
+    #[serde(flatten)]
+    problem: Box<Problem>,
+    /// Which fields of the body do not fit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
 
 impl ApiError {
     pub(crate) fn new(code: ProblemCode, title: &str) -> Self {
-        Self(Box::new(Problem::of(code, title)))
+        Self::from(Problem::of(code, title))
+    }
+
+    /// `422 settings_invalid`: the values at these places of the body do not fit.
+    pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
+        let lines: Vec<_> =
+            errors.iter().map(|error| format!("{}: allowed is {}", error.path, error.allowed)).collect();
+        let problem = Problem::of(ProblemCode::SettingsInvalid, "The body has values that do not fit");
+        Self { errors, ..Self::from(problem.detail(lines.join("; "))) }
     }
 
     /// The server has as much to do as it takes on; nothing of the request was done.
@@ -22,7 +38,7 @@ impl ApiError {
     }
 
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
-        Self(Box::new(self.0.detail(detail)))
+        Self { problem: Box::new(self.problem.detail(detail)), ..self }
     }
 }
 
@@ -37,28 +53,25 @@ pub(crate) fn overloaded() -> Problem {
 
 impl<P: Into<Problem>> From<P> for ApiError {
     fn from(problem: P) -> Self {
-        Self(Box::new(problem.into()))
+        Self { problem: Box::new(problem.into()), errors: Vec::new() }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::from_u16(self.0.status)
+        *response.status_mut() = StatusCode::from_u16(self.problem.status)
             .ok()
             .filter(|status| status.is_client_error() || status.is_server_error())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response.extensions_mut().insert(Marked(self.0));
+        response.extensions_mut().insert(self);
         response
     }
 }
 
-#[derive(Clone)]
-struct Marked(Box<Problem>);
-
 /// The code of an error response, as far as the server itself has made it.
 pub(crate) fn code(response: &Response) -> Option<&str> {
-    response.extensions().get::<Marked>().map(|Marked(problem)| problem.code.as_str())
+    response.extensions().get::<ApiError>().map(|error| error.problem.code.as_str())
 }
 
 /// Writes the document of an error response; other responses pass. Whatever its source, no error leaves without one.
@@ -67,13 +80,11 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
-    let mut problem = match response.extensions_mut().remove::<Marked>() {
-        Some(Marked(problem)) => problem,
-        None => {
-            let title = status.canonical_reason().unwrap_or("Error");
-            Box::new(Problem::new(status.as_u16(), format!("http_{}", status.as_u16()), title))
-        }
-    };
+    let mut error = response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| {
+        let title = status.canonical_reason().unwrap_or("Error");
+        ApiError::from(Problem::new(status.as_u16(), format!("http_{}", status.as_u16()), title))
+    });
+    let problem = &mut error.problem;
     problem.status = status.as_u16();
     problem.request_id = Some(request_id.to_owned());
     let headers = response.headers_mut();
@@ -94,6 +105,6 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     if let Some(seconds) = problem.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    *response.body_mut() = Body::from(serde_json::to_vec(&problem).expect("a problem serializes"));
+    *response.body_mut() = Body::from(serde_json::to_vec(&error).expect("a problem serializes"));
     response
 }

@@ -1,6 +1,7 @@
 //! What the tests of several modules share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use unisono::environment::SharedEnvironment;
@@ -12,9 +13,9 @@ pub(crate) const NOW: u64 = 1_700_000_000;
 /// A secret that must never show anywhere.
 pub(crate) const SECRET: &str = "canary-canary-canary-canary-canary";
 
-/// Tokio's tasks and timers, a clock that stands at [`NOW`] and "random" bytes that are all alike.
-#[derive(Debug)]
-struct Still;
+/// Tokio's tasks and timers, a clock that stands at [`NOW`] and "random" bytes that count.
+#[derive(Debug, Default)]
+struct Still(AtomicU64);
 
 impl Environment for Still {
     fn now_ms(&self) -> u64 {
@@ -26,7 +27,12 @@ impl Environment for Still {
     }
 
     fn random(&self, buffer: &mut [u8]) {
-        buffer.fill(0xab);
+        let draw = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        buffer
+            .iter_mut()
+            .rev()
+            .zip(draw.iter().rev().chain(std::iter::repeat(&0xab)))
+            .for_each(|(to, from)| *to = *from);
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -43,5 +49,5 @@ impl Environment for Still {
 }
 
 pub(crate) fn environment() -> SharedEnvironment {
-    Arc::new(Still)
+    Arc::new(Still::default())
 }

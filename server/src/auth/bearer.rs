@@ -6,33 +6,28 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use secrecy::SecretString;
 
-use super::AuthError;
+use super::{AuthError, Caller};
 use crate::app::AppState;
 use crate::problem::ApiError;
-use crate::rate::{self, Key};
 use crate::sync::Principal;
-use crate::telemetry::origin;
 
 /// Longest credential that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
-/// The principal of a request; a request without a good credential does not reach a handler that asks for this.
+/// The principal of a request, whom the layer around its route has let in ([`authorize`](super::authorize)).
 #[derive(Clone, Debug)]
 pub struct Authenticated(pub Principal);
 
 impl FromRequestParts<AppState> for Authenticated {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let token = bearer(&parts.headers)?;
-        let principal = state.authenticator.authenticate(&token).await?;
-        origin::is_of_account(&principal.subject);
-        rate::take(&state.rates, Key::Account(principal.subject.clone()), &parts.extensions)?;
-        Ok(Self(principal))
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, ApiError> {
+        Ok(Self(Caller::of(parts)?.principal))
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<SecretString, AuthError> {
+/// The bearer credential of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<SecretString, AuthError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(AuthError::Missing)?;
     if values.next().is_some() {

@@ -4,9 +4,12 @@
 //! [`JwtVerifier`] checks signed tokens of one or several issuers. What a caller may do follows from the principal alone, never from
 //! anything else in a request.
 
+pub(crate) mod api_key;
 mod bearer;
 mod config;
+mod caller;
 mod jwt;
+mod needs;
 mod secret;
 
 use std::fmt;
@@ -16,8 +19,10 @@ use unisono::platform::BoxFuture;
 use unisono::protocol::{Problem, ProblemCode};
 
 pub use bearer::Authenticated;
+pub(crate) use caller::{Caller, authorize};
 pub use config::{AuthConfig, AuthConfigError};
 pub use jwt::{FetchKeys, Grant, Issuer, JwtOptions, JwtVerifier, KeyFile, KeyUrl, Revocations, mint, mint_with};
+pub(crate) use needs::Needs;
 pub use secret::{JwtSecret, SecretError};
 
 use crate::sync::Principal;

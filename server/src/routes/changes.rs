@@ -16,9 +16,9 @@ use unisono::transport::Chunk;
 
 use super::query::Asked;
 use crate::app::AppState;
-use crate::auth::Authenticated;
+use crate::auth::Caller;
 use crate::problem::ApiError;
-use crate::sync::Feed;
+use crate::sync::{Feed, SyncService};
 use crate::telemetry::{Metrics, origin};
 
 /// Read the change feed.
@@ -40,7 +40,7 @@ use crate::telemetry::{Metrics, origin};
 )]
 pub(super) async fn changes(
     State(state): State<AppState>,
-    Authenticated(principal): Authenticated,
+    caller: Caller,
     headers: HeaderMap,
     Asked(request): Asked<ChangesRequest>,
 ) -> Result<Response, ApiError> {
@@ -52,9 +52,16 @@ pub(super) async fn changes(
             .detail(format!("limit is 1 to {MAX_CHANGES_LIMIT}")));
     }
     let form = Form::of(&headers);
-    let mut feed = state.service.changes(&principal, request).await?;
+    let mut feed = state.service.changes(&caller.principal, request).await?;
     let first = feed.next().await?;
-    let place = Place { feed, first, writer: Some(Writer::new(form)), metrics: Arc::clone(&state.metrics) };
+    let place = Place {
+        feed,
+        first,
+        writer: Some(Writer::new(form)),
+        metrics: Arc::clone(&state.metrics),
+        caller,
+        service: state.service,
+    };
     let body = Body::from_stream(stream::try_unfold(place, next));
     Ok(([(CONTENT_TYPE, form.media())], body).into_response())
 }
@@ -67,20 +74,31 @@ struct Place {
     /// Gone once the trailer is written.
     writer: Option<Writer>,
     metrics: Arc<Metrics>,
+    caller: Caller,
+    service: SyncService,
+}
+
+impl Place {
+    /// The next chunk, for a caller who may still read.
+    async fn go_on(&mut self) -> Result<Option<Chunk>, Problem> {
+        self.caller.recheck(&self.service).await?;
+        self.feed.next().await
+    }
 }
 
 /// The next part of the body.
 async fn next(mut place: Place) -> Result<Option<(Bytes, Place)>, Broken> {
-    let Some(writer) = &mut place.writer else {
+    let Some(mut writer) = place.writer.take() else {
         return Ok(None);
     };
+    let metrics = Arc::clone(&place.metrics);
     let broken = |code: &str| {
-        place.metrics.refused(code);
+        metrics.refused(code);
         broken(code)
     };
     let chunk = match place.first.take() {
         Some(first) => first,
-        None => match place.feed.next().await {
+        None => match place.go_on().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => return Err(broken("no_trailer")),
             Err(problem) => return Err(broken(&problem.code)),
@@ -88,9 +106,7 @@ async fn next(mut place: Place) -> Result<Option<(Bytes, Place)>, Broken> {
     };
     let goes_on = chunk.trailer.is_none();
     let bytes = writer.write(chunk).map_err(|_| broken("internal"))?;
-    if !goes_on {
-        place.writer = None;
-    }
+    place.writer = goes_on.then_some(writer);
     Ok(Some((Bytes::from(bytes), place)))
 }
 

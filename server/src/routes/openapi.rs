@@ -4,9 +4,11 @@ use std::sync::LazyLock;
 
 use unisono::model::{Receipt, SyncEvent};
 use unisono::protocol::{
-    DigestResponse, Page, Problem, PushRequest, PushResponse, StatsResponse, StatusResponse, SyncSwitch, ValueResponse,
+    ApiKey, ApiKeyList, CreatedApiKey, DigestResponse, NewApiKey, Page, Problem, PushRequest, PushResponse,
+    StatsResponse, StatusResponse, StorageStats, SyncSwitch, ValueResponse,
 };
 use utoipa::OpenApi;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::table::table;
@@ -20,10 +22,11 @@ use super::table::table;
     ),
     components(schemas(
         PushRequest<SyncEvent>, PushResponse, Receipt, Page, Problem, StatusResponse, DigestResponse, StatsResponse, SyncSwitch,
-        ValueResponse,
+        ValueResponse, ApiKey, ApiKeyList, CreatedApiKey, NewApiKey, RenameApiKey, RotateApiKey, StorageStats, ToggleApiKey,
     )),
     tags(
         (name = "sync", description = "The sync protocol."),
+        (name = "settings", description = "The account's settings, API keys and storage."),
         (name = "operations", description = "For operators."),
     ),
 )]
@@ -33,7 +36,9 @@ struct Document;
 pub(super) fn text() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         let mut document = Document::openapi();
-        for route in table() {
+        for mut route in table() {
+            let needs = Extensions::builder().add("x-permission", route.needs.name()).build();
+            route.operation.extensions.get_or_insert_default().merge(needs);
             document.paths.add_path_operation(route.path, vec![route.method], route.operation);
         }
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();

@@ -122,7 +122,10 @@ pub trait ScopeReads {
     /// The purges of tombstones, oldest first.
     fn purges(&mut self) -> Result<Vec<PurgeRow>, StoreError>;
 
-    /// The account whose private scope this is; `None` before its first event, and in a workspace.
+    /// The account whose private scope this is; `None` in a workspace.
+    fn owner(&self) -> Option<String>;
+
+    /// That account's row; `None` before its first event.
     fn user(&mut self) -> Result<Option<UserRow>, StoreError>;
 
     /// What `collections` hold, in their order.
@@ -140,7 +143,7 @@ pub trait ScopeTx: ScopeReads {
     /// Writes `batch`; reads of this transaction see it.
     fn save(&mut self, batch: ScopeBatch) -> Result<(), StoreError>;
 
-    /// Drops the scope's records and digests, which a repair makes again from the log. With `cut`, the history after that
+    /// Drops the scope's records, digests and usage, which a repair makes again from the log. With `cut`, the history after that
     /// revision goes too, and with it the positions of devices, which may count pushes that are gone.
     fn reset(&mut self, cut: Option<Revision>) -> Result<(), StoreError>;
 }

@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 
 use unisono::merge::CONFLICTS;
 use unisono::model::{CollectionName, RecordKey, Value, value};
+use unisono::settings::SETTINGS;
 
-use crate::store::{RecordRow, ScopeBatch, ScopeKey, ScopeReads, StoreError, UsageRow, UserRow};
+use crate::store::{RecordRow, ScopeBatch, ScopeReads, StoreError, UsageRow, UserRow};
 
-/// The collection of settings.
-pub(super) const SETTINGS: &str = "$settings";
 /// The record of an account's profile.
-pub(super) const PROFILE: &str = "profile";
+const PROFILE: &str = "profile";
 /// The record of an account's preferences.
-pub(super) const PREFERENCES: &str = "preferences";
+const PREFERENCES: &str = "preferences";
 
 /// By how much a push changes what collections hold.
 #[derive(Debug, Default)]
@@ -66,17 +65,13 @@ impl Growth {
 /// Lets the row of the account whose private scope this is follow what `batch` writes to it.
 pub(super) fn follow(
     reads: &mut dyn ScopeReads,
-    scope: &ScopeKey,
     growth: &Growth,
     batch: &mut ScopeBatch,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    let Some(account) = scope.owner() else { return Ok(()) };
-    if batch.records.is_empty() {
-        return Ok(());
-    }
+    let Some(account) = reads.owner().filter(|_| !batch.records.is_empty()) else { return Ok(()) };
     let present = reads.user()?;
-    let before = present.clone().unwrap_or_else(|| UserRow::new(account.to_owned(), now_ms));
+    let before = present.clone().unwrap_or_else(|| UserRow::new(account, now_ms));
     let mut user = UserRow {
         storage_used: before.storage_used.saturating_add_signed(growth.used()),
         total_uploads: before.total_uploads + growth.created,
@@ -91,6 +86,26 @@ pub(super) fn follow(
     if present.as_ref() != Some(&user) {
         batch.user = Some(UserRow { updated_at: now_ms, ..user });
     }
+    Ok(())
+}
+
+/// Makes the rows again for `batch`, which holds all of the scope's records, after what was counted was dropped.
+pub(super) fn rebuild(reads: &mut dyn ScopeReads, batch: &mut ScopeBatch, now_ms: u64) -> Result<(), StoreError> {
+    let mut growth = Growth::default();
+    for row in &batch.records {
+        growth.take(&row.key, None, row.record.alive.then_some(row.canonical.len() as u64));
+    }
+    batch.usage = growth.usage(reads)?;
+    let Some(account) = reads.owner() else { return Ok(()) };
+    let present = reads.user()?;
+    // Of records that are gone nobody knows how many they were, but the row.
+    let total_uploads = present.as_ref().map_or(growth.created, |user| user.total_uploads);
+    let row = present.unwrap_or_else(|| UserRow::new(account, now_ms));
+    let mut user = UserRow { storage_used: growth.used().cast_unsigned(), total_uploads, updated_at: now_ms, ..row };
+    for row in &batch.records {
+        copy(row, &mut user);
+    }
+    batch.user = Some(user);
     Ok(())
 }
 
@@ -138,7 +153,11 @@ pub(super) fn differences(
     if counted.collect::<Vec<_>>() != reads.collections()? {
         differences.push("what the collections hold is not what is counted".to_owned());
     }
-    if let Some(user) = reads.user()? {
+    let user = reads.user()?;
+    if user.is_none() && reads.owner().is_some() && !stored.is_empty() {
+        differences.push("the user's row is missing".to_owned());
+    }
+    if let Some(user) = user {
         let same = user.email == columns.email
             && user.username == columns.username
             && user.avatar_url == columns.avatar_url

@@ -3,6 +3,7 @@
 mod accounts;
 mod age;
 mod answer;
+mod api_keys;
 mod caller;
 mod cursor_key;
 mod draft;
@@ -22,10 +23,13 @@ mod refusals;
 mod repair;
 mod replay;
 mod service;
+mod settings;
 mod token;
 mod users;
 mod verify;
 
+pub(crate) use api_keys::KeyGrant;
+pub use api_keys::{KeyDraft, KeyRights, KeyWithSecret, MAX_API_KEYS, MAX_OVERLAP};
 pub use feed::Feed;
 pub use garbage::GarbageReport;
 pub use hints::HintReader;
@@ -33,5 +37,6 @@ pub use principal::Principal;
 pub use repair::{Repaired, repair};
 pub use replay::replay;
 pub use service::{Counts, ServiceOptions, SyncService};
+pub use settings::{SettingsEdit, SettingsState, SettingsWrite};
 pub use users::Storage;
 pub use verify::verify;

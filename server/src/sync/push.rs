@@ -113,7 +113,7 @@ impl Push {
         let (stamp, notes) = (judge.stamp().cloned(), judge.made_notes());
         let commit = next_commit(judge.draft.tx(), environment, start, head, self.ages.now_ms())?;
         let Finished { mut batch, growth, tx } = judge.draft.finish(commit)?;
-        follow(tx, &self.scope, &growth, &mut batch, now_ms)?;
+        follow(tx, &growth, &mut batch, now_ms)?;
         let token = Token {
             epoch: batch.scope.epoch.clone(),
             at: Evidence { revision: head, nonce: commit.map_or_else(|| nonce_at(tx, head), |made| Ok(made.nonce))? },
@@ -241,7 +241,7 @@ fn status_name(status: ReceiptStatus) -> String {
 
 /// Refuses device ids that are the server's own.
 pub(super) fn check_device(device: &DeviceId) -> Result<(), Problem> {
-    if super::effect::is_server(device) {
+    if super::effect::is_server(device) || super::settings::is_rest(device) {
         return Err(Problem::of(ProblemCode::InvalidRequest, "this device id is the server's own"));
     }
     Ok(())

@@ -7,6 +7,7 @@ use unisono::environment::Environment;
 use unisono::merge::{CONFLICTS, referred};
 use unisono::model::{DigestSum, Revision, bucket_of};
 
+use super::accounts;
 use super::history::{begin, fresh_epoch};
 use super::inbox::is_open_note;
 use super::replay::replay;
@@ -108,14 +109,16 @@ fn rebuild(tx: &mut dyn ScopeTx, environment: &dyn Environment, scope: ScopeRow)
     }
     let audit = AuditRow::new(environment.now_ms(), "operator", "repair", json!({"revision": scope.revision}));
     let commit = last_commit(tx, environment, scope.revision)?;
-    tx.save(ScopeBatch {
+    let mut batch = ScopeBatch {
         records,
         values,
         buckets: buckets.into_iter().collect(),
         commit,
         audit: vec![audit],
         ..ScopeBatch::new(scope.clone())
-    })?;
+    };
+    accounts::rebuild(tx, &mut batch, environment.now_ms())?;
+    tx.save(batch)?;
     Ok(scope)
 }
 

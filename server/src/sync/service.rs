@@ -15,6 +15,8 @@ use unisono::protocol::{
     StatusResponse, SyncSwitch, ValueRequest, ValueResponse,
 };
 
+use unisono::settings::Document;
+
 use super::age::AgeClock;
 use super::caller::Caller;
 use super::cursor_key::CursorKey;
@@ -27,9 +29,10 @@ use super::lost_values::lost_value;
 use super::principal::Principal;
 use super::push::{Push, Pushed, check_device};
 use super::refusals::Refusals;
+use super::settings::{SettingsEdit, SettingsWrite};
 use super::token::{Evidence, Token, trail_before};
 use super::verify::verify;
-use crate::store::{self, Damage, Identity, ScopeBatch, ScopeRow, Store, StoreError, StoreFigures, Verdict};
+use crate::store::{self, Damage, Identity, ScopeRow, Store, StoreError, StoreFigures, Verdict};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of events from which on parsing them is work for a thread of its own.
@@ -77,7 +80,7 @@ pub(super) struct Shared {
     pub(super) ages: AgeClock,
     pub(super) refusals: Refusals,
     pub(super) counts: Arc<Counts>,
-    hints: Arc<Hints>,
+    pub(super) hints: Arc<Hints>,
 }
 
 /// What has happened since the service was opened.
@@ -150,18 +153,8 @@ impl SyncService {
         }
         let caller = Caller::new(&account, Some(&device_id));
         let claims = Claims::read(epoch, (cursor.as_ref(), seen.as_ref()), &scope, &self.shared.cursor_key, caller)?;
-        let push = Push {
-            scope: scope.clone(),
-            author: Author { user: account, device: device_id },
-            push_seq,
-            claims,
-            events,
-            server_id: self.shared.server_id.clone(),
-            cursor_key: self.shared.cursor_key.clone(),
-            ages: self.shared.ages.clone(),
-            counts: Arc::clone(&self.shared.counts),
-            horizon_ms: millis(self.shared.options.tombstone_horizon),
-        };
+        let author = Author { user: account, device: device_id };
+        let push = self.push_of(scope.clone(), author, push_seq, claims, events);
         let environment = Arc::clone(&self.shared.environment);
         let key = scope.clone();
         let Pushed { answer, news } =
@@ -170,6 +163,29 @@ impl SyncService {
             self.shared.hints.tell(&key);
         }
         answer
+    }
+
+    /// A push whose form is checked.
+    pub(super) fn push_of(
+        &self,
+        scope: store::ScopeKey,
+        author: Author,
+        push_seq: u64,
+        claims: Claims,
+        events: Vec<super::intake::Intake>,
+    ) -> Push {
+        Push {
+            scope,
+            author,
+            push_seq,
+            claims,
+            events,
+            server_id: self.shared.server_id.clone(),
+            cursor_key: self.shared.cursor_key.clone(),
+            ages: self.shared.ages.clone(),
+            counts: Arc::clone(&self.shared.counts),
+            horizon_ms: millis(self.shared.options.tombstone_horizon),
+        }
     }
 
     async fn take_in(&self, events: Vec<Box<RawValue>>) -> Result<Vec<super::intake::Intake>, Problem> {
@@ -298,24 +314,19 @@ impl SyncService {
         Ok(store::read(&*self.shared.store, key, |reads| verify(reads)).await?)
     }
 
-    /// `POST /sync/enable` and `/sync/disable`: the account's switch, which its devices read. The server refuses no push
-    /// over it.
+    /// `POST /sync/enable` and `/sync/disable`: the account's preference `cloud_sync.enabled`, which its devices read. The server
+    /// refuses no push over it.
     ///
     /// # Errors
     /// The store's troubles.
     pub async fn set_enabled(&self, principal: &Principal, enabled: bool) -> Result<SyncSwitch, Problem> {
-        let (environment, caller) = (Arc::clone(&self.shared.environment), Caller::new(&principal.subject, None));
-        let counts = Arc::clone(&self.shared.counts);
-        store::write(&*self.shared.store, principal.user_scope(), move |tx| {
-            // No claims, no contradiction.
-            if let Entry::Open(scope) = enter(tx, &*environment, &Claims::default(), &counts)? {
-                let audit = caller.audit(environment.now_ms(), "switch", json!({"enabled": enabled}));
-                let scope = ScopeRow { sync_enabled: enabled, ..scope };
-                tx.save(ScopeBatch { audit: vec![audit], ..ScopeBatch::new(scope) })?;
-            }
-            Ok((Verdict::Commit, ()))
-        })
-        .await?;
+        let write = SettingsWrite {
+            document: Document::Preferences,
+            edit: SettingsEdit::Patch(json!({"cloud_sync": {"enabled": enabled}})),
+            only_at: None,
+            event: None,
+        };
+        self.write_settings(principal, write).await?;
         Ok(SyncSwitch { enabled, notified: self.shared.hints.tell_all(&principal.user_scope()) })
     }
 

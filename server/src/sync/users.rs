@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use unisono::protocol::Problem;
+use unisono::protocol::{CollectionStorage, Problem, StorageStats};
 
 use super::history::{Claims, Entry, enter};
 use super::principal::Principal;
@@ -16,6 +16,23 @@ pub struct Storage {
     pub user: UserRow,
     /// What each collection of its private scope holds, by name; the inbox of conflicts too, which does not count.
     pub collections: Vec<UsageRow>,
+}
+
+impl Storage {
+    /// The numbers as the protocol tells them.
+    #[must_use]
+    pub fn to_stats(&self) -> StorageStats {
+        let told = |row: &UsageRow| CollectionStorage {
+            collection: row.collection.to_string(),
+            records: row.records,
+            bytes: row.bytes,
+        };
+        StorageStats {
+            storage_used: self.user.storage_used,
+            storage_quota: self.user.storage_quota,
+            collections: self.collections.iter().map(told).collect(),
+        }
+    }
 }
 
 impl SyncService {

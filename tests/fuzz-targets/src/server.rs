@@ -7,7 +7,7 @@ use unisono::platform::BoxFuture;
 use unisono::protocol::{ChangesRequest, Problem, PushRequest, PushResponse, Trailer};
 use unisono::testing::TestEnvironment;
 use unisono::transport::Chunk;
-use unisono_server::store::{AuditRow, Damage, Identity, ReadJob, ScopeKey, StoreFigures, WriteJob};
+use unisono_server::store::{ApiKeyRow, AuditRow, Damage, Identity, ReadJob, ScopeKey, StoreFigures, WriteJob};
 use unisono_server::{Principal, ServiceOptions, SqliteStore, Store, StoreError, SyncService};
 
 /// The workspace of which every account is a member.
@@ -94,6 +94,10 @@ impl Store for SignedByUs {
 
     fn write(&self, scope: ScopeKey, job: WriteJob) -> BoxFuture<'_, Result<(), StoreError>> {
         self.0.write(scope, job)
+    }
+
+    fn api_key(&self, key_id: String) -> BoxFuture<'_, Result<Option<ApiKeyRow>, StoreError>> {
+        self.0.api_key(key_id)
     }
 
     fn scopes(&self, after: Option<ScopeKey>, limit: usize) -> BoxFuture<'_, Result<Vec<ScopeKey>, StoreError>> {

@@ -412,6 +412,10 @@ impl ScopeReads for ScopeHandle<'_> {
         self.many(&PURGE, rest, [id], |row| Ok(PurgeRow { revision: number(row, 1)?, up_to: number(row, 2)? }))
     }
 
+    fn owner(&self) -> Option<String> {
+        self.key.owner().map(str::to_owned)
+    }
+
     fn user(&mut self) -> Result<Option<UserRow>, StoreError> {
         self.read_user()
     }

@@ -7,7 +7,7 @@ use unisono::model::{DigestSum, Revision, bucket_of};
 use super::audit;
 use super::connection::store_error;
 use super::reads::{ClockColumn, ScopeHandle, get, plain_receipt, signed};
-use super::table::{BUCKET, COMMIT, DEVICE, EPOCH, LOG, NOTE_VALUE, PURGE, RECORD, SCOPE, Table};
+use super::table::{BUCKET, COMMIT, DEVICE, EPOCH, LOG, NOTE_VALUE, PURGE, RECORD, SCOPE, Table, USAGE};
 use crate::store::{
     CommitRow, DeviceRow, EpochRow, LogRow, NoteValues, PurgeRow, RecordRow, ScopeBatch, ScopeRow, ScopeTx, StoreError,
 };
@@ -33,7 +33,7 @@ impl ScopeTx for ScopeHandle<'_> {
 
     fn reset(&mut self, cut: Option<Revision>) -> Result<(), StoreError> {
         let id = self.id()?;
-        for table in [&*RECORD, &*BUCKET] {
+        for table in [&*RECORD, &*BUCKET, &*USAGE] {
             self.run(&format!("DELETE FROM {} WHERE scope = ?1", table.name), [id])?;
         }
         let Some(cut) = cut else { return Ok(()) };
