@@ -11,6 +11,7 @@ mod links;
 mod machine_paths;
 mod models;
 mod npm;
+mod openapi;
 mod process;
 mod programs;
 mod suites;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::process::{self, Failure, Result, cargo, or_fail, shown};
 use crate::tally::Tally;
-use crate::{bindings, models, programs, web};
+use crate::{bindings, models, openapi, programs, web};
 
 /// A test suite whose program prints what [`Tally`] reads.
 struct Suite {
@@ -15,13 +15,14 @@ struct Suite {
 }
 
 /// All suites. Each runs to its end even if one before it failed.
-const SUITES: [Suite; 9] = [
+const SUITES: [Suite; 10] = [
     Suite { name: "Rust: unit, integration and documentation tests of every crate", command: rust },
     Suite {
         name: "Simulator: 2,000 seeds, a test each, and every kind of fault and error",
         command: programs::sim_gate,
     },
     Suite { name: "Models: every interleaving of the core's concurrency kernels", command: all_models },
+    Suite { name: "OpenAPI: what the document allows and forbids, thrown at the server", command: openapi::suite },
     Suite { name: "IndexedDB: the storage suite in Chromium", command: web::storage_suite },
     Suite { name: "JavaScript: the npm package in Node", command: web::node_suite },
     Suite { name: "JavaScript: the npm package in Chromium", command: web::browser_suite },

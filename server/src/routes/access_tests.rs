@@ -58,7 +58,9 @@ impl World {
         let edit = SettingsEdit::Patch(json!({"bio": CANARY}));
         let document = unisono::settings::Document::Profile;
         service.write_settings(&anna(), SettingsWrite { document, edit, only_at: None, event: None }).await.unwrap();
-        let (key_id, reader) = key(&service, true, false).await;
+        // Whoever may change keys changes this one, by which nobody asks.
+        let (key_id, _) = key(&service, true, true).await;
+        let (_, reader) = key(&service, true, false).await;
         let (_, writer) = key(&service, false, true).await;
         let (off_id, off) = key(&service, true, true).await;
         service.toggle_api_key(&anna(), &off_id, Some(false)).await.unwrap();

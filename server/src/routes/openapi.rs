@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use unisono::model::{Receipt, SyncEvent};
 use unisono::protocol::{
     ApiKey, ApiKeyList, CreatedApiKey, DigestResponse, NewApiKey, Page, Problem, PushRequest, PushResponse,
-    StatsResponse, StatusResponse, StorageStats, SyncSwitch, ValueResponse,
+    RenameApiKey, RotateApiKey, StatsResponse, StatusResponse, StorageStats, SyncSwitch, ToggleApiKey, ValueResponse,
 };
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::Extensions;

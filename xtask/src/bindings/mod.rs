@@ -17,7 +17,7 @@ fn package(language: &str) -> PathBuf {
 }
 
 /// Where a language's sources and builds go, made if it is not there.
-fn workshop(language: &str) -> Result<PathBuf> {
+pub fn workshop(language: &str) -> Result<PathBuf> {
     let folder = target_dir().join("bindings").join(language);
     or_fail(std::fs::create_dir_all(&folder), format!("making {}", folder.display()))?;
     Ok(folder)
@@ -29,7 +29,7 @@ fn build() -> Result {
 }
 
 /// A program that was built.
-fn built(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     target_dir().join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 

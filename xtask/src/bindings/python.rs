@@ -1,6 +1,6 @@
 //! The Python package: installed as a user installs it, then tested.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{build, built, library, package, workshop};
@@ -9,7 +9,7 @@ use crate::process::{Result, fail, output, program, run};
 /// Installs the package with pip into an environment of its own; its tests, which start the server.
 pub fn suite() -> Result<Command> {
     build()?;
-    let python = environment()?;
+    let python = environment(&workshop("python")?)?;
     eprintln!("\nInstalling the package into it; pip fetches setuptools for the build.");
     let mut pip =
         program(&python, ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--force-reinstall"]);
@@ -20,13 +20,13 @@ pub fn suite() -> Result<Command> {
     Ok(tests)
 }
 
-/// The interpreter of a virtual environment, made if it is not there.
-fn environment() -> Result<PathBuf> {
+/// The interpreter of a virtual environment in `folder`, made if it is not there.
+pub fn environment(folder: &Path) -> Result<PathBuf> {
     let supported = "import sys; print(sys.version_info >= (3, 9))";
     if output(&mut program("python3", ["-c", supported]))? != "True" {
         return fail("python3 is older than 3.9");
     }
-    let folder = workshop("python")?.join("environment");
+    let folder = folder.join("environment");
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !python.is_file() {
         eprintln!("\nMaking a Python environment in the folder of what is built.");
