@@ -12,8 +12,8 @@ use super::bearer::bearer;
 use super::{AuthError, Needs};
 use crate::app::AppState;
 use crate::problem::ApiError;
-use crate::telemetry::origin;
 use crate::sync::{KeyGrant, KeyRights, Principal, SyncService};
+use crate::telemetry::origin;
 
 /// The caller of a request.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use unisono::protocol::Problem;
 
 use super::caller::Caller;
-use super::history::{Claims, Entry, enter};
+use super::history::present;
 use super::principal::Principal;
 use super::service::{SyncService, millis};
 use crate::auth::AuthError;
@@ -199,15 +199,13 @@ impl SyncService {
         change: impl FnOnce(Vec<ApiKeyRow>) -> Result<(KeyChange, Value, T), Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let (environment, caller) = (Arc::clone(&self.shared.environment), Caller::new(&principal.subject, None));
+        let counts = Arc::clone(&self.shared.counts);
         let written = store::write(&*self.shared.store, principal.user_scope(), move |tx| {
             let (made, detail, result) = match change(tx.api_keys()?) {
                 Ok(change) => change,
                 Err(problem) => return Ok((Verdict::Discard, Err(problem))),
             };
-            let scope = match enter(tx, &*environment, &Claims::default())? {
-                Entry::Open(scope) => scope,
-                Entry::Refused(problem) => return Ok((Verdict::Discard, Err(problem))),
-            };
+            let scope = present(tx, &*environment, &counts)?;
             let now_ms = environment.now_ms();
             let user = if tx.user()?.is_none() { Some(UserRow::new(caller.user.clone(), now_ms)) } else { None };
             let audit = vec![caller.audit(now_ms, "api_key", detail)];

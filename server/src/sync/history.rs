@@ -140,6 +140,18 @@ pub(super) enum Entry {
     Refused(Problem),
 }
 
+/// The scope's row, made if there is none: for requests that claim nothing about its history.
+pub(super) fn present(
+    tx: &mut dyn ScopeTx,
+    environment: &dyn Environment,
+    counts: &Counts,
+) -> Result<ScopeRow, StoreError> {
+    match enter(tx, environment, &Claims::default(), counts)? {
+        Entry::Open(scope) => Ok(scope),
+        Entry::Refused(problem) => Err(StoreError::Internal(format!("no claims were refused: {}", problem.code))),
+    }
+}
+
 /// Finds the scope, makes it if it does not exist, and begins a new history if the claims prove a restore.
 pub(super) fn enter(
     tx: &mut dyn ScopeTx,

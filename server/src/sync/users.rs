@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use unisono::protocol::{CollectionStorage, Problem, StorageStats};
 
-use super::history::{Claims, Entry, enter};
+use super::history::present;
 use super::principal::Principal;
 use super::service::SyncService;
-use crate::store::{self, ScopeBatch, ScopeKey, StoreError, UsageRow, UserRow, Verdict};
+use crate::store::{self, ScopeBatch, ScopeKey, UsageRow, UserRow, Verdict};
 
 /// What an account stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,11 +73,10 @@ impl SyncService {
     ) -> Result<(), Problem> {
         let (environment, key, name) =
             (Arc::clone(&self.shared.environment), ScopeKey::account(account), account.to_owned());
+        let counts = Arc::clone(&self.shared.counts);
         let written = store::write(&*self.shared.store, key, move |tx| {
             let now_ms = environment.now_ms();
-            let Entry::Open(scope) = enter(tx, &*environment, &Claims::default())? else {
-                return Err(StoreError::Internal("no claims were contradicted".to_owned()));
-            };
+            let scope = present(tx, &*environment, &counts)?;
             let mut user = tx.user()?.unwrap_or_else(|| UserRow::new(name, now_ms));
             change(&mut user);
             user.updated_at = now_ms;
