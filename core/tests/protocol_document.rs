@@ -9,8 +9,8 @@ use unisono::error::InvalidCode;
 use unisono::limits;
 use unisono::model::{SyncEvent, Value, value};
 use unisono::protocol::{
-    ApiKeyList, CreatedApiKey, DigestResponse, FeedLine, NewApiKey, Page, Problem, ProblemCode, PushRequest, PushResponse,
-    StatsResponse, StatusResponse, StorageStats, SyncSwitch, ValueResponse,
+    ApiKeyList, CreatedApiKey, DigestResponse, FeedLine, NewApiKey, Page, Problem, ProblemCode, PushRequest,
+    PushResponse, StatsResponse, StatusResponse, StorageStats, SyncSwitch, ValueResponse,
 };
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");

@@ -1,11 +1,11 @@
 //! Who asks, and by what right: found out once, before the route, from the credential alone.
 
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use unisono::protocol::Problem;
+use unisono::protocol::{Problem, ProblemCode};
 
 use super::api_key::{self, Presented};
 use super::bearer::bearer;
@@ -34,7 +34,7 @@ pub(super) enum Right {
 impl Caller {
     /// The caller whom [`authorize`] let in.
     pub(super) fn of(parts: &Parts) -> Result<Self, ApiError> {
-        let missing = || ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed");
+        let missing = || ApiError::new(ProblemCode::Internal, "The server failed");
         parts.extensions.get().cloned().ok_or_else(missing)
     }
 

@@ -6,8 +6,8 @@
 
 pub(crate) mod api_key;
 mod bearer;
-mod config;
 mod caller;
+mod config;
 mod jwt;
 mod needs;
 mod secret;

@@ -1,6 +1,6 @@
 //! What routes ask of their callers.
 
-use axum::http::StatusCode;
+use unisono::protocol::ProblemCode;
 
 use super::caller::Right;
 use crate::problem::ApiError;
@@ -31,7 +31,7 @@ impl Needs {
             Self::Write => "the API key may not write",
             Self::Account => "an API key manages no API keys; sign in",
         };
-        let refused = ApiError::new(StatusCode::FORBIDDEN, "forbidden", "The credential does not allow this");
+        let refused = ApiError::new(ProblemCode::Forbidden, "The credential does not permit this");
         Err(refused.detail(missing))
     }
 

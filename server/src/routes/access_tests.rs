@@ -107,11 +107,10 @@ fn unread() -> Body {
 fn refusal(caller: &str, needs: Needs) -> Option<(u16, &'static str)> {
     match (caller, needs) {
         (_, Needs::Nothing) => None,
-        ("nobody", _) => Some((401, "auth_required")),
-        ("expired token", _) => Some((401, "token_expired")),
-        ("token of another issuer" | "mistyped key" | "key that is off" | "deleted key", _) => {
-            Some((401, "invalid_token"))
-        }
+        (
+            "nobody" | "expired token" | "token of another issuer" | "mistyped key" | "key that is off" | "deleted key",
+            _,
+        ) => Some((401, "auth_required")),
         ("reading key", Needs::Write | Needs::Account) | ("writing key", Needs::Account) => Some((403, "forbidden")),
         _ => None,
     }

@@ -9,8 +9,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use unisono::protocol::{
-    ApiKey, ApiKeyList, CreatedApiKey, KeyPermission, KeyProvider, NewApiKey, Problem, RenameApiKey, RotateApiKey,
-    ToggleApiKey,
+    ApiKey, ApiKeyList, CreatedApiKey, KeyPermission, KeyProvider, NewApiKey, RenameApiKey, RotateApiKey, ToggleApiKey,
 };
 use unisono::settings::{FieldError, FieldRule};
 
@@ -40,9 +39,6 @@ const MAX_NAME_CHARS: usize = 100;
             "updated_at": 1_761_996_444_190_u64,
             "secret": "unisono_plugin_5b1f7c0e9a3d42c18f60e7aa_…",
         })),
-        (status = 409, description = "There are 50 already.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A value does not fit; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn create(
@@ -78,7 +74,6 @@ pub(super) async fn create(
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The keys.", body = ApiKeyList),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn list(
@@ -99,9 +94,6 @@ pub(super) async fn list(
     request_body(content = RenameApiKey, example = json!({"name": "Old sampler"})),
     responses(
         (status = 200, description = "The key.", body = ApiKey),
-        (status = 404, description = "The account has no such key.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A value does not fit; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn rename(
@@ -126,8 +118,6 @@ pub(super) async fn rename(
     params(("key_id" = String, Path, description = "The key's id.", example = "5b1f7c0e9a3d42c18f60e7aa")),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 404, description = "The account has no such key.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn delete(
@@ -151,8 +141,6 @@ pub(super) async fn delete(
     request_body(content = Option<ToggleApiKey>, example = json!({"is_active": false})),
     responses(
         (status = 200, description = "The key.", body = ApiKey),
-        (status = 404, description = "The account has no such key.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn toggle(
@@ -177,9 +165,6 @@ pub(super) async fn toggle(
     request_body(content = Option<RotateApiKey>, example = json!({"overlap_s": 3_600})),
     responses(
         (status = 200, description = "The key, with its new secret.", body = CreatedApiKey),
-        (status = 404, description = "The account has no such key.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A value does not fit; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn rotate(

@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use unisono::model::{EventId, Revision};
+use unisono::protocol::ProblemCode;
 
 use crate::problem::ApiError;
 
@@ -58,7 +59,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let invalid = |why: String| {
             let title = "The Idempotency-Key header is no name of an event";
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", title).detail(why)
+            ApiError::new(ProblemCode::InvalidIdempotencyKey, title).detail(why)
         };
         let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };

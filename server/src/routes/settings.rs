@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
-use unisono::protocol::{Problem, StorageStats};
+use unisono::protocol::StorageStats;
 use unisono::settings::{Document, FieldError, FieldRule, check_values};
 
 use super::headers::{IdempotencyKey, IfMatch, etag};
@@ -43,7 +43,6 @@ type Answer = Result<Response, ApiError>;
             example = json!({"user_id": "alice", "username": "Alice", "email": "alice@example.com", "avatar_url": null, "bio": null,
                 "storage_used": 52_310, "storage_quota": null, "total_uploads": 41, "total_analyses": 0,
                 "created_at": 1_761_996_444_190_u64, "updated_at": 1_761_996_444_190_u64, "last_cleanup": null})),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn user(State(state): State<AppState>, Authenticated(principal): Authenticated) -> Answer {
@@ -62,7 +61,6 @@ pub(super) async fn user(State(state): State<AppState>, Authenticated(principal)
     responses(
         (status = 200, description = "The user.", body = Object, content_type = "application/json",
             headers(("ETag" = String, description = "The profile's revision, in quotes."))),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn read_user(state: State<AppState>, caller: Authenticated) -> Answer {
@@ -87,9 +85,6 @@ pub(super) async fn read_user(state: State<AppState>, caller: Authenticated) -> 
     responses(
         (status = 200, description = "The user afterwards.", body = Object, content_type = "application/json",
             headers(("ETag" = String, description = "The profile's revision, in quotes."))),
-        (status = 412, description = "It has changed since it was read.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A value does not fit; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn put_user(
@@ -150,7 +145,6 @@ async fn tell_user(state: &AppState, principal: &Principal, profile: &SettingsSt
         (status = 200, description = "The preferences.", body = Object, content_type = "application/json",
             headers(("ETag" = String, description = "The record's revision, in quotes.")),
             example = json!({"ui": {"theme": "dark", "language": "en", "compact": false}, "cloud_sync": {"enabled": true, "interval_s": 60}})),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn preferences(State(state): State<AppState>, Authenticated(principal): Authenticated) -> Answer {
@@ -175,9 +169,6 @@ pub(super) async fn preferences(State(state): State<AppState>, Authenticated(pri
     responses(
         (status = 200, description = "The preferences afterwards.", body = Object, content_type = "application/json",
             headers(("ETag" = String, description = "The record's revision, in quotes."))),
-        (status = 412, description = "They have changed since they were read.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A value does not fit; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn put_preferences(
@@ -209,9 +200,6 @@ pub(super) async fn put_preferences(
     responses(
         (status = 200, description = "The preferences afterwards.", body = Object, content_type = "application/json",
             headers(("ETag" = String, description = "The record's revision, in quotes."))),
-        (status = 412, description = "They have changed since they were read.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A value does not fit; `errors` names the fields.", body = Problem, content_type = "application/problem+json"),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn patch_preferences(
@@ -240,7 +228,6 @@ fn tell_preferences(preferences: &SettingsState) -> Response {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The numbers.", body = StorageStats),
-        (status = "default", description = "Refused.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn storage(

@@ -109,7 +109,8 @@ pub(crate) fn table() -> Vec<Route> {
         Route::new::<settings::__path_read_user, _, _>(Needs::Read, settings::read_user),
         Route::new::<settings::__path_put_user, _, _>(Needs::Write, settings::put_user).refuses(&SETTINGS),
         Route::new::<settings::__path_preferences, _, _>(Needs::Read, settings::preferences),
-        Route::new::<settings::__path_put_preferences, _, _>(Needs::Write, settings::put_preferences).refuses(&SETTINGS),
+        Route::new::<settings::__path_put_preferences, _, _>(Needs::Write, settings::put_preferences)
+            .refuses(&SETTINGS),
         Route::new::<settings::__path_patch_preferences, _, _>(Needs::Write, settings::patch_preferences)
             .refuses(&SETTINGS),
         Route::new::<settings::__path_storage, _, _>(Needs::Read, settings::storage),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
-use unisono::protocol::Problem;
+use unisono::protocol::{Problem, ProblemCode};
 
 use super::caller::Caller;
 use super::history::present;
@@ -92,7 +92,8 @@ impl SyncService {
         let made = row.clone();
         self.change_keys(principal, move |keys| {
             if keys.len() >= MAX_API_KEYS {
-                let problem = Problem::new(409, "too_many_api_keys", "the account has as many API keys as it may have");
+                let problem =
+                    Problem::of(ProblemCode::TooManyApiKeys, "the account has as many API keys as it may have");
                 return Err(problem.detail(format!("{MAX_API_KEYS}; delete one that is not used")));
             }
             let detail = json!({"change": "create", "key_id": made.key_id, "permissions": permissions(rights)});
@@ -278,7 +279,7 @@ fn judge(row: Option<ApiKeyRow>, hash: &KeyHash, now_ms: u64) -> Result<ApiKeyRo
 }
 
 fn not_found() -> Problem {
-    Problem::new(404, "api_key_not_found", "the account has no such API key")
+    Problem::of(ProblemCode::ApiKeyNotFound, "the account has no such API key")
 }
 
 fn permissions(rights: KeyRights) -> Vec<&'static str> {

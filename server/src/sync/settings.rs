@@ -17,7 +17,7 @@ use unisono::model::{
     Author, CollectionName, DeviceId, EventId, Mode, Receipt, ReceiptStatus, RecordKey, Revision, SyncAction,
     SyncEvent, Value, ops_of_patch,
 };
-use unisono::protocol::Problem;
+use unisono::protocol::{Problem, ProblemCode};
 use unisono::settings::{Document, Kind, SETTINGS, defaults, merged, overrides};
 
 use super::history::Claims;
@@ -85,7 +85,7 @@ impl SyncService {
     /// with the document afterwards.
     ///
     /// # Errors
-    /// `412 precondition_failed`, `422 id_reused` if another request came under the same name, `422` with the code of what the
+    /// `412 precondition_failed`, `422 id_reused` if another request came under the same name, `422 settings_invalid` for what the
     /// sync service rejects, and the store's troubles. Nothing was written then.
     pub async fn write_settings(&self, principal: &Principal, write: SettingsWrite) -> Result<SettingsState, Problem> {
         let author = Author { user: principal.subject.clone(), device: rest_device(&principal.subject)? };
@@ -117,7 +117,7 @@ impl SyncService {
 
 fn record_key(document: &Document) -> Result<RecordKey, Problem> {
     let invalid = |error: unisono::Error| {
-        Problem::new(400, "invalid_request", "there is no such document").detail(error.to_string())
+        Problem::of(ProblemCode::InvalidRequest, "there is no such document").detail(error.to_string())
     };
     let collection = CollectionName::new(SETTINGS).map_err(invalid)?;
     Ok(RecordKey { collection, record: document.record().map_err(invalid)? })
@@ -127,7 +127,7 @@ fn record_key(document: &Document) -> Result<RecordKey, Problem> {
 fn rest_device(subject: &str) -> Result<DeviceId, Problem> {
     let name = if subject.len() <= MAX_PLAIN { subject.to_owned() } else { hex(&Sha256::digest(subject)) };
     DeviceId::new(&format!("{REST}{name}")).map_err(|error| {
-        Problem::new(400, "invalid_request", "the account has no usable name").detail(error.to_string())
+        Problem::of(ProblemCode::InvalidRequest, "the account has no usable name").detail(error.to_string())
     })
 }
 
@@ -164,13 +164,13 @@ fn plan(
     if let Some(event) = &write.event
         && let Some(settled) = tx.settled(std::slice::from_ref(event))?.pop().flatten()
     {
-        let reused = || Problem::new(422, "id_reused", "another request was made under this Idempotency-Key");
+        let reused = || Problem::of(ProblemCode::IdReused, "another request was made under this Idempotency-Key");
         return Ok(if settled.payload_hash == hash { Ok(Plan::Done) } else { Err(reused()) });
     }
     let row = tx.records(std::slice::from_ref(key))?.pop().flatten();
     let SettingsState { revision, stored } = state(tx, key)?;
     if write.only_at.as_ref().is_some_and(|named| !named.contains(&revision)) {
-        let problem = Problem::new(412, "precondition_failed", "the document has changed since it was read");
+        let problem = Problem::of(ProblemCode::PreconditionFailed, "the document has changed since it was read");
         return Ok(Err(problem.detail(format!("its ETag is \"{revision}\""))));
     }
     let effective = merged(defaults(write.document.fields()), &stored);
@@ -181,7 +181,7 @@ fn plan(
     let ops = match ops_of_patch(overrides(patch, &effective, &stored), &stored) {
         Ok(ops) if ops.is_empty() => return Ok(Ok(Plan::Done)),
         Ok(ops) => ops,
-        Err(error) => return Ok(Err(Problem::new(422, "settings_invalid", error.to_string()))),
+        Err(error) => return Ok(Err(Problem::of(ProblemCode::SettingsInvalid, error.to_string()))),
     };
     let alive = row.as_ref().is_some_and(|row| row.record.alive);
     let strict = write.only_at.is_some();
@@ -223,7 +223,7 @@ fn plan(
             group: None,
             content: Ok(content),
         }))),
-        Err(error) => Err(Problem::new(422, "settings_invalid", error.to_string())),
+        Err(error) => Err(Problem::of(ProblemCode::SettingsInvalid, error.to_string())),
     })
 }
 
@@ -275,12 +275,11 @@ fn settled(receipt: Option<&Receipt>) -> Result<(), Problem> {
     match receipt.status {
         status if status.is_settled() => Ok(()),
         ReceiptStatus::Conflict => {
-            Err(Problem::new(412, "precondition_failed", "the document has changed since it was read"))
+            Err(Problem::of(ProblemCode::PreconditionFailed, "the document has changed since it was read"))
         }
         _ => {
-            let code = receipt.code.clone().unwrap_or_else(|| "settings_invalid".to_owned());
-            Err(Problem::new(422, code, "the settings were not taken")
-                .detail(receipt.message.clone().unwrap_or_default()))
+            let problem = Problem::of(ProblemCode::SettingsInvalid, "the settings were not taken");
+            Err(problem.detail(receipt.message.clone().unwrap_or_default()))
         }
     }
 }

@@ -113,7 +113,7 @@ fn a_key_that_was_switched_off_deleted_or_has_expired_stops_at_once() {
         api.send(("PUT", &format!("{}/toggle", path(&key_id))), &token, &[], body.as_ref())
     };
     assert_eq!(toggle(None).json()["is_active"], false);
-    assert_eq!(status(&key).refused(), (401, "invalid_token".into()));
+    assert_eq!(status(&key).refused(), (401, "auth_required".into()));
     assert_eq!(toggle(None).json()["is_active"], true);
     assert_eq!(status(&key).status, 200);
     for active in [false, false, true] {
@@ -121,14 +121,14 @@ fn a_key_that_was_switched_off_deleted_or_has_expired_stops_at_once() {
         assert_eq!(status(&key).status == 200, active);
     }
     assert_eq!(api.send(("DELETE", &path(&key_id)), &token, &[], None).status, 204);
-    assert_eq!(status(&key).refused(), (401, "invalid_token".into()));
+    assert_eq!(status(&key).refused(), (401, "auth_required".into()));
     assert_eq!(api.send(("DELETE", &path(&key_id)), &token, &[], None).status, 404);
 
     let draft = json!({"name": "short", "expires_at": api.env.now_ms() + 1_000});
     let expiring = api.call("POST", KEYS, &token, draft).json()["secret"].as_str().unwrap().to_owned();
     assert_eq!(status(&expiring).status, 200);
     api.env.advance(Duration::from_secs(1));
-    assert_eq!(status(&expiring).refused(), (401, "token_expired".into()));
+    assert_eq!(status(&expiring).refused(), (401, "auth_required".into()));
 }
 
 #[test]
@@ -223,5 +223,5 @@ fn a_key_of_an_account_that_was_deleted_is_none() {
         unisono_server::Store::close(&store).await.unwrap();
     });
     let api = Api::in_file(&file);
-    assert_eq!(api.get("/sync/status", &key).refused(), (401, "invalid_token".into()));
+    assert_eq!(api.get("/sync/status", &key).refused(), (401, "auth_required".into()));
 }
