@@ -94,7 +94,7 @@ fn base62<const N: usize>(bytes: &[u8]) -> String {
         for byte in &mut number {
             let value = (rest << 8) | u32::from(*byte);
             // Below 256, as the rest is below 62.
-            *byte = (value / 62) as u8;
+            *byte = u8::try_from(value / 62).unwrap_or_default();
             rest = value % 62;
         }
         *digit = BASE62[rest as usize];

@@ -29,8 +29,15 @@ struct World {
 }
 
 fn token(user: &str, issuer: &str, exp: u64) -> Option<String> {
-    let grant =
-        Grant { sub: user.into(), workspaces: Vec::new(), iat: NOW - 60, exp, iss: Some(issuer.into()), aud: None };
+    let grant = Grant {
+        sub: user.into(),
+        workspaces: Vec::new(),
+        iat: NOW - 60,
+        exp,
+        iss: Some(issuer.into()),
+        aud: None,
+        jti: None,
+    };
     Some(mint(&JwtSecret::new(SECRET).unwrap(), &grant).unwrap().expose_secret().to_owned())
 }
 

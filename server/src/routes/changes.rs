@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use unisono::limits::MAX_CHANGES_LIMIT;
-use unisono::protocol::{ChangesRequest, CursorLine, FeedLine, NDJSON, Page, ProblemCode};
+use unisono::protocol::{ChangesRequest, CursorLine, FeedLine, NDJSON, Page, Problem, ProblemCode};
 use unisono::transport::Chunk;
 
 use super::query::Asked;

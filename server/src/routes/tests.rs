@@ -317,7 +317,7 @@ async fn api2_without_a_good_token_nothing_is_answered_and_no_body_is_read() {
     let mut told = BTreeSet::new();
     for authorization in [None, Some("Basic YTpi"), Some(stranger.as_str()), Some(late.as_str()), Some("Bearer a.b.c")]
     {
-        let mut headers = vec![(CONTENT_TYPE, "text/nonsense")];
+        let mut headers = vec![(CONTENT_TYPE, "text/nonsense"), (REQUEST_ID, "one-and-the-same")];
         headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
         let unread = Body::from_stream(futures_util::stream::poll_fn(
             |_| -> std::task::Poll<Option<Result<Bytes, io::Error>>> { panic!("the body was read") },

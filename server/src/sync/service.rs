@@ -14,7 +14,6 @@ use unisono::protocol::{
     ChangesRequest, DigestResponse, PROTOCOL, Problem, ProblemCode, PushRequest, PushResponse, StatsResponse,
     StatusResponse, SyncSwitch, ValueRequest, ValueResponse,
 };
-
 use unisono::settings::Document;
 
 use super::age::AgeClock;

@@ -71,7 +71,7 @@ impl ScopeHandle<'_> {
             KeyChange::Put(row) => row,
             KeyChange::Drop(key_id) => return self.run("DELETE FROM api_keys WHERE key_id = ?1", [key_id]),
         };
-        let permissions = u8::from(row.reads) | u8::from(row.writes) << 1;
+        let permissions = u8::from(row.reads) | (u8::from(row.writes) << 1);
         let (former_hash, former_until) = row.former.unzip();
         let values = params![
             row.key_id,

@@ -83,6 +83,7 @@ impl Api {
             exp: now + 3_600,
             iss: None,
             aud: None,
+            jti: None,
         };
         mint(&JwtSecret::new(SECRET).unwrap(), &grant).unwrap().expose_secret().to_owned()
     }
