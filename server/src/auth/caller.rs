@@ -12,6 +12,7 @@ use super::bearer::bearer;
 use super::{AuthError, Needs};
 use crate::app::AppState;
 use crate::problem::ApiError;
+use crate::rate::{self, Key};
 use crate::sync::{KeyGrant, KeyRights, Principal, SyncService};
 use crate::telemetry::origin;
 
@@ -63,9 +64,13 @@ pub(crate) async fn authorize(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    match admit(&state, &parts.headers, needs).await {
+    let admitted = admit(&state, &parts.headers, needs).await.and_then(|caller| {
+        let account = caller.principal.subject.clone();
+        origin::is_of_account(&account);
+        rate::take(&state.rates, Key::Account(account), &parts.extensions).map(|()| caller)
+    });
+    match admitted {
         Ok(caller) => {
-            origin::is_of_account(&caller.principal.subject);
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
         }
