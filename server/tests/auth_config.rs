@@ -31,6 +31,7 @@ async fn provider() -> String {
         .route("/long", get(|| async { "x".repeat(300 << 10) }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a server of the test's own, beside the one that is tested")]
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
 }

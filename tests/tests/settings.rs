@@ -155,7 +155,7 @@ fn an_apps_group_has_the_apps_defaults_and_a_new_versions_defaults_hold_at_once(
     let world = World::new(8);
     let (a, b) = (world.device("anna"), world.device("anna"));
     let old = a.client.settings().group("editor", json!({"zoom": 1, "grid": {"snap": true}})).unwrap();
-    assert_eq!(world.run(old.update(json!({"grid": {"snap": false}, "zoom": 1}))).unwrap().is_some(), true);
+    assert!(world.run(old.update(json!({"grid": {"snap": false}, "zoom": 1}))).unwrap().is_some());
     settle(&world, &[&a, &b]);
     let new = b.client.settings().group("editor", json!({"zoom": 2, "grid": {"snap": true, "size": 8}})).unwrap();
     assert_eq!(world.run(new.get()).unwrap(), json!({"zoom": 2, "grid": {"snap": false, "size": 8}}));

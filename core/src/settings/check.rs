@@ -184,7 +184,7 @@ fn broken(kind: Kind, value: &Value) -> Option<(FieldRule, String)> {
             let good = names
                 .iter()
                 .enumerate()
-                .all(|(at, name)| name.as_str().is_some_and(|name| is_name(name)) && !names[..at].contains(name));
+                .all(|(at, name)| name.as_str().is_some_and(is_name) && !names[..at].contains(name));
             if good { None } else { fault(FieldRule::Format, allowed) }
         }
         Kind::Switches(most) => {

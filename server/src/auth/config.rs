@@ -86,7 +86,7 @@ impl AuthConfig {
             return Err(malformed("`issuers` has none, or one twice".to_owned()));
         }
         let leeway = config.leeway;
-        let issuers = config.issuers.into_iter().map(|issuer| issuer.open(leeway, directory, environment, &malformed));
+        let issuers = config.issuers.into_iter().map(|issuer| issuer.open(leeway, directory, environment, malformed));
         let issuers = issuers.collect::<Result<_, _>>()?;
         let open = |revoked: PathBuf| {
             let revoked = directory.join(revoked);

@@ -110,7 +110,7 @@ pub struct ApiKeyRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyChange {
     /// It is made, or replaced.
-    Put(ApiKeyRow),
+    Put(Box<ApiKeyRow>),
     /// The key of this id is deleted.
     Drop(String),
 }

@@ -97,7 +97,7 @@ impl SyncService {
                 return Err(problem.detail(format!("{MAX_API_KEYS}; delete one that is not used")));
             }
             let detail = json!({"change": "create", "key_id": made.key_id, "permissions": permissions(rights)});
-            Ok((KeyChange::Put(made), detail, ()))
+            Ok((KeyChange::Put(Box::new(made)), detail, ()))
         })
         .await?;
         Ok(KeyWithSecret { row, secret })
@@ -188,7 +188,7 @@ impl SyncService {
             let result = change(&mut key);
             key.updated_at = environment.now_ms();
             let detail = json!({"change": name, "key_id": key.key_id, "is_active": key.is_active});
-            Ok((KeyChange::Put(key.clone()), detail, (key, result)))
+            Ok((KeyChange::Put(Box::new(key.clone())), detail, (key, result)))
         })
         .await
     }
@@ -247,7 +247,7 @@ impl SyncService {
             let key = tx.api_keys()?.into_iter().find(|key| key.key_id == key_id);
             let key = key.filter(|key| is_due(key.last_used, now_ms));
             let (Some(key), Some(scope)) = (key, tx.scope()?) else { return Ok((Verdict::Discard, ())) };
-            let used = KeyChange::Put(ApiKeyRow { last_used: Some(now_ms), ..key });
+            let used = KeyChange::Put(Box::new(ApiKeyRow { last_used: Some(now_ms), ..key }));
             tx.save(ScopeBatch { keys: vec![used], ..ScopeBatch::new(scope) })?;
             Ok((Verdict::Commit, ()))
         })

@@ -126,7 +126,7 @@ fn record_key(document: &Document) -> Result<RecordKey, Problem> {
 /// The device under whose name an account's requests write. Devices of that kind push nothing themselves.
 fn rest_device(subject: &str) -> Result<DeviceId, Problem> {
     let name = if subject.len() <= MAX_PLAIN { subject.to_owned() } else { hex(&Sha256::digest(subject)) };
-    DeviceId::new(&format!("{REST}{name}")).map_err(|error| {
+    DeviceId::new(format!("{REST}{name}")).map_err(|error| {
         Problem::of(ProblemCode::InvalidRequest, "the account has no usable name").detail(error.to_string())
     })
 }
