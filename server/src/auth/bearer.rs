@@ -14,7 +14,7 @@ use crate::sync::Principal;
 /// Longest credential that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
-/// The principal of a request, whom the layer around its route has let in ([`authorize`](super::authorize)).
+/// The principal of a request, whom the layer around its route has let in (`authorize`).
 #[derive(Clone, Debug)]
 pub struct Authenticated(pub Principal);
 
