@@ -1,8 +1,9 @@
 //! What is wrong with the server's file is told: to the client, to the operator's probe, in the log, in the figures.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -86,12 +87,35 @@ impl Server {
     }
 }
 
-/// Collects the log of this thread's tasks; work on other threads logs elsewhere.
-fn collect_log() -> (Log, tracing::subscriber::DefaultGuard) {
+thread_local! {
+    /// What was logged on this thread, once somebody listens.
+    static HEARD: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
+/// Writes to the log of the thread that logs.
+struct ThisThread;
+
+impl Write for ThisThread {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        HEARD.with_borrow_mut(|log| log.as_mut().map_or(Ok(bytes.len()), |log| log.write(bytes)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Collects the log of this thread's tasks, which are a test's own. The subscriber is the process's: whether anybody listens to a
+/// line is remembered for all threads, so that one of a thread's own may miss what another thread has found to be unheard.
+fn collect_log() -> Log {
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_writer(|| ThisThread).with_ansi(false).finish();
+        tracing::subscriber::set_global_default(subscriber).expect("the only one");
+    });
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    (log, tracing::subscriber::set_default(subscriber))
+    HEARD.set(Some(log.clone()));
+    log
 }
 
 #[tokio::test]
@@ -111,7 +135,7 @@ async fn a_damaged_first_record_is_a_refusal_and_turns_the_probe_red() {
     assert_eq!(changed.expect("it is written"), 1);
     drop(connection);
 
-    let (log, _guard) = collect_log();
+    let log = collect_log();
     let server = Server::start(&path).await;
     for accept in ["", "&limit=1"] {
         let (status, body) = server.send("GET", &format!("/api/v1/sync/changes?scope=user{accept}"), None).await;
@@ -166,7 +190,7 @@ async fn refusals_and_denials_are_in_the_audit_trail_with_who_and_why() {
 async fn only_probes_that_fail_are_worth_a_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("server.db");
-    let (log, _guard) = collect_log();
+    let log = collect_log();
     let server = Server::start(&path).await;
     for probe in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(server.send("GET", probe, None).await.0, 200);
