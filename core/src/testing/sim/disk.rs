@@ -4,16 +4,22 @@
 //! system's cache: it survives the end of the process, and a loss of power keeps any number of the oldest unflushed writes
 //! and loses the rest, as a write-ahead log does; a batch that asks for it is flushed with all before it. No loss ever keeps a
 //! part of a write.
+//!
+//! A disk that [takes time](SimDisk::take_time) waits before a write takes effect, and once more before it is acknowledged, so
+//! that things happen during a commit.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use crate::environment::SharedEnvironment;
 use crate::platform::BoxFuture;
 use crate::storage::{Batch, Durability, MemoryStorage, Row, RowKey, Scan, Storage, StorageError};
+use crate::testing::SeededRandom;
 
 /// Writes after which the system flushes its cache by itself.
 const FLUSH_EVERY: usize = 24;
@@ -48,6 +54,22 @@ struct Medium {
     calm: bool,
     failing_reads: VecDeque<StorageError>,
     failing_writes: VecDeque<StorageError>,
+    pace: Pace,
+    /// Rows that were read and written.
+    rows: u64,
+}
+
+/// How long writes take.
+#[derive(Default)]
+struct Pace {
+    /// The longest wait before a write takes effect, and before it is acknowledged.
+    longest_ms: u64,
+    /// Waits so far: each is of another length.
+    waits: u64,
+    /// Who waits; absent before the disk is opened.
+    environment: Option<SharedEnvironment>,
+    /// Writes that have taken effect and are not acknowledged.
+    unacknowledged: usize,
 }
 
 #[derive(Clone)]
@@ -102,6 +124,8 @@ impl SimDisk {
             calm: false,
             failing_reads: VecDeque::new(),
             failing_writes: VecDeque::new(),
+            pace: Pace::default(),
+            rows: 0,
         };
         Self { medium: Arc::new(Mutex::new(medium)), boot: 0 }
     }
@@ -117,6 +141,7 @@ impl SimDisk {
         medium.boot += 1;
         medium.changes += 1;
         medium.crash = None;
+        medium.pace.unacknowledged = 0;
         medium.died = Arc::new(watch::Sender::new(false));
         if medium.hasty && medium.tail.pop().is_some() {
             let (live, tail) = (medium.flushed.deep_copy(), std::mem::take(&mut medium.tail));
@@ -125,6 +150,17 @@ impl SimDisk {
         }
         medium.live = medium.live.reopen();
         Self { medium: Arc::clone(&self.medium), boot: medium.boot }
+    }
+
+    /// From now on a write takes up to twice `longest`; no time at all, if that is zero.
+    pub fn take_time(&self, longest: Duration) {
+        self.lock().pace.longest_ms = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// Whether a write has taken effect that nobody was told of yet: what a client says of itself is older than its records.
+    #[must_use]
+    pub fn is_committing(&self) -> bool {
+        self.lock().pace.unacknowledged > 0
     }
 
     /// Completes when the process that has this disk open dies at a write.
@@ -202,6 +238,25 @@ impl SimDisk {
     /// The store is gone, and the next process finds an empty one.
     pub fn wipe(&self) {
         self.put_back(&DiskCopy(MemoryStorage::new()));
+    }
+
+    /// Puts other bytes in the place of a row, as a fault of the disk would.
+    pub async fn overwrite(&self, row: RowKey, value: Vec<u8>) {
+        let batch = Batch { put: vec![(row, value)], ..Batch::default() };
+        let live = {
+            let mut medium = self.lock();
+            medium.changes += 1;
+            medium.live.clone()
+        };
+        if live.apply(batch.clone()).await.is_ok() {
+            self.written(Unflushed::Batch(batch)).await;
+        }
+    }
+
+    /// Rows that were read and written so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.lock().rows
     }
 
     /// A copy of the file as a running system shows it.
@@ -286,6 +341,7 @@ impl SimDisk {
     where
         F: Future<Output = Result<W, StorageError>>,
     {
+        self.wait().await;
         let live = self.alive().await;
         let failure = {
             let mut medium = self.lock();
@@ -307,9 +363,29 @@ impl SimDisk {
             None => {
                 let done = apply(live).await?;
                 self.written(write).await;
+                let _unacknowledged = Unacknowledged::new(self);
+                self.wait().await;
                 Ok(done)
             }
         }
+    }
+
+    /// Lets as much time pass as the next step of a write takes.
+    async fn wait(&self) {
+        let wait = {
+            let mut medium = self.lock();
+            medium.pace.waits += 1;
+            let (pace, waits) = (&medium.pace, medium.pace.waits);
+            let drawn = SeededRandom::stream(waits, pace.longest_ms).below(pace.longest_ms + 1);
+            pace.environment.clone().filter(|_| drawn > 0).map(|environment| (environment, drawn))
+        };
+        if let Some((environment, ms)) = wait {
+            environment.sleep(Duration::from_millis(ms)).await;
+        }
+    }
+
+    fn count(&self, rows: usize) {
+        self.lock().rows += rows as u64;
     }
 
     async fn readable(&self) -> Result<MemoryStorage, StorageError> {
@@ -319,6 +395,26 @@ impl SimDisk {
             if medium.calm { None } else { medium.failing_reads.pop_front() }
         };
         failure.map_or(Ok(live), Err)
+    }
+}
+
+/// A write has taken effect, and is not acknowledged while this lives.
+struct Unacknowledged<'d>(&'d SimDisk);
+
+impl<'d> Unacknowledged<'d> {
+    fn new(disk: &'d SimDisk) -> Self {
+        disk.lock().pace.unacknowledged += 1;
+        Self(disk)
+    }
+}
+
+impl Drop for Unacknowledged<'_> {
+    fn drop(&mut self) {
+        let mut medium = self.0.lock();
+        // A later process has begun to count anew.
+        if medium.boot == self.0.boot {
+            medium.pace.unacknowledged -= 1;
+        }
     }
 }
 
@@ -333,20 +429,32 @@ async fn write_all(storage: &MemoryStorage, writes: impl IntoIterator<Item = Unf
 }
 
 impl Storage for SimDisk {
+    fn attach(&self, environment: SharedEnvironment) {
+        self.lock().pace.environment = Some(environment);
+    }
+
     fn durability(&self) -> Durability {
         self.lock().durability
     }
 
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
-        Box::pin(async move { self.readable().await?.get(keys).await })
+        Box::pin(async move {
+            self.count(keys.len());
+            self.readable().await?.get(keys).await
+        })
     }
 
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
-        Box::pin(async move { self.readable().await?.scan(scan).await })
+        Box::pin(async move {
+            let rows = self.readable().await?.scan(scan).await?;
+            self.count(rows.len());
+            Ok(rows)
+        })
     }
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
+            self.count(batch.put.len() + batch.delete.len());
             let write = Unflushed::Batch(batch.clone());
             self.write(write, |live| async move { live.apply(batch).await }).await
         })
@@ -393,85 +501,4 @@ impl fmt::Debug for SimDisk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::Table;
-    use crate::testing::block_on;
-
-    impl crate::testing::storage_suite::Replica for SimDisk {
-        type Storage = Self;
-
-        fn open(&self) -> BoxFuture<'_, Self> {
-            Box::pin(async { self.boot() })
-        }
-    }
-
-    crate::storage_suite!(full, SimDisk::new(Durability::Full));
-    crate::storage_suite!(normal, SimDisk::new(Durability::Normal));
-
-    fn put(key: &[u8]) -> Batch {
-        let row = RowKey { table: Table::Record, key: key.to_vec() };
-        Batch { put: vec![(row, Vec::new())], ..Batch::default() }
-    }
-
-    fn keys(disk: &SimDisk) -> Vec<Vec<u8>> {
-        let rows = block_on(disk.contents().scan(Scan::prefix(Table::Record, b""))).unwrap();
-        rows.into_iter().map(|row| row.key).collect()
-    }
-
-    fn written(durability: Durability) -> SimDisk {
-        let disk = SimDisk::new(durability).boot();
-        for key in [b"a", b"b", b"c", b"d"] {
-            block_on(disk.apply(put(key))).unwrap();
-        }
-        disk
-    }
-
-    #[test]
-    fn a_full_disk_survives_a_loss_of_power_and_a_normal_one_keeps_the_oldest_writes() {
-        let full = written(Durability::Full);
-        assert_eq!((block_on(full.lose_power(0)), keys(&full).len()), (0, 4));
-        let normal = written(Durability::Normal);
-        assert_eq!(block_on(normal.lose_power(128)), 2);
-        assert_eq!(keys(&normal), [b"a", b"b"]);
-        block_on(normal.boot().apply(Batch { durable: true, ..put(b"e") })).unwrap();
-        assert_eq!((block_on(normal.lose_power(0)), keys(&normal).len()), (0, 3));
-        let lying = SimDisk::without_flushes().boot();
-        block_on(lying.apply(put(b"a"))).unwrap();
-        assert_eq!((lying.durability(), block_on(lying.lose_power(0))), (Durability::Full, 1));
-    }
-
-    #[test]
-    fn a_process_dies_before_or_after_its_write_and_does_nothing_more() {
-        use futures_util::FutureExt;
-        for after in [false, true] {
-            let disk = written(Durability::Normal);
-            disk.crash_at(2, after);
-            block_on(disk.apply(put(b"e"))).unwrap();
-            assert_eq!(disk.apply(put(b"f")).now_or_never(), None, "the process is dead");
-            assert!(disk.is_dead() && disk.died().now_or_never().is_some());
-            assert_eq!(disk.apply(put(b"g")).now_or_never(), None);
-            assert_eq!(keys(&disk).len(), if after { 6 } else { 5 });
-            let next = disk.boot();
-            assert!(!next.is_dead());
-            assert_eq!(disk.apply(put(b"h")).now_or_never(), None, "the former process stays dead");
-            block_on(next.apply(put(b"i"))).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_disk_fails_as_it_is_told_and_can_be_set_back() {
-        let disk = written(Durability::Full);
-        let copy = disk.copy();
-        disk.fail(true, StorageError::Io("simulated".into()));
-        disk.set_full(true);
-        assert_eq!(block_on(disk.apply(put(b"e"))).unwrap_err().code(), "storage_io");
-        assert_eq!(block_on(disk.apply(put(b"e"))).unwrap_err().code(), "storage_full");
-        disk.heal();
-        block_on(disk.apply(put(b"e"))).unwrap();
-        disk.put_back(&copy);
-        assert_eq!(keys(&disk.boot()).len(), 4);
-        disk.wipe();
-        assert!(keys(&disk.boot()).is_empty());
-    }
-}
+mod tests;
