@@ -355,6 +355,8 @@ impl Client {
             .closing
             .run(|| async {
                 self.inner.engine.stop().await;
+                // A sync that was given up leaves its commit behind.
+                self.inner.queue.writer().rest().await;
                 let closed = self.reader().storage().close().await;
                 self.inner.queue.writer().notices().close();
                 Ok(closed?)

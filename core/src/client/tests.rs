@@ -16,7 +16,8 @@ use crate::engine::{Credentials, TokenReason};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::platform::BoxFuture;
-use crate::storage::{MemoryStorage, StorageError};
+use crate::storage::{Durability, MemoryStorage, StorageError};
+use crate::testing::sim::SimDisk;
 use crate::testing::{CallKind, Fault, FaultyStorage, ScriptedTransport, TestEnvironment};
 use crate::transport::NoTransport;
 
@@ -248,4 +249,28 @@ fn a_bad_name_is_reported_with_the_code_of_the_rule_that_it_breaks() {
         assert_eq!(workspace.subscribe().await.unwrap_err().code(), "invalid_id");
         assert_eq!(workspace.collection("samples").get("kick").await.unwrap_err().code(), "invalid_id");
     });
+}
+
+#[test]
+fn a_close_waits_for_the_commit_that_a_caller_has_left_behind() {
+    let environment = TestEnvironment::new(1);
+    let disk = SimDisk::new(Durability::Full).boot();
+    disk.take_time(Duration::from_millis(100));
+    let builder = Client::builder().storage(disk.clone()).environment(environment.clone()).account("anna");
+    let client = environment.block_on(builder.build()).unwrap();
+    environment.block_on(async {
+        let samples = client.collection("samples");
+        {
+            let mut write = pin!(samples.create("kick", serde_json::json!({})));
+            while !disk.is_committing() {
+                assert!(poll!(write.as_mut()).is_pending());
+                environment.sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert_eq!(environment.live_tasks(), 1, "the commit goes on without its caller");
+        client.close().await.unwrap();
+        assert!(!disk.is_committing());
+    });
+    environment.run_until_idle();
+    assert_eq!(environment.live_tasks(), 0);
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::platform::sync::{Mutex, lock};
+use crate::platform::sync::{Mutex, Notify, lock};
 use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
 /// Does the work of a round.
@@ -33,6 +33,8 @@ pub trait Crew: MaybeSend + MaybeSync + 'static {
 pub struct Rounds<C: Crew> {
     crew: C,
     queue: Mutex<Queue<C::Work>>,
+    /// No round is under way any more.
+    rested: Notify,
 }
 
 struct Queue<W> {
@@ -53,7 +55,7 @@ impl<C: Crew> fmt::Debug for Rounds<C> {
 impl<C: Crew> Rounds<C> {
     /// Rounds of `crew`.
     pub fn new(crew: C) -> Self {
-        Self { crew, queue: Mutex::new(Queue { waiting: VecDeque::new(), running: false }) }
+        Self { crew, queue: Mutex::new(Queue { waiting: VecDeque::new(), running: false }), rested: Notify::default() }
     }
 
     /// Adds `work`, and runs the round that it begins, if it begins one. The work may not be done when this returns: it is
@@ -68,6 +70,15 @@ impl<C: Crew> Rounds<C> {
             let duty = Duty { rounds: Some(self.clone()), begun: true };
             Finishing { rounds: self.clone(), future: Some(Box::pin(first(duty))) }.await;
         }
+    }
+
+    /// Completes when no round is under way and nothing waits for one: what a caller has left behind has ended, too.
+    pub async fn rest(&self) {
+        while lock(&self.queue).running {
+            self.rested.notified().await;
+        }
+        // Whoever else waits.
+        self.rested.notify_one();
     }
 }
 
@@ -114,6 +125,8 @@ impl<C: Crew> Duty<C> {
             drop(queue);
             return Some(self);
         }
+        drop(queue);
+        rounds.rested.notify_one();
         self.rounds = None;
         None
     }
@@ -132,6 +145,8 @@ impl<C: Crew> Drop for Duty<C> {
         };
         if running {
             go_on(rounds);
+        } else {
+            rounds.rested.notify_one();
         }
         // After the lock: it tells its callers.
         drop(dropped);

@@ -133,6 +133,11 @@ impl Writer {
         output.ok_or_else(|| Error::Internal("work was committed without having run".into()))
     }
 
+    /// Completes when no commit is under way, also none whose caller has gone away.
+    pub(crate) async fn rest(&self) {
+        self.rounds.rest().await;
+    }
+
     async fn perform(&self, work: Box<dyn Work>) -> Result<()> {
         let (caller, result) = oneshot::channel();
         self.rounds.join(Unit { work, caller }).await;
