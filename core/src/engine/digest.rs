@@ -89,6 +89,7 @@ impl Engine {
             epoch: row.epoch.clone(),
             seen: row.seen.clone(),
             bucket: Some(bucket),
+            limit: Some(self.options.pull_limit),
             ..ChangesRequest::from_start(scope.clone())
         };
         let mut part = Part::Bucket { bucket, named: BTreeSet::new() };
