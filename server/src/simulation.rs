@@ -10,12 +10,13 @@ use std::time::Duration;
 use unisono::merge::LoggedWrite;
 use unisono::model::{Revision, Scope};
 use unisono::platform::BoxFuture;
+use unisono::protocol::Cursor;
 use unisono::testing::sim::{Access, Backup, Caller, Host, Hosting, Site};
 use unisono::transport::Transport;
 
 use crate::loopback::LoopbackTransport;
 use crate::store::{ScopeReads, SqliteStore, StoreError, read};
-use crate::sync::{Principal, ServiceOptions, SyncService};
+use crate::sync::{Principal, ServiceOptions, SyncService, forged_cursor};
 
 /// Opens servers for a simulation.
 #[derive(Clone, Debug, Default)]
@@ -134,6 +135,11 @@ impl Host for ServerHost {
         after: Revision,
     ) -> BoxFuture<'a, Result<Vec<LoggedWrite>, String>> {
         Box::pin(self.read(account, scope, move |reads| reads.log_after(after, usize::MAX)))
+    }
+
+    fn forged_cursor(&self, account: &str, scope: &Scope, epoch: &str, revision: Revision) -> Option<Cursor> {
+        let key = principal(self.site.access.caller(account)).scope_key(scope).ok()?;
+        Some(forged_cursor(epoch.to_owned(), revision, &key))
     }
 
     fn replay_differences<'a>(

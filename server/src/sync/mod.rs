@@ -38,5 +38,7 @@ pub use repair::{Repaired, repair};
 pub use replay::replay;
 pub use service::{Counts, ServiceOptions, SyncService};
 pub use settings::{SettingsEdit, SettingsState, SettingsWrite};
+#[cfg(feature = "testing")]
+pub(crate) use token::forged as forged_cursor;
 pub use users::Storage;
 pub use verify::verify;

@@ -81,6 +81,13 @@ impl Token {
     }
 }
 
+/// What a member can make up who knows the form, and all but the key: evidence of a commit that there never was.
+#[cfg(feature = "testing")]
+pub(crate) fn forged(epoch: String, revision: Revision, scope: &ScopeKey) -> Cursor {
+    let token = Token { epoch, at: Evidence { revision, nonce: 1 }, bootstrap: None, head: None, trail: Vec::new() };
+    token.encode(scope, &CursorKey::new([0; super::cursor_key::KEY_BYTES]))
+}
+
 /// What a request with an unreadable token is told.
 pub(super) fn invalid_cursor() -> Problem {
     Problem::of(ProblemCode::InvalidCursor, "the cursor was not made by this server for this scope")

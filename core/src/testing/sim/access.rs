@@ -34,6 +34,8 @@ pub struct Access {
 struct State {
     /// Per account, the number of its newest token, and of the newest that has expired.
     tokens: BTreeMap<String, (u64, u64)>,
+    /// The workspaces that each token names: those of its account when it was issued.
+    claims: BTreeMap<(String, u64), BTreeSet<String>>,
     members: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -48,7 +50,10 @@ impl Access {
         let mut state = self.lock();
         let (newest, _) = state.tokens.entry(account.to_owned()).or_default();
         *newest += 1;
-        SecretString::from(format!("{CANARY}.{}.{newest}", claims(account)))
+        let number = *newest;
+        let workspaces = state.members.get(account).cloned().unwrap_or_default();
+        state.claims.insert((account.to_owned(), number), workspaces);
+        SecretString::from(format!("{CANARY}.{}.{number}", claims(account)))
     }
 
     /// Every token that `account` was given so far is refused from now on.
@@ -58,19 +63,19 @@ impl Access {
         }
     }
 
-    /// Makes `account` a member of a workspace.
+    /// Makes `account` a member of a workspace. Tokens that it was given before do not say so.
     pub fn admit(&self, account: &str, workspace: &str) {
         self.lock().members.entry(account.to_owned()).or_default().insert(workspace.to_owned());
     }
 
-    /// Ends a membership.
+    /// Ends a membership, at once.
     pub fn expel(&self, account: &str, workspace: &str) {
         if let Some(workspaces) = self.lock().members.get_mut(account) {
             workspaces.remove(workspace);
         }
     }
 
-    /// All that `account` may see.
+    /// All that `account` may see with a token that is issued now.
     #[must_use]
     pub fn caller(&self, account: &str) -> Caller {
         let workspaces = self.lock().members.get(account).map(|all| all.iter().cloned().collect()).unwrap_or_default();
@@ -91,7 +96,14 @@ impl Access {
         };
         let number: u64 = number.parse().map_err(|_| refused())?;
         let (newest, expired) = self.lock().tokens.get(&account).copied().unwrap_or_default();
-        if number <= expired || number > newest { Err(refused()) } else { Ok(self.caller(&account)) }
+        if number <= expired || number > newest {
+            return Err(refused());
+        }
+        let mut caller = self.caller(&account);
+        let state = self.lock();
+        let claimed = state.claims.get(&(account, number));
+        caller.workspaces.retain(|workspace| claimed.is_some_and(|claimed| claimed.contains(workspace)));
+        Ok(caller)
     }
 }
 

@@ -245,6 +245,14 @@ pub enum DeviceMishap {
     Intrude,
     /// The account is no member of the workspace any more.
     Expel,
+    /// The account is a member again, or for the first time. Tokens that it has do not say so.
+    Admit,
+    /// A record on the disk becomes another one, and the app lets the doctor look. So much later another device syncs what it
+    /// has written to such records.
+    Damage {
+        /// In milliseconds.
+        after_ms: u64,
+    },
     /// The app closes the client in an orderly way and opens it again.
     Reopen,
 }
@@ -315,6 +323,8 @@ impl DeviceMishap {
             Self::SetEnabled(_) => "device/set_enabled",
             Self::Intrude => "device/intrude",
             Self::Expel => "device/expel",
+            Self::Admit => "device/admit",
+            Self::Damage { .. } => "device/damage",
             Self::Reopen => "device/reopen",
         }
     }
@@ -333,6 +343,8 @@ pub enum ServerMishap {
     Restore(usize),
     /// Every tombstone is dropped now.
     CollectGarbage,
+    /// A member of the workspace attacks everybody else in it.
+    Attack,
 }
 
 impl ServerMishap {
@@ -344,6 +356,7 @@ impl ServerMishap {
             Self::Backup => "server/backup",
             Self::Restore(_) => "server/restore",
             Self::CollectGarbage => "server/collect_garbage",
+            Self::Attack => "server/attack",
         }
     }
 }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::device::Variant;
 use super::disk::SimDisk;
 use super::host::{Backup, Host};
+use crate::environment::SharedEnvironment;
 use crate::merge::LoggedWrite;
 use crate::model::{DeviceId, EventId, Revision, Scope};
 use crate::platform::BoxFuture;
-use crate::protocol::{ChangesRequest, PushRequest, PushResponse};
+use crate::protocol::{ChangesRequest, Cursor, PushRequest, PushResponse};
 use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError, Table};
 use crate::transport::{ChangeReader, Method, RequestContext, Response, Transport, TransportError};
 
@@ -90,6 +91,10 @@ impl Variant for Broken {
 struct CursorFirst(SimDisk);
 
 impl Storage for CursorFirst {
+    fn attach(&self, environment: SharedEnvironment) {
+        self.0.attach(environment);
+    }
+
     fn durability(&self) -> Durability {
         self.0.durability()
     }
@@ -188,6 +193,10 @@ impl Host for BrokenHost {
         after: Revision,
     ) -> BoxFuture<'a, Result<Vec<LoggedWrite>, String>> {
         self.host.log(account, scope, after)
+    }
+
+    fn forged_cursor(&self, account: &str, scope: &Scope, epoch: &str, revision: Revision) -> Option<Cursor> {
+        self.host.forged_cursor(account, scope, epoch, revision)
     }
 
     fn replay_differences<'a>(

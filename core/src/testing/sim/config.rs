@@ -39,6 +39,12 @@ pub struct Config {
     /// What the server takes the operator's backups to hold: all that is older than this. A restore keeps to it.
     #[serde(default = "week")]
     pub backup_age_ms: u64,
+    /// The second account becomes a member of the workspace later than it follows it.
+    #[serde(default)]
+    pub latecomer: bool,
+    /// Whoever is no member of the workspace when everything heals becomes one.
+    #[serde(default)]
+    pub readmits: bool,
 }
 
 /// In milliseconds.
@@ -57,12 +63,16 @@ pub struct DeviceConfig {
     pub survives_power_loss: bool,
     /// It syncs in the background; else only when asked.
     pub worker: bool,
+    /// Longest time before a write to its disk takes effect, and before it is acknowledged, in milliseconds.
+    #[serde(default)]
+    pub disk_ms: u64,
 }
 
 impl Config {
-    /// What `seed` stands for, for a simulation that knows `features`.
+    /// What `seed` stands for, for a simulation that knows `features`: their names, and in how many of 100 seeds each takes
+    /// part.
     #[must_use]
-    pub fn of(seed: u64, features: &[&str]) -> Self {
+    pub fn of(seed: u64, features: &[(&str, u64)]) -> Self {
         let random = &mut SeededRandom::stream(seed, 0xc0f);
         let accounts = if random.chance(40) { 2 } else { 1 };
         // Small worlds find most; large ones are dear.
@@ -70,9 +80,9 @@ impl Config {
         let calm = random.chance(10);
         let per_hundred = |random: &mut SeededRandom, most: u64| if calm { 0 } else { random.below(most + 1) };
         let mut chosen: Vec<String> =
-            features.iter().filter(|_| random.chance(75)).map(|name| (*name).to_owned()).collect();
+            features.iter().filter(|(_, share)| random.chance(*share)).map(|(name, _)| (*name).to_owned()).collect();
         if chosen.is_empty() {
-            chosen = features.iter().map(|name| (*name).to_owned()).collect();
+            chosen = features.iter().map(|(name, _)| (*name).to_owned()).collect();
         }
         Self {
             seed,
@@ -86,6 +96,8 @@ impl Config {
             records: 1 + random.below(5),
             features: chosen,
             backup_age_ms: if random.chance(50) { week() } else { 600_000 },
+            latecomer: accounts > 1 && random.chance(20),
+            readmits: random.chance(60),
         }
     }
 }
@@ -107,6 +119,7 @@ impl DeviceConfig {
             clock_ms,
             survives_power_loss: random.chance(60),
             worker: random.chance(50),
+            disk_ms: [0, 0, 15, 120][index(random, 4)],
         }
     }
 }
@@ -122,10 +135,11 @@ impl fmt::Display for Config {
         for (number, device) in self.devices.iter().enumerate() {
             writeln!(
                 f,
-                "  d{number}: {}, clock {:+} ms, durability {}, {}",
+                "  d{number}: {}, clock {:+} ms, durability {}, writes of up to 2 x {} ms, {}",
                 device.account,
                 device.clock_ms,
                 if device.survives_power_loss { "full" } else { "normal" },
+                device.disk_ms,
                 if device.worker { "syncs in the background" } else { "syncs when asked" },
             )?;
         }
@@ -136,11 +150,13 @@ impl fmt::Display for Config {
         )?;
         writeln!(
             f,
-            "  pull limit {}, queue limit {} events, {} records, backups hold all of {} s ago, features: {}",
+            "  pull limit {}, queue limit {} events, {} records, backups hold all of {} s ago{}{}, features: {}",
             self.pull_limit,
             self.queue_events,
             self.records,
             self.backup_age_ms / 1000,
+            if self.latecomer { ", the second account joins late" } else { "" },
+            if self.readmits { ", members come back" } else { "" },
             self.features.join(", ")
         )
     }
@@ -153,8 +169,9 @@ mod tests {
     #[test]
     fn a_seed_expands_into_one_configuration_which_survives_its_json_form() {
         for seed in 0..200 {
-            let config = Config::of(seed, &["fields", "counters"]);
-            assert_eq!(config, Config::of(seed, &["fields", "counters"]));
+            let features = [("fields", 75), ("counters", 75), ("large", 4)];
+            let config = Config::of(seed, &features);
+            assert_eq!(config, Config::of(seed, &features));
             let json = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
             assert!((2..=6).contains(&config.devices.len()) && !config.features.is_empty(), "{config}");

@@ -62,7 +62,7 @@ impl fmt::Display for Coverage {
 /// Every kind of fault, and every error, refusal and verdict but the [`UNREACHABLE`] ones.
 #[must_use]
 pub fn required() -> Vec<String> {
-    const FAULTS: [&str; 51] = [
+    const FAULTS: [&str; 55] = [
         "network/drop_request",
         "network/drop_response",
         "network/duplicate",
@@ -109,11 +109,15 @@ pub fn required() -> Vec<String> {
         "device/set_enabled",
         "device/intrude",
         "device/expel",
+        "device/admit",
+        "device/damage",
+        "device/damage_repaired",
         "device/reopen",
         "server/kill",
         "server/backup",
         "server/restore",
         "server/collect_garbage",
+        "server/attack",
     ];
     let invalid = INVALID.iter().map(|code| code.as_str());
     let faults = FAULTS.iter().map(|name| (*name).to_owned());
@@ -178,7 +182,7 @@ const ERRORS: [&str; 24] = [
 ];
 
 /// The rules that an app's input can break.
-const INVALID: [InvalidCode; 18] = [
+const INVALID: [InvalidCode; 19] = [
     InvalidCode::Id,
     InvalidCode::ReservedName,
     InvalidCode::Pointer,
@@ -190,6 +194,7 @@ const INVALID: [InvalidCode; 18] = [
     InvalidCode::NulCharacter,
     InvalidCode::NestingTooDeep,
     InvalidCode::DocumentTooLarge,
+    InvalidCode::PushTooLarge,
     InvalidCode::NotAnObject,
     InvalidCode::Patch,
     InvalidCode::TextEdit,

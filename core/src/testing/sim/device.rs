@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::access::{Access, Wallet};
 use super::action::NetworkFault;
@@ -11,7 +12,7 @@ use super::disk::{DiskCopy, SimDisk};
 use super::host::Host;
 use super::ledger::ReplicaId;
 use super::network::{Station, Wire};
-use super::workload::queries;
+use super::workload::{Followed, policies, queries};
 use crate::Client;
 use crate::client::ClientBuilder;
 use crate::engine::{EngineOptions, Status};
@@ -81,6 +82,8 @@ pub struct Device {
     pub calls: u64,
     /// The state in which it was last checked: whose disk, after which of its changes, and what the client said of itself.
     pub checked: Option<(String, u64, Status)>,
+    /// What the app follows, while a process runs.
+    pub followed: Followed,
     disks: BTreeMap<String, SimDisk>,
     copies: BTreeMap<String, DiskCopy>,
     wallets: BTreeMap<String, Wallet>,
@@ -107,6 +110,7 @@ impl Device {
             told_offline: false,
             calls: 0,
             checked: None,
+            followed: Followed::default(),
             disks: BTreeMap::new(),
             copies: BTreeMap::new(),
             wallets: BTreeMap::new(),
@@ -128,7 +132,12 @@ impl Device {
     /// The disk of whoever is signed in.
     pub fn disk(&mut self, variant: &dyn Variant) -> &SimDisk {
         let durability = if self.config.survives_power_loss { Durability::Full } else { Durability::Normal };
-        self.disks.entry(self.account.clone()).or_insert_with(|| variant.disk(durability))
+        let longest = Duration::from_millis(self.config.disk_ms);
+        self.disks.entry(self.account.clone()).or_insert_with(|| {
+            let disk = variant.disk(durability);
+            disk.take_time(longest);
+            disk
+        })
     }
 
     /// The disk of `account`, if there is one.
@@ -170,6 +179,7 @@ impl Device {
     /// Ends the process without a word. Returns whether one ran.
     pub fn kill(&mut self) -> bool {
         self.suspended = false;
+        self.followed = Followed::default();
         let ran = self.client.take().is_some();
         self.env.abort_tasks();
         ran
@@ -181,7 +191,7 @@ impl Device {
         let (wallet, disk) = (self.wallet(access), self.disk(variant).boot());
         self.disks.insert(account.clone(), disk.clone());
         let options = EngineOptions { pull_limit: config.pull_limit, ..EngineOptions::default() };
-        Client::builder()
+        policies::declare(Client::builder())
             .storage(variant.storage(disk))
             .transport(variant.transport(self.network.clone()))
             .environment(self.env.clone())

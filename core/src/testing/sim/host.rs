@@ -8,6 +8,7 @@ use super::access::Access;
 use crate::merge::LoggedWrite;
 use crate::model::{Revision, Scope};
 use crate::platform::BoxFuture;
+use crate::protocol::Cursor;
 use crate::testing::TestEnvironment;
 use crate::transport::Transport;
 
@@ -66,6 +67,10 @@ pub trait Host: Debug + Send + Sync {
         scope: &'a Scope,
         after: Revision,
     ) -> BoxFuture<'a, Result<Vec<LoggedWrite>, String>>;
+
+    /// The best that a member of a scope can make up who knows all but the server's secrets: a cursor of the present `epoch` that
+    /// proves a commit which the server never made. `None` if its cursors prove nothing.
+    fn forged_cursor(&self, account: &str, scope: &Scope, epoch: &str, revision: Revision) -> Option<Cursor>;
 
     /// What a replay of a scope's log finds different from what is stored, in words; nothing, if all is well.
     fn replay_differences<'a>(

@@ -81,9 +81,22 @@ pub enum Standing {
 
 /// A call that never returned: its process ended. All of it happened, or nothing.
 #[derive(Clone, Debug)]
-struct Interrupted {
-    feature: &'static str,
-    planned: Vec<Planned>,
+pub struct Interrupted {
+    /// The feature that made it.
+    pub feature: &'static str,
+    /// Its writes.
+    pub planned: Vec<Planned>,
+    /// It may have made more events of them, or fewer, all on the record of the only write.
+    pub splits: bool,
+}
+
+/// Where an event stands in its queue; beyond all that do, if it has left.
+#[must_use]
+pub fn position_of(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Pending { position } | Outcome::Parked { position } => *position,
+        _ => u64::MAX,
+    }
 }
 
 /// All entries.
@@ -135,8 +148,8 @@ impl Ledger {
     }
 
     /// A call did not return.
-    pub fn interrupt(&mut self, replica: &ReplicaId, feature: &'static str, planned: Vec<Planned>) {
-        self.interrupted.insert(replica.clone(), Interrupted { feature, planned });
+    pub fn interrupt(&mut self, replica: &ReplicaId, call: Interrupted) {
+        self.interrupted.insert(replica.clone(), call);
     }
 
     /// All entries, in the order in which they were accepted.
@@ -236,8 +249,9 @@ impl Ledger {
         replica: &ReplicaId,
         known: &[(EventId, OutcomeRow)],
     ) -> Result<Option<usize>, Violation> {
-        let strangers: Vec<_> = known.iter().filter(|(id, _)| !self.by_id.contains_key(id)).collect();
-        let Some(Interrupted { feature, planned }) = self.interrupted.remove(replica) else {
+        let mut strangers: Vec<_> = known.iter().filter(|(id, _)| !self.by_id.contains_key(id)).collect();
+        strangers.sort_by_key(|(_, row)| position_of(&row.state));
+        let Some(Interrupted { feature, mut planned, splits }) = self.interrupted.remove(replica) else {
             return match strangers.first() {
                 None => Ok(None),
                 Some((id, _)) => Err(Violation::new("I2", format!("{replica} holds {id}, which nobody wrote"))),
@@ -245,6 +259,9 @@ impl Ledger {
         };
         if strangers.is_empty() {
             return Ok(Some(0));
+        }
+        if splits {
+            planned.resize(strangers.len(), planned[0].clone());
         }
         let mut ids = Vec::with_capacity(planned.len());
         for write in &planned {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::host::Host;
 use crate::clock::Stamp;
 use crate::model::EventId;
+use crate::model::value::canonical_len;
 use crate::platform::BoxFuture;
 use crate::protocol::{ChangesRequest, PushRequest, PushResponse};
 use crate::testing::CallKind;
@@ -24,6 +25,8 @@ pub struct Station {
     stamps: Arc<Mutex<SentStamps>>,
     /// How often the server has refused a request, by code.
     refusals: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// Canonical bytes of the records in the largest answer to a push.
+    largest_answer: Arc<AtomicUsize>,
 }
 
 /// The stamps under which each event was sent.
@@ -33,7 +36,13 @@ impl Station {
     /// The way to `host`.
     #[must_use]
     pub fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, boots: Arc::new(watch::Sender::new(1)), stamps: Arc::default(), refusals: Arc::default() }
+        Self {
+            host,
+            boots: Arc::new(watch::Sender::new(1)),
+            stamps: Arc::default(),
+            refusals: Arc::default(),
+            largest_answer: Arc::default(),
+        }
     }
 
     /// What the devices have sent.
@@ -50,6 +59,12 @@ impl Station {
     /// How often the server has refused a request as a whole, by code.
     pub fn refusals(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Canonical bytes of the records in the largest answer to a push so far.
+    #[must_use]
+    pub fn largest_answer(&self) -> usize {
+        self.largest_answer.load(Ordering::Relaxed)
     }
 
     /// Every call that is under way breaks. To be called after the server's process was replaced, by whoever did it.
@@ -184,7 +199,11 @@ impl Transport for Wire {
                 self.station.stamps().entry(event.id.clone()).or_default().insert(event.stamp.clone());
             }
             let server = self.station.host.transport();
-            self.call(CallKind::Push, server.push(context, request)).await
+            let answer = self.call(CallKind::Push, server.push(context, request)).await?;
+            let told = answer.receipts.iter().filter_map(|receipt| receipt.record.as_ref()?.doc.as_ref());
+            let bytes = told.map(canonical_len).sum();
+            self.station.largest_answer.fetch_max(bytes, Ordering::Relaxed);
+            Ok(answer)
         })
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::action::{Action, Decision, DeviceMishap, NetworkFault, ServerMishap};
 use super::checks::Violation;
-use super::config::ACCOUNTS;
-use super::config::WORKSPACE;
+use super::config::{ACCOUNTS, WORKSPACE};
+use super::excuses::Excuses;
+use super::hostile::MALLORY;
 use super::workload::inbox::open_notes;
 use super::world::{Checked, World};
 use crate::Client;
@@ -80,9 +81,14 @@ impl World<'_> {
         let Some(attempt) = feature.attempt(&app, step) else { return Ok(()) };
         let excused = self.excuses(number);
         let expected = feature.expects(step);
+        let before = self.rows_at_rest(number);
         match self.make(number, feature.name(), attempt)? {
             None => self.note(number, "died in the call"),
             Some(Ok(ids)) => {
+                // A feature whose writes are split looks for them itself.
+                if !feature.splits() {
+                    self.check_cost(number, before, ids.len())?;
+                }
                 self.note(number, &format!("wrote {ids:?}"));
                 if let Some(code) = expected {
                     return Err(Violation::new("run", format!("{step} was accepted, not refused with {code}")));
@@ -269,18 +275,30 @@ impl World<'_> {
                 let account = self.devices[number].account.clone();
                 if self.expelled.is_empty() && account != ACCOUNTS[0] {
                     self.access.expel(&account, WORKSPACE);
+                    self.outsiders.insert(account.clone());
                     self.expelled.insert(account);
                 }
+            }
+            DeviceMishap::Admit => {
+                let account = self.devices[number].account.clone();
+                self.admit(&account);
             }
             DeviceMishap::Suspend
             | DeviceMishap::Resume
             | DeviceMishap::TellNetwork(_)
             | DeviceMishap::SetEnabled(_)
             | DeviceMishap::Reopen => return self.tell_app(number, mishap),
+            DeviceMishap::Damage { after_ms } => return self.damage(number, *after_ms),
             DeviceMishap::SwitchAccount => return self.switch_account(number),
             DeviceMishap::Intrude => return self.intrude(number),
         }
         Ok(())
+    }
+
+    /// An account becomes a member of the workspace.
+    pub fn admit(&mut self, account: &str) {
+        self.access.admit(account, WORKSPACE);
+        self.expelled.remove(account);
     }
 
     /// What the app itself does with the client.
@@ -341,6 +359,7 @@ impl World<'_> {
         }
         self.devices[number].client = None;
         self.devices[number].suspended = false;
+        self.devices[number].followed = super::workload::Followed::default();
         match self.devices[number].env.abort_tasks() {
             0 => Ok(()),
             left => Err(Violation::new("I13", format!("{left} tasks of d{number} outlive its closed client"))),
@@ -375,6 +394,7 @@ impl World<'_> {
         self.ledger.forget_interrupted(&replica);
         let lost = self.ledger.set_back(&replica, &known, false)?;
         self.reads.forget(&replica);
+        self.damage_is_set_back(&replica);
         self.note(number, &format!("lost {lost} events with its store"));
         Ok(())
     }
@@ -434,7 +454,7 @@ impl World<'_> {
             return Ok(());
         }
         let disk = device.disk(self.variant).boot();
-        let builder = Client::builder().storage(disk).environment(device.env.clone()).account("mallory");
+        let builder = Client::builder().storage(disk).environment(device.env.clone()).account(MALLORY);
         let opened = self.env.block_on(builder.build());
         if let Err(error) = &opened {
             self.met(error);
@@ -468,6 +488,7 @@ impl World<'_> {
                 self.env.block_on(host.restore(&recent[at].1))
             }
             ServerMishap::CollectGarbage => self.env.block_on(host.collect_garbage()).map(drop),
+            ServerMishap::Attack => return self.attack(),
         };
         done.map_err(|why| Violation::new("run", format!("{}: {why}", mishap.name())))?;
         if !matches!(mishap, ServerMishap::Backup | ServerMishap::CollectGarbage) {
@@ -475,19 +496,6 @@ impl World<'_> {
         }
         self.bury();
         Ok(())
-    }
-
-    /// What may go wrong in a call on a device at the moment, through no fault of the client.
-    pub fn excuses(&self, number: usize) -> Excuses {
-        let device = &self.devices[number];
-        let status = device.client.as_ref().map(crate::Client::status);
-        let queued = status.map_or(0, |status| status.pending + status.parked);
-        Excuses {
-            full: queued + LARGEST_CALL > self.config.queue_events,
-            disk: device.present_disk().is_some_and(super::SimDisk::is_failing),
-            suspended: device.suspended,
-            expelled: self.expelled.contains(&device.account),
-        }
     }
 }
 
@@ -498,42 +506,4 @@ pub(super) fn feature_check(world: &mut World<'_>, number: usize, check: impl Fu
     let checked = world.guarded(number, check);
     disk.set_calm(false);
     checked.unwrap_or(Ok(()))
-}
-
-/// Most events of one call.
-const LARGEST_CALL: u64 = 6;
-
-/// See [`World::excuses`].
-#[derive(Clone, Copy, Debug)]
-pub struct Excuses {
-    full: bool,
-    disk: bool,
-    suspended: bool,
-    expelled: bool,
-}
-
-impl Excuses {
-    /// Whether a local call may fail so.
-    fn excuse(self, error: &Error) -> bool {
-        match error {
-            Error::QueueFull { .. } => self.full,
-            Error::Storage(crate::storage::StorageError::Suspended) => self.suspended,
-            Error::Storage(_) => self.disk,
-            Error::ScopeLost(_) => self.expelled,
-            _ => false,
-        }
-    }
-
-    /// Whether a sync may fail so.
-    fn excuse_sync(self, error: &Error) -> bool {
-        match error {
-            Error::Transport(_)
-            | Error::Auth(_)
-            | Error::NoToken(_)
-            | Error::Deadline(_)
-            | Error::Disabled
-            | Error::Protocol(_) => true,
-            error => self.excuse(error),
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Drawing a history: the actions of a seed, before the first of them happens.
 
 use super::action::{Action, Caught, Decision, DeviceMishap, DiskError, NetworkFault, ServerMishap};
-use super::config::{Config, index};
+use super::config::{ACCOUNTS, Config, index};
 use super::workload::Feature;
 use crate::testing::SeededRandom;
 
@@ -17,6 +17,10 @@ pub fn plan(config: &Config, features: &[Box<dyn Feature>]) -> Vec<Action> {
     while plan.len() < config.actions {
         draw(random, config, features, &mut plan);
     }
+    if let Some(device) = config.devices.iter().position(|device| config.latecomer && device.account != ACCOUNTS[0]) {
+        let at = index(random, plan.len());
+        plan.insert(at, Action::Device { device, mishap: DeviceMishap::Admit });
+    }
     plan
 }
 
@@ -26,7 +30,9 @@ fn draw(random: &mut SeededRandom, config: &Config, features: &[Box<dyn Feature>
     let network = config.network_faults;
     let devices = network + config.device_faults;
     let server = devices + config.server_faults;
-    if dice < network {
+    if dice < network && random.chance(4) {
+        stubborn_proxy(random, device, plan);
+    } else if dice < network {
         plan.push(network_fault(random, device));
     } else if dice < devices {
         device_mishap(random, device, plan);
@@ -87,8 +93,22 @@ fn network_fault(random: &mut SeededRandom, device: usize) -> Action {
     Action::Network { device, call, fault }
 }
 
+/// A push is lost on its way back, and a proxy refuses it from then on, however small it is cut. The app gives up on what is
+/// parked so, and goes on with what had waited for it.
+fn stubborn_proxy(random: &mut SeededRandom, device: usize, plan: &mut Vec<Action>) {
+    let push = |fault| Action::Network { device, call: Caught::Push, fault };
+    let sync = || Action::Sync { device, patience_ms: None };
+    plan.push(push(NetworkFault::DropResponse));
+    for _ in 0..2 + random.below(3) {
+        plan.push(push(NetworkFault::Status(413)));
+    }
+    plan.extend([sync(), Action::Pass { ms: 60_000 }, sync(), sync()]);
+    let decision = [Decision::Discard, Decision::Discard, Decision::Retry, Decision::Replace][index(random, 4)];
+    plan.extend([Action::Parked { device, decision }, sync()]);
+}
+
 fn device_mishap(random: &mut SeededRandom, device: usize, plan: &mut Vec<Action>) {
-    let mishap = match random.below(44) {
+    let mishap = match random.below(46) {
         0..=4 => DeviceMishap::Crash,
         5..=9 => DeviceMishap::CrashAtWrite { write: 1 + random.below(8), after: random.chance(50) },
         10..=13 => DeviceMishap::PowerLoss { kept: u8::try_from(random.below(256)).unwrap_or(0) },
@@ -127,17 +147,28 @@ fn device_mishap(random: &mut SeededRandom, device: usize, plan: &mut Vec<Action
         39 => DeviceMishap::SwitchAccount,
         40 => DeviceMishap::SetEnabled(random.chance(60)),
         41 => DeviceMishap::Intrude,
-        42 if random.chance(15) => DeviceMishap::Expel,
+        44 | 45 => DeviceMishap::Damage { after_ms: random.below(6_000) },
+        42 if random.chance(25) => {
+            plan.push(Action::Device { device, mishap: DeviceMishap::Expel });
+            if random.chance(50) {
+                return;
+            }
+            // Some hear of it, some do not.
+            plan.push(Action::Sync { device, patience_ms: None });
+            plan.push(Action::Pass { ms: passing(random) });
+            DeviceMishap::Admit
+        }
         _ => DeviceMishap::Reopen,
     };
     plan.push(Action::Device { device, mishap });
 }
 
 fn server_mishap(random: &mut SeededRandom) -> ServerMishap {
-    match random.below(10) {
+    match random.below(11) {
         0..=2 => ServerMishap::Kill,
         3..=5 => ServerMishap::Backup,
         6 | 7 => ServerMishap::Restore(index(random, 3)),
+        8 => ServerMishap::Attack,
         _ => ServerMishap::CollectGarbage,
     }
 }

@@ -19,7 +19,7 @@ use super::world::{Checked, World};
 use crate::Client;
 use crate::engine::SyncState;
 use crate::environment::Environment;
-use crate::model::{EventId, Scope};
+use crate::model::{EventId, Scope, Value, value};
 use crate::replica::rows::{Outcome, QueueEntry};
 use crate::testing::SeededRandom;
 
@@ -29,6 +29,8 @@ const LIVENESS: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_secs(60);
 /// The codes of failures that are no answer of anybody.
 const OWN_CODES: [&str; 3] = ["unreachable", "malformed_answer", "protocol"];
+/// Bytes up to which a trace tells a document in full.
+const LONGEST_TOLD: usize = 4_096;
 /// Rounds of deciding on parked events after which a run counts as going in circles.
 const MOST_ROUNDS: usize = 40;
 
@@ -100,8 +102,8 @@ impl Simulation {
     /// What a seed stands for.
     #[must_use]
     pub fn config(&self, seed: u64) -> Config {
-        let names: Vec<_> = self.features.iter().map(|feature| feature.name()).collect();
-        Config::of(seed, &names)
+        let features: Vec<_> = self.features.iter().map(|feature| (feature.name(), feature.share())).collect();
+        Config::of(seed, &features)
     }
 
     /// The history of a configuration.
@@ -192,6 +194,10 @@ fn set_up(world: &mut World<'_>) -> Checked {
                         return Err(Violation::new("run", format!("{} cannot be prepared: {error}", feature.name())));
                     }
                 }
+                // A small queue does not hold what all of them make.
+                if world.config.queue_events < 100 {
+                    sync_in_peace(world, number)?;
+                }
             }
         }
         sync_in_peace(world, number)?;
@@ -208,12 +214,17 @@ fn sync_in_peace(world: &mut World<'_>, number: usize) -> Checked {
     };
     match world.guarded(number, client.sync_now()) {
         Some(Ok(_)) => Ok(()),
+        // The others' scopes are synced all the same.
+        Some(Err(_)) if world.expelled.contains(&world.devices[number].account) => Ok(()),
         Some(Err(error)) => Err(Violation::new("I10", format!("d{number} does not sync in peace: {error}"))),
         None => Err(Violation::new("run", format!("d{number} died in peace"))),
     }
 }
 
 fn check_all(world: &mut World<'_>) -> Checked {
+    // Whoever was told of something has taken note of it.
+    world.env.run_until_idle();
+    world.bury();
     world.count_met_faults();
     world.check_server()?;
     for number in 0..world.devices.len() {
@@ -225,6 +236,10 @@ fn check_all(world: &mut World<'_>) -> Checked {
 
 /// Nothing goes wrong any more. What the user or the system would do to go on is done: nothing else.
 fn heal(world: &mut World<'_>) -> Checked {
+    if world.config.readmits {
+        let accounts = world.expelled.clone();
+        accounts.iter().for_each(|account| world.admit(account));
+    }
     for number in 0..world.devices.len() {
         let device = &mut world.devices[number];
         device.network.heal();
@@ -428,11 +443,7 @@ fn pick(random: &mut SeededRandom) -> usize {
 
 fn sync_all(world: &mut World<'_>) -> Checked {
     for number in 0..world.devices.len() {
-        match sync_in_peace(world, number) {
-            // The others' scopes are synced all the same.
-            Err(_) if world.expelled.contains(&world.devices[number].account) => {}
-            done => done?,
-        }
+        sync_in_peace(world, number)?;
     }
     Ok(())
 }
@@ -448,7 +459,7 @@ fn end(world: &mut World<'_>) -> Checked {
         world.check_equal(number, &scopes)?;
     }
     for scope in &scopes {
-        let state: Vec<_> = scope.state.iter().map(|(key, doc)| format!("{key} {doc}")).collect();
+        let state: Vec<_> = scope.state.iter().map(|(key, doc)| format!("{key} {}", shortened(doc))).collect();
         let log: Vec<_> = scope.log.iter().map(|write| format!("{} {}", write.event.id, write.event.stamp)).collect();
         world.trace.line(format!("{} {} {state:?} {log:?}", scope.account, scope.scope));
     }
@@ -461,6 +472,12 @@ fn end(world: &mut World<'_>) -> Checked {
     world.check_secrets()?;
     world.check_growth()?;
     close(world)
+}
+
+/// A document as the trace tells it.
+fn shortened(doc: &Value) -> String {
+    let text = doc.to_string();
+    if text.len() <= LONGEST_TOLD { text } else { format!("{} bytes, {}", text.len(), value::hash_hex(doc)) }
 }
 
 /// Closed clients leave nothing behind (I13).

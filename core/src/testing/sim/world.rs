@@ -8,9 +8,11 @@ use super::access::Access;
 use super::checks::{LogWatch, Reads, Violation};
 use super::config::{ACCOUNTS, Config, WORKSPACE};
 use super::coverage::Coverage;
+use super::damage::AllDamaged;
 use super::device::{self, Device, Variant};
 use super::host::{Backup, Host, Hosting, Site};
-use super::ledger::{Ledger, ReplicaId, Standing};
+use super::hostile::MALLORY;
+use super::ledger::{Interrupted, Ledger, ReplicaId, Standing};
 use super::network::Station;
 use super::trace::Trace;
 use super::workload::{App, Attempt, Feature};
@@ -50,6 +52,10 @@ pub struct World<'s> {
     pub backups: Vec<(u64, Backup)>,
     /// Accounts that are no members of the workspace any more.
     pub expelled: BTreeSet<String>,
+    /// Accounts that were none at some time: what they follow of it may not know yet that they are.
+    pub outsiders: BTreeSet<String>,
+    /// What disks have damaged.
+    pub damaged: AllDamaged,
     /// How the run is configured.
     pub config: &'s Config,
     /// What writes.
@@ -71,9 +77,9 @@ impl<'s> World<'s> {
     ) -> Checked<Self> {
         let env = TestEnvironment::new(config.seed);
         let (server_env, access) = (env.device(0), Access::default());
-        for account in ACCOUNTS {
-            access.admit(account, WORKSPACE);
-        }
+        let members = if config.latecomer { &ACCOUNTS[..1] } else { &ACCOUNTS[..] };
+        members.iter().chain([&MALLORY]).for_each(|account| access.admit(account, WORKSPACE));
+        let expelled = ACCOUNTS[members.len()..].iter().map(|account| (*account).to_owned()).collect::<BTreeSet<_>>();
         let backup_age = Duration::from_millis(config.backup_age_ms);
         let site = Site { environment: server_env.clone(), access: access.clone(), backup_age };
         let host: Arc<dyn Host> = env.block_on(hosting.open(site)).map_err(|why| Violation::new("run", why))?;
@@ -94,7 +100,9 @@ impl<'s> World<'s> {
             logs: LogWatch::default(),
             reads: Reads::default(),
             backups: Vec::new(),
-            expelled: BTreeSet::new(),
+            outsiders: expelled.clone(),
+            damaged: AllDamaged::new(),
+            expelled,
             config,
             features,
             variant,
@@ -187,6 +195,8 @@ impl<'s> World<'s> {
             mark: format!("{}-d{number}-{}", replica.account, device.calls),
             recent: recent.map(|entry| (entry.id.clone(), entry.planned.clone())).collect(),
             notes: Vec::new(),
+            followed: device.followed.clone(),
+            committing: device.present_disk().is_some_and(super::SimDisk::is_committing),
             replica,
         }
     }
@@ -203,11 +213,18 @@ impl<'s> World<'s> {
     ) -> Checked<Option<CallResult<Vec<EventId>>>> {
         let replica: ReplicaId = self.devices[number].replica();
         self.devices[number].calls += 1;
-        let Attempt { writes, call } = attempt;
+        let Attempt { mut writes, call } = attempt;
+        let splits = self.features.iter().any(|known| known.name() == feature && known.splits());
         match self.guarded(number, call) {
             None => {
-                self.ledger.interrupt(&replica, feature, writes);
+                self.ledger.interrupt(&replica, Interrupted { feature, planned: writes, splits });
                 Ok(None)
+            }
+            Some(Ok(ids)) if splits => {
+                let ids: Vec<_> = ids.into_iter().flatten().collect();
+                writes.resize(ids.len(), writes[0].clone());
+                self.ledger.accept(&replica, feature, writes, ids.clone());
+                Ok(Some(Ok(ids)))
             }
             Some(Ok(ids)) if ids.len() == writes.len() => {
                 // What is there already is no edit, and makes no event.

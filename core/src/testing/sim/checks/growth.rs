@@ -2,7 +2,7 @@
 
 use super::Violation;
 use crate::error::Result as CallResult;
-use crate::replica::rows::{Outcome, OutcomeRow};
+use crate::replica::rows::{Outcome, OutcomeRow, RecordRow};
 use crate::replica::{Replica, decode, keys};
 use crate::storage::{Row, Scan, Storage, Table};
 use crate::testing::sim::world::{Checked, World};
@@ -53,6 +53,13 @@ async fn superfluous(replica: &Replica) -> CallResult<Option<String>> {
             let building = scope_row.building.as_ref().map(|building| building.generation);
             if generation != scope_row.generation && Some(generation) != building {
                 return Ok(Some(format!("a {} row of generation {generation} of {scope}", table.name())));
+            }
+            if table == Table::Record {
+                let record: RecordRow = decode(&row.value)?;
+                if record.doc.is_none() && record.pending.is_empty() {
+                    let key = keys::record_key_of(&row.key, &keys::generation_prefix(&scope, generation));
+                    return Ok(Some(format!("a row of {key:?} in {scope}, which is deleted: {record:?}")));
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ mod reads;
 mod replica;
 mod server;
 mod unison;
+mod view;
 
 pub use reads::Reads;
 pub use server::LogWatch;

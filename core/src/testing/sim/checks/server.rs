@@ -1,14 +1,17 @@
 //! What must hold of the server's log whenever it has grown: no event twice (I3), stamps that increase on each device, respect
-//! what their writer had seen, and stay near the server's time (I11).
+//! what their writer had seen, and stay near the server's time (I11); and of its answers: no more in one than a client can hold (I13).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use crate::clock::Stamp;
-use crate::limits::MAX_CLOCK_AHEAD_MS;
+use crate::limits::{MAX_CLOCK_AHEAD_MS, MAX_DOCUMENT_BYTES};
 use crate::merge::{LoggedWrite, newest_stamp};
 use crate::model::{DeviceId, EventId, Revision, Scope};
 use crate::testing::sim::world::{Checked, World};
+
+/// Bytes of records that the answer to one push tells at most: as one too many for the first half of them.
+const MOST_TOLD: usize = 2 * MAX_DOCUMENT_BYTES;
 
 /// The server's logs, as far as they were looked at.
 #[derive(Debug, Default)]
@@ -51,6 +54,10 @@ impl World<'_> {
     /// # Errors
     /// The first invariant that does not hold.
     pub fn check_server(&mut self) -> Checked {
+        let told = self.station.largest_answer();
+        if told > MOST_TOLD {
+            return Err(Violation::new("I13", format!("an answer to a push tells {told} bytes of records")));
+        }
         let now = self.server_now();
         for (account, scope) in self.scopes() {
             let station = self.station.clone();

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::{Ending, FinalScope, Violation};
 use crate::Client;
-use crate::model::{EventId, RecordKey, Revision, Scope, Value, value};
+use crate::model::{EventId, RecordKey, Revision, Scope, Value, bucket_of, value};
 use crate::protocol::ChangesRequest;
 use crate::replica::keys;
-use crate::replica::rows::{Outcome, RecordRow};
+use crate::replica::rows::{DigestRow, Outcome, RecordRow};
 use crate::storage::{Scan, Storage, Table};
 use crate::testing::sim::access::{Access, CANARY};
 use crate::testing::sim::config::ACCOUNTS;
@@ -238,13 +238,20 @@ async fn held(client: &Client, scope: &Scope) -> Result<Canonical, String> {
     let prefix = keys::generation_prefix(scope, generation);
     let rows = replica.storage().scan(Scan::prefix(Table::Record, &prefix)).await.map_err(|error| error.to_string())?;
     let mut state = Canonical::new();
+    let mut digest = DigestRow::default();
     for row in rows {
         let record: RecordRow = serde_json::from_slice(&row.value).map_err(|error| error.to_string())?;
         let key = keys::record_key_of(&row.key, &prefix).ok_or("a record's key cannot be read")?;
         if record.view() != record.doc.as_ref() {
             return Err(format!("{key} shows {:?} and is {:?}", record.view(), record.doc));
         }
+        if let Some(share) = record.digest(&key) {
+            digest.0[usize::from(bucket_of(&key))].add(share);
+        }
         state.extend(record.doc.map(|doc| (key, value::canonical(&doc))));
+    }
+    if replica.digest(scope).await.map_err(|error| error.to_string())? != digest {
+        return Err("its digest is not that of its records".to_owned());
     }
     Ok(state)
 }

@@ -8,24 +8,34 @@ use std::fmt::Debug;
 mod counters;
 mod dependencies;
 mod fields;
+pub(super) mod glass;
 mod groups;
 pub(super) mod inbox;
+mod large;
 mod limits;
+mod nests;
 mod place;
+pub(super) mod policies;
 pub(super) mod queries;
 mod refused;
 mod sets;
+mod watches;
 
 pub use counters::Counters;
 pub use dependencies::Dependencies;
 pub use fields::Fields;
+pub use glass::Glass;
 pub use groups::Groups;
 pub use inbox::{Inbox, Note};
+pub use large::Large;
 pub use limits::Limits;
+pub use nests::Nests;
 use place::Place;
+pub use policies::Policies;
 pub use queries::Queries;
 pub use refused::Refused;
 pub use sets::Sets;
+pub use watches::{Followed, Watches};
 
 use super::checks::{Ending, Violation};
 use super::config::Config;
@@ -46,6 +56,16 @@ use crate::testing::SeededRandom;
 pub trait Feature: Debug + Send + Sync {
     /// Its name in actions and fixtures.
     fn name(&self) -> &'static str;
+
+    /// In how many of 100 seeds it takes part.
+    fn share(&self) -> u64 {
+        75
+    }
+
+    /// Whether the client may make more events of a call's writes, or fewer, all on the record of the first.
+    fn splits(&self) -> bool {
+        false
+    }
 
     /// A step, as the feature itself will understand it.
     fn draw(&self, random: &mut SeededRandom, config: &Config) -> Value;
@@ -105,6 +125,10 @@ pub struct App {
     pub recent: Vec<(EventId, Planned)>,
     /// The conflict notes that are open as the app sees it, before a step.
     pub notes: Vec<Note>,
+    /// What the app follows while its process runs.
+    pub followed: Followed,
+    /// A write has taken effect that the client was not told of yet: its records are newer than its `status`.
+    pub committing: bool,
 }
 
 /// A call that is about to be made.
@@ -142,5 +166,10 @@ pub fn built_in() -> Vec<Box<dyn Feature>> {
         Box::new(Inbox),
         Box::new(Refused),
         Box::new(Limits),
+        Box::new(Watches),
+        Box::new(Policies),
+        Box::new(Nests),
+        Box::new(Glass),
+        Box::new(Large),
     ]
 }

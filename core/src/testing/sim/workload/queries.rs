@@ -1,15 +1,16 @@
 //! Queries: records that are found by an index, in an order, and in pages, at any moment what a look at every record finds (I4
-//! of the index; I6).
+//! of the index; I6), also where the filter changes from one page to the next.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{App, Attempt, Feature, Place};
 use crate::Collection;
+use crate::client::Reading;
 use crate::error::Result as CallResult;
 use crate::model::Value;
 use crate::platform::BoxFuture;
-use crate::query::{Filter, and, eq, ge, is_in};
+use crate::query::{Filter, QueryPage, and, eq, ge, is_in};
 use crate::testing::SeededRandom;
 use crate::testing::sim::checks::Violation;
 use crate::testing::sim::config::Config;
@@ -80,15 +81,15 @@ impl Feature for Queries {
         Some(Attempt { writes, call: Box::pin(call) })
     }
 
-    fn check_device<'a>(&'a self, app: &'a App, _: &'a Ledger) -> BoxFuture<'a, Result<(), Violation>> {
+    fn check_device<'a>(&'a self, app: &'a App, ledger: &'a Ledger) -> BoxFuture<'a, Result<(), Violation>> {
         Box::pin(async move {
             for place in Place::BOTH {
                 let library = place.collection(&app.client, COLLECTION);
                 // A scope that is lost cannot be read.
-                let Ok(answers) = ask(&library).await else { continue };
-                for (filter, found, expected) in answers {
+                let Ok(answers) = ask(&library, ledger.entries().len()).await else { continue };
+                for (question, found, expected) in answers {
                     if found != expected {
-                        let what = format!("{} finds {found:?} by {filter:?}, and there is {expected:?}", app.replica);
+                        let what = format!("{} finds {found:?} by {question}, and there is {expected:?}", app.replica);
                         return Err(Violation::new("I6", what));
                     }
                 }
@@ -98,36 +99,76 @@ impl Feature for Queries {
     }
 }
 
+/// How a filter changes: from which of the filters to which, in which order.
+const TURNS: [(usize, usize, &[&str]); 6] = [
+    (2, 1, &["/category", "/bpm"]),
+    (2, 0, &["/category", "/bpm"]),
+    (2, 1, &["/category"]),
+    (1, 2, &["/category", "/bpm"]),
+    (0, 2, &["/bpm"]),
+    (2, 1, &["/bpm"]),
+];
+
 /// Records by id.
 type Found = Vec<(String, Value)>;
-type Answer = (Filter, Found, Found);
+type Answer = (String, Found, Found);
 
-/// Each question with what the query finds, in pages of two, and what there is.
-async fn ask(library: &Collection) -> CallResult<Vec<Answer>> {
+/// Each question with what the query finds, in pages of two, and what there is. The `turn` decides in which pagination the
+/// filter changes.
+async fn ask(library: &Collection, turn: usize) -> CallResult<Vec<Answer>> {
     // Record by record, past every index and every plan.
     let mut there = Found::new();
     for number in 0..7 {
         let id = format!("q{number}");
         there.extend(library.get(&id).await?.map(|doc| (id, doc)));
     }
-    let questions = [
+    let filters = [
         eq("/category", CATEGORIES[0]),
         and([eq("/category", CATEGORIES[1]), ge("/bpm", 102)]),
         is_in("/category", CATEGORIES),
     ];
     let mut answers = Vec::new();
-    for filter in questions {
-        let mut found = Found::new();
-        let mut page = library.query().filter(filter.clone()).order_by("/bpm").limit(2).page().await?;
-        loop {
-            found.extend(page.records.into_iter().map(|record| (record.id.to_string(), record.doc)));
-            let Some(next) = page.next else { break };
-            page = library.query().filter(filter.clone()).order_by("/bpm").limit(2).after(next).page().await?;
-        }
-        let mut expected: Found = there.iter().filter(|(_, doc)| filter.matches(doc)).cloned().collect();
-        // What has no tempo comes first, then by number; ids decide between equals.
-        expected.sort_by_key(|(id, doc)| (doc["bpm"].as_u64(), id.clone()));
-        answers.push((filter, found, expected));
+    for filter in &filters {
+        let page = library.query().filter(filter.clone()).order_by("/bpm").limit(2).page().await?;
+        let found = read_on(library, &["/bpm"], filter, page).await?;
+        answers.push((format!("{filter:?}"), found, expected(&there, &["/bpm"], filter, None)));
+    }
+    let (first, then, order) = TURNS[turn % TURNS.len()];
+    let (first, then) = (&filters[first], &filters[then]);
+    let page = ordered(library, order).filter(first.clone()).limit(2).page().await?;
+    if let Some((last, next)) = page.records.last().zip(page.next) {
+        let last = (last.id.to_string(), last.doc.clone());
+        let page = ordered(library, order).filter(then.clone()).limit(2).after(next).page().await?;
+        let found = read_on(library, order, then, page).await?;
+        let question = format!("{first:?} up to {last:?}, then {then:?}, ordered by {order:?}");
+        answers.push((question, found, expected(&there, order, then, Some(&last))));
     }
     Ok(answers)
+}
+
+fn ordered(library: &Collection, order: &[&str]) -> Reading {
+    order.iter().fold(library.query(), |query, path| query.order_by(*path))
+}
+
+/// A page and all that come after it.
+async fn read_on(library: &Collection, order: &[&str], filter: &Filter, mut page: QueryPage) -> CallResult<Found> {
+    let mut found = Found::new();
+    loop {
+        found.extend(page.records.into_iter().map(|record| (record.id.to_string(), record.doc)));
+        let Some(next) = page.next else { return Ok(found) };
+        page = ordered(library, order).filter(filter.clone()).limit(2).after(next).page().await?;
+    }
+}
+
+/// What of `there` a query must find after `last`.
+fn expected(there: &Found, order: &[&str], filter: &Filter, last: Option<&(String, Value)>) -> Found {
+    // What has no tempo comes first, then by number; ids decide between equals.
+    let place = |(id, doc): &(String, Value)| {
+        let fields: Vec<_> = order.iter().map(|path| doc.pointer(path).map(Value::to_string)).collect();
+        (fields, id.clone())
+    };
+    let after = |record: &&(String, Value)| last.is_none_or(|last| place(record) > place(last));
+    let mut expected: Found = there.iter().filter(|(_, doc)| filter.matches(doc)).filter(after).cloned().collect();
+    expected.sort_by_key(place);
+    expected
 }
