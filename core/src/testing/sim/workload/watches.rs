@@ -64,7 +64,7 @@ struct Follower {
 
 #[derive(Debug)]
 enum Followable {
-    Query(Reading),
+    Query(Box<Reading>),
     Event(EventId),
 }
 
@@ -177,7 +177,7 @@ impl Step {
     /// What is to be followed; `None` where it is an event and there is none.
     fn followable(&self, app: &App) -> Option<Followable> {
         let query = |name| self.place.collection(&app.client, name).query();
-        Some(Followable::Query(match self.follow {
+        let reading = match self.follow {
             Follow::Samples => query("samples"),
             Follow::Own => query(COLLECTION),
             Follow::Library => query(queries::COLLECTION).filter(eq("/category", "bd")).order_by("/bpm").limit(3),
@@ -185,7 +185,8 @@ impl Step {
                 let newest = app.recent.iter().find(|(_, planned)| planned.scope == self.place.scope());
                 return newest.map(|(id, _)| Followable::Event(id.clone()));
             }
-        }))
+        };
+        Some(Followable::Query(Box::new(reading)))
     }
 }
 
