@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{EventId, Revision};
+use crate::model::EventId;
 use crate::storage::StorageError;
 use crate::transport::TransportError;
 
@@ -288,13 +288,4 @@ impl Error {
             _ => false,
         }
     }
-}
-
-/// A server history changed: what [`TransportError`] carries for `409 epoch_changed`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EpochChange {
-    /// The new history.
-    pub epoch: String,
-    /// Up to here both histories are the same.
-    pub shared_revision: Revision,
 }

@@ -53,9 +53,6 @@ pub const DEFAULT_QUEUE_EVENTS: u64 = 1_000_000;
 /// Default limit of bytes of unsettled events in a replica's queue (1 GiB).
 pub const DEFAULT_QUEUE_BYTES: u64 = 1 << 30;
 
-/// Lost races after which a client-decided conflict parks with `hot_record`.
-pub const MAX_RESOLVE_RACES: u32 = 5;
-
 /// Bytes of a value's encoding that an index keeps; longer values are found by these and checked in their record.
 pub const MAX_INDEXED_VALUE_BYTES: usize = 256;
 /// Most fields of one index.

@@ -45,7 +45,7 @@ fn bench(seed: u64) -> Bench {
 
 impl Bench {
     async fn storage_is_closed(&self) -> bool {
-        matches!(self.client.replica().storage().size().await, Err(StorageError::Closed(_)))
+        matches!(self.client.replica().storage().get(Vec::new()).await, Err(StorageError::Closed(_)))
     }
 }
 

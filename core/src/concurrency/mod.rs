@@ -8,8 +8,6 @@
 mod bell;
 mod closing;
 #[cfg(any(feature = "sqlite", feature = "testing", test))]
-mod commit_queue;
-#[cfg(any(feature = "sqlite", feature = "testing", test))]
 mod door;
 mod rounds;
 mod single_flight;
@@ -17,11 +15,6 @@ mod turns;
 
 pub use bell::Bell;
 pub use closing::Closing;
-/// Seen by the models; the core itself never names it.
-#[cfg(feature = "testing")]
-pub use commit_queue::Turn;
-#[cfg(any(feature = "sqlite", feature = "testing", test))]
-pub use commit_queue::{Answer, CommitQueue, Place};
 #[cfg(any(feature = "sqlite", feature = "testing", test))]
 pub use door::{Door, Room, Shut};
 pub use rounds::{Crew, Rounds};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError, Table};
+use super::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
 use crate::platform::BoxFuture;
 
 /// Keeps a replica in memory. Clones share their content, so that a test can "restart" on it.
@@ -27,7 +27,6 @@ type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
 struct State {
     /// By the tables' numbers.
     tables: [Rows; Table::ALL.len()],
-    fence: u64,
     suspended: bool,
     closed: bool,
 }
@@ -53,9 +52,8 @@ impl MemoryStorage {
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn deep_copy(&self) -> Self {
-        let state = self.lock();
-        let (tables, fence) = (state.tables.clone(), state.fence);
-        Self { state: Arc::new(Mutex::new(State { tables, fence, suspended: false, closed: false })) }
+        let tables = self.lock().tables.clone();
+        Self { state: Arc::new(Mutex::new(State { tables, suspended: false, closed: false })) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,9 +78,7 @@ impl State {
     }
 
     fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {
-        if batch.fence.is_some_and(|fence| fence != self.fence)
-            || batch.expect.iter().any(|(row, version)| self.version(row) != *version)
-        {
+        if batch.expect.iter().any(|(row, version)| self.version(row) != *version) {
             return Err(StorageError::Stale);
         }
         for prefix in batch.clear {
@@ -127,10 +123,6 @@ impl State {
 }
 
 impl Storage for MemoryStorage {
-    fn durability(&self) -> Durability {
-        Durability::Normal
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         Box::pin(async move {
             let state = self.open()?;
@@ -150,21 +142,6 @@ impl Storage for MemoryStorage {
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move { self.open()?.apply(batch) })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(async move {
-            let mut state = self.open()?;
-            state.fence += 1;
-            Ok(state.fence)
-        })
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(async move {
-            let state = self.open()?;
-            Ok(state.tables.iter().flatten().map(|(key, (value, _))| (key.len() + value.len()) as u64).sum())
-        })
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

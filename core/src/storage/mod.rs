@@ -147,8 +147,6 @@ pub struct Batch {
     pub delete: Vec<RowKey>,
     /// Key prefixes whose rows all go, before anything else is written.
     pub clear: Vec<RowKey>,
-    /// The sync owner's fence, if the write is made as sync owner.
-    pub fence: Option<u64>,
     /// Something outside is about to rely on it: acknowledged, this batch and all before it survive a loss of power, whatever
     /// the backend's [`Durability`].
     pub durable: bool,
@@ -170,8 +168,8 @@ pub enum Durability {
 /// - [`apply`](Self::apply) is atomic: all of a batch becomes visible and durable, or nothing of it. When it returns `Ok`,
 ///   the batch survives what the backend's [`Durability`] says; a [`durable`](Batch::durable) one, and all before it, survive
 ///   a loss of power at any level.
-/// - It fails with [`StorageError::Stale`], writing nothing, if a row's version differs from `expect` or the stored fence
-///   differs from `fence`. Expectations of one batch are compared before any of its writes.
+/// - It fails with [`StorageError::Stale`], writing nothing, if a row's version differs from `expect`. Expectations of one
+///   batch are compared before any of its writes.
 /// - Batches of concurrent callers may share one commit; each keeps its own outcome, and a failed one leaves no trace in
 ///   the others. Batches submitted one after the other take effect in that order.
 /// - Reads see every batch whose `apply` has returned, and never a part of a batch. One `get` or `scan` is one snapshot.
@@ -187,9 +185,6 @@ pub trait Storage: Debug + MaybeSend + MaybeSync + 'static {
         drop(environment);
     }
 
-    /// The durability of an `apply` that has returned.
-    fn durability(&self) -> Durability;
-
     /// The rows of `keys`, in their order; `None` where there is none.
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>>;
 
@@ -198,13 +193,6 @@ pub trait Storage: Debug + MaybeSend + MaybeSync + 'static {
 
     /// Writes `batch`.
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>>;
-
-    /// Makes the caller the sync owner: raises the stored fence by one and returns it. Writes with an older fence fail from
-    /// then on.
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>>;
-
-    /// Bytes that the replica takes on its medium.
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>>;
 
     /// Flushes everything and releases every file lock, for as long as the process is suspended. Calls fail with
     /// `Suspended` until [`resume`](Self::resume). Idempotent.
@@ -225,10 +213,6 @@ impl<S: Storage + ?Sized> Storage for std::sync::Arc<S> {
         (**self).attach(environment);
     }
 
-    fn durability(&self) -> Durability {
-        (**self).durability()
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         (**self).get(keys)
     }
@@ -239,14 +223,6 @@ impl<S: Storage + ?Sized> Storage for std::sync::Arc<S> {
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         (**self).apply(batch)
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        (**self).advance_fence()
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        (**self).size()
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
@@ -266,7 +242,7 @@ impl<S: Storage + ?Sized> Storage for std::sync::Arc<S> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// A row or the fence is not what the batch expected; nothing was written. Handled by the core, which reads again.
+    /// A row is not what the batch expected; nothing was written. Handled by the core, which reads again.
     #[error("a row changed meanwhile")]
     Stale,
     /// The medium is full or a quota is reached; nothing was written.

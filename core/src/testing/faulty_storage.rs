@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::environment::SharedEnvironment;
 use crate::platform::BoxFuture;
-use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError};
+use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError};
 
 /// Wraps a storage. Calls pass through to it until a failure is scripted; a failed call does not reach it.
 #[derive(Debug, Default)]
@@ -148,10 +148,6 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         self.inner.attach(environment);
     }
 
-    fn durability(&self) -> Durability {
-        self.inner.durability()
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         Box::pin(async move {
             self.begin_read()?;
@@ -182,14 +178,6 @@ impl<S: Storage> Storage for FaultyStorage<S> {
             script.counts.bytes_put += bytes as u64;
             Ok(())
         })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        self.inner.advance_fence()
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        self.inner.size()
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

@@ -12,26 +12,22 @@ use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
 /// A step of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// A write. The numbers in `batch.expect` are added to the right versions, and the one in `batch.fence` is taken from
-    /// the right fence, so that 0 means a right expectation.
+    /// A write. The numbers in `batch.expect` are added to the right versions, so that 0 means a right expectation.
     Apply(Batch),
     /// A read of rows.
     Get(Vec<RowKey>),
     /// A read of a range.
     Scan(Scan),
-    /// A new sync owner.
-    AdvanceFence,
     /// Suspend and resume.
     Suspend,
     /// Close, and open again.
     Reopen,
 }
 
-/// Rows and fence, kept without any cleverness.
+/// Rows, kept without any cleverness.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     rows: BTreeMap<RowKey, (Vec<u8>, u64)>,
-    fence: u64,
 }
 
 impl Model {
@@ -39,18 +35,6 @@ impl Model {
     #[must_use]
     pub fn version(&self, row: &RowKey) -> u64 {
         self.rows.get(row).map_or(0, |(_, version)| *version)
-    }
-
-    /// The fence.
-    #[must_use]
-    pub fn fence(&self) -> u64 {
-        self.fence
-    }
-
-    /// Makes a new sync owner.
-    pub fn advance_fence(&mut self) -> u64 {
-        self.fence += 1;
-        self.fence
     }
 
     /// A row.
@@ -87,9 +71,7 @@ impl Model {
     /// # Errors
     /// `Stale` as a storage would.
     pub fn apply(&mut self, batch: &Batch) -> Result<(), StorageError> {
-        if batch.fence.is_some_and(|fence| fence != self.fence)
-            || batch.expect.iter().any(|(row, version)| *version != self.version(row))
-        {
+        if batch.expect.iter().any(|(row, version)| *version != self.version(row)) {
             return Err(StorageError::Stale);
         }
         for prefix in &batch.clear {
@@ -110,7 +92,6 @@ impl Model {
         for (row, version) in &mut batch.expect {
             *version += self.version(row);
         }
-        batch.fence = batch.fence.map(|behind| self.fence.wrapping_sub(behind));
         batch
     }
 }
@@ -136,9 +117,6 @@ pub async fn compare<R: Replica>(replica: &R, operations: Vec<Operation>) {
             Operation::Scan(scan) => {
                 let expected = model.scan(&scan);
                 assert_eq!(storage.scan(scan).await, Ok(expected), "{shown}");
-            }
-            Operation::AdvanceFence => {
-                assert_eq!(storage.advance_fence().await, Ok(model.advance_fence()), "{shown}");
             }
             Operation::Suspend => {
                 assert_eq!(storage.suspend().await, Ok(()), "{shown}");
@@ -201,7 +179,6 @@ impl Source<'_> {
             0..=7 => Operation::Apply(self.batch()),
             8..=10 => Operation::Get(self.several(4, Self::row)),
             11..=13 => Operation::Scan(self.scan()),
-            14 if self.below(2) == 0 => Operation::AdvanceFence,
             14 => Operation::Suspend,
             _ if self.below(8) == 0 => Operation::Reopen,
             _ => Operation::Scan(self.scan()),
@@ -239,11 +216,6 @@ impl Source<'_> {
             put,
             delete: self.several(3, Self::row),
             clear: if self.below(4) == 0 { self.several(3, Self::row) } else { Vec::new() },
-            fence: match self.below(8) {
-                0..=5 => None,
-                6 => Some(0),
-                _ => Some(1),
-            },
         }
     }
 

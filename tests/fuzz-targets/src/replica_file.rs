@@ -118,7 +118,6 @@ fn check(path: &Path, file: &[u8], log: Option<&[u8]>) {
         ..Batch::default()
     };
     answered(block_on(storage.apply(batch)), sound);
-    answered(block_on(storage.advance_fence()), sound);
     answered(block_on(storage.close()), sound);
 }
 

@@ -125,7 +125,7 @@ impl Work {
                 Err(error) => panic!("{name}, attempt {attempt}: {error}"),
             }
             if let (Some(storage), Some(_)) = (&self.storage, &self.client) {
-                match self.world.run(unisono::storage::Storage::size(storage)) {
+                match self.world.run(unisono::storage::Storage::get(storage, Vec::new())) {
                     Ok(_) => self.world.run(storage.compare()),
                     Err(StorageError::Suspended | StorageError::Closed(_)) => {}
                     Err(error) => panic!("{name}: {error}"),

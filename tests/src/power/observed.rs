@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unisono::environment::SharedEnvironment;
 use unisono::platform::BoxFuture;
-use unisono::storage::{Batch, Durability, Row, RowKey, Scan, SqliteStorage, Storage, StorageError, Table};
+use unisono::storage::{Batch, Row, RowKey, Scan, SqliteStorage, Storage, StorageError, Table};
 use unisono::testing::storage_model::Model;
 
 use super::marks::{Mark, Marks};
@@ -126,10 +126,6 @@ impl Storage for Observed {
         self.inner.attach(environment);
     }
 
-    fn durability(&self) -> Durability {
-        self.inner.durability()
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         self.inner.get(keys)
     }
@@ -165,18 +161,6 @@ impl Storage for Observed {
             }
             result
         })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(async move {
-            let fence = self.inner.advance_fence().await?;
-            assert_eq!(self.known().model.advance_fence(), fence);
-            Ok(fence)
-        })
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        self.inner.size()
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

@@ -10,7 +10,7 @@ use crate::platform::BoxFuture;
 use crate::query::{IndexDefinition, IndexSet, Query, QueryPage, Reader};
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
-use crate::storage::{Batch, Durability, MemoryStorage, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::storage::{Batch, MemoryStorage, Row, RowKey, Scan, Storage, StorageError, Table};
 use crate::testing::TestEnvironment;
 
 pub(super) const GENERATION: Generation = 3;
@@ -115,10 +115,6 @@ pub(super) fn ids(page: &QueryPage) -> Vec<String> {
 }
 
 impl Storage for Replica {
-    fn durability(&self) -> Durability {
-        self.storage.durability()
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         Box::pin(async move {
             let records = keys.iter().filter(|key| key.table == Table::Record).count();
@@ -146,14 +142,6 @@ impl Storage for Replica {
             self.write_between().await?;
             self.storage.apply(batch).await
         })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        self.storage.advance_fence()
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        self.storage.size()
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

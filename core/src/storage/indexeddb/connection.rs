@@ -17,10 +17,8 @@ use crate::storage::{Durability, StorageError, Table};
 
 /// The database's version that this build writes.
 pub(super) const SCHEMA: u32 = 1;
-/// The object store of what is no row: the fence, and which replica this is.
+/// The object store of what is no row: which replica this is.
 pub(super) const CONTROL: &str = "control";
-/// The key of the fence in [`CONTROL`].
-pub(super) const FENCE: &str = "fence";
 /// The key of the replica's identity in [`CONTROL`].
 const IDENTITY: &str = "identity";
 
@@ -274,7 +272,6 @@ fn upgrade(opening: &IdbOpenDbRequest, event: &IdbVersionChangeEvent) -> Result<
         let mut identity = [0; 16];
         get_random_values(&mut identity);
         control.put_with_key(&Uint8Array::from(&identity[..]), &IDENTITY.into())?;
-        control.put_with_key(&JsValue::from_f64(0.0), &FENCE.into())?;
     }
     Ok(())
 }

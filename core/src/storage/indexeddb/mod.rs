@@ -7,7 +7,7 @@
 //! lose it in a power loss).
 //!
 //! One client owns a replica: it holds a Web Lock of the database's name. Where there are no Web Locks (pages that are
-//! not served securely), two tabs are kept apart by `expect` and the fence alone: a stale write fails.
+//! not served securely), two tabs are kept apart by `expect` alone: a stale write fails.
 //!
 //! A browser may take a connection or all of an origin's data away. A lost connection is opened again by the next call;
 //! data that is gone, or is another replica's, is [`StorageError::Corrupt`](crate::storage::StorageError::Corrupt), never

@@ -194,10 +194,6 @@ impl IndexedDbStorage {
 }
 
 impl Storage for IndexedDbStorage {
-    fn durability(&self) -> Durability {
-        self.options.durability
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         Box::pin(async move { read::get(self.connection().await?, keys).await })
     }
@@ -208,29 +204,6 @@ impl Storage for IndexedDbStorage {
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move { apply::apply(self.connection().await?, batch, self.options.durability).await })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(async move { apply::advance_fence(self.connection().await?, self.options.durability).await })
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        const PAGE: usize = 1000;
-        Box::pin(async move {
-            let mut size = 0;
-            for table in Table::ALL {
-                let mut next = Scan::prefix(table, b"").limit(PAGE);
-                loop {
-                    let rows = self.scan(next.clone()).await?;
-                    size += rows.iter().map(|row| (row.key.len() + row.value.len()) as u64).sum::<u64>();
-                    match rows.last() {
-                        Some(last) if rows.len() == PAGE => next = next.after(&last.key),
-                        _ => break,
-                    }
-                }
-            }
-            Ok(size)
-        })
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

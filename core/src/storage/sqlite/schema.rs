@@ -14,15 +14,13 @@ pub(super) const APPLICATION_ID: i32 = 0x556e_6952;
 
 /// The steps from each version to the next; a file's version is the number of steps that it has behind it.
 pub(super) const STEPS: &[&str] = &[
-    // 1: rows by table, and the sync owner's fence.
+    // 1: rows by table.
     "CREATE TABLE meta        (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE record      (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE event       (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE outcome     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE settled     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
-     CREATE TABLE index_entry (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
-     CREATE TABLE fence (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
-     INSERT INTO fence (id, value) VALUES (1, 0);",
+     CREATE TABLE index_entry (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;",
     // 2: a checksum per row; none for rows from before.
     "ALTER TABLE meta        ADD COLUMN sum INTEGER;
      ALTER TABLE record      ADD COLUMN sum INTEGER;

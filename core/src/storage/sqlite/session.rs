@@ -131,40 +131,18 @@ impl Session {
         self.handle(lane).with(|connection| read::scan(connection, scan)).map_err(typed)
     }
 
-    /// Commits a group of batches.
-    pub(super) fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
+    /// Commits a batch.
+    pub(super) fn commit(&self, batch: &Batch) -> Outcome {
         let mut writer = lock(&self.writer);
-        let mut outcomes = writer.commit(batches);
-        if outcomes.iter().any(is_full) && self.make_room(&mut writer) {
-            for (batch, outcome) in batches.iter().zip(&mut outcomes).filter(|(_, outcome)| is_full(outcome)) {
-                match writer.commit(std::slice::from_ref(batch)).pop() {
-                    // A later one has meanwhile changed what it builds on.
-                    Some(Err(StorageError::Stale)) | None => {}
-                    Some(again) => *outcome = again,
-                }
-            }
+        let mut outcome = writer.commit(batch);
+        if matches!(outcome, Err(StorageError::Full(_))) && self.make_room(&mut writer) {
+            outcome = writer.commit(batch);
         }
         writer.commits = writer.commits.wrapping_add(1);
         if writer.commits.is_multiple_of(COMMITS_PER_LOOK) && writer.log.as_ref().is_some_and(Log::is_overgrown) {
             self.empty_log(&mut writer);
         }
-        outcomes
-    }
-
-    /// Raises the fence.
-    pub(super) fn advance_fence(&self) -> Result<u64, StorageError> {
-        let mut writer = lock(&self.writer);
-        let fence = write::advance_fence(&writer.connection).map_err(typed);
-        let flushed = writer.flushes;
-        writer.committed(flushed);
-        fence
-    }
-
-    /// The size of a replica in memory, in bytes.
-    pub(super) fn pages_bytes(&self) -> Result<u64, StorageError> {
-        let writer = lock(&self.writer);
-        let pages = writer.connection.query_row("PRAGMA page_count", [], |row| sql::unsigned(row, 0)).map_err(typed)?;
-        Ok(pages * u64::from(PAGE_BYTES))
+        outcome
     }
 
     /// Moves the log into the file and closes everything. Everything is closed even if that fails: the log is as durable
@@ -252,19 +230,19 @@ impl Session {
 }
 
 impl Writer {
-    /// Commits a group of batches; flushed, if one of them has to survive a loss of power. A flush takes the whole log with it.
-    fn commit(&mut self, batches: &[Batch]) -> Vec<Outcome> {
-        let asked = !self.flushes && batches.iter().any(|batch| batch.durable);
-        if asked && let Err(error) = set_flushes(&self.connection, true) {
-            return vec![Err(typed(error)); batches.len()];
+    /// Commits a batch; flushed, if it has to survive a loss of power. A flush takes the whole log with it.
+    fn commit(&mut self, batch: &Batch) -> Outcome {
+        let asked = !self.flushes && batch.durable;
+        if asked {
+            set_flushes(&self.connection, true).map_err(typed)?;
         }
-        let outcomes = write::commit(&self.connection, batches);
+        let outcome = write::commit(&self.connection, batch);
         // Should this fail, the next commits are flushed too: slower, not weaker.
         if asked && let Err(error) = set_flushes(&self.connection, false) {
             tracing::warn!(%error, "commits go on being flushed");
         }
         self.committed(self.flushes || asked);
-        outcomes
+        outcome
     }
 
     fn committed(&mut self, flushed: bool) {
@@ -332,10 +310,6 @@ fn open(path: &Path, options: &SqliteOptions, lock: &ReplicaLock, sharing: Shari
 /// Whether closing leaves the log where it is.
 fn keep_log(connection: &Connection, keep: bool) -> Result<(), StorageError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(typed)
-}
-
-fn is_full(outcome: &Outcome) -> bool {
-    matches!(outcome, Err(StorageError::Full(_)))
 }
 
 /// Opens a connection; asks nothing of it that would make SQLite read the file.

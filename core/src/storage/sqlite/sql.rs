@@ -76,7 +76,7 @@ impl<'c> PerTable<'c> {
     }
 }
 
-/// A version, fence or count; SQLite itself knows signed integers only.
+/// A version or count; SQLite itself knows signed integers only.
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| Error::IntegralValueOutOfRange(column, value))

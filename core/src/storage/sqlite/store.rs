@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::inspect::length;
-use super::lock::{ReplicaLock, one_name, sibling};
+use super::lock::{ReplicaLock, one_name};
 use super::options::SqliteOptions;
 use super::process::Process;
 use super::salvage;
 use super::session::{Lane, Outcome, Session};
-use crate::concurrency::{Answer, CommitQueue, Door, Place, Room, Shut};
+use crate::concurrency::{Door, Room, Shut};
 use crate::environment::{SharedEnvironment, run_blocking};
 use crate::platform::BoxFuture;
-use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError};
+use crate::platform::sync::TurnLock;
+use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError};
 
 /// Reads of at most so many rows are made on the caller's thread.
 const QUICK_ROWS: usize = 128;
@@ -21,8 +21,7 @@ const QUICK_ROWS: usize = 128;
 ///
 /// - One owner: a second one, in this process or another, gets [`StorageError::AlreadyOpen`] at once. The lock ends with
 ///   the process. It follows symbolic links, but not hard links.
-/// - [`Durability::Full`] syncs the log at each commit, and concurrent writers share commits; [`Durability::Normal`] leaves
-///   the syncing to checkpoints.
+/// - [`Durability::Full`] syncs the log at each commit; [`Durability::Normal`] leaves the syncing to checkpoints.
 /// - Reads do not wait for writes. The log is kept below 32 MiB. The file is never compacted by itself; pages that become
 ///   free are used again.
 /// - In a forked child every call fails with [`StorageError::Closed`] and nothing touches the file.
@@ -30,7 +29,8 @@ const QUICK_ROWS: usize = 128;
 #[derive(Debug)]
 pub struct SqliteStorage {
     shared: Arc<Shared>,
-    commits: Arc<CommitQueue<Batch, Outcome>>,
+    /// Writes are made in the order in which they were asked for.
+    turn: Arc<TurnLock>,
     environment: OnceLock<SharedEnvironment>,
 }
 
@@ -94,7 +94,7 @@ impl SqliteStorage {
     fn new(options: SqliteOptions, path: Option<PathBuf>, session: Session) -> Self {
         let process = Process::new(options.process_id);
         let shared = Shared { options, path, process, door: Door::new(session) };
-        Self { shared: Arc::new(shared), commits: Arc::default(), environment: OnceLock::new() }
+        Self { shared: Arc::new(shared), turn: Arc::default(), environment: OnceLock::new() }
     }
 
     /// Runs `job`, which may wait for the disk.
@@ -139,17 +139,6 @@ impl Shared {
                 Shut::Suspended => StorageError::Suspended,
                 Shut::Closed => StorageError::Closed(""),
             })
-        })
-    }
-
-    fn commit(&self, batches: &[Batch]) -> Vec<Outcome> {
-        self.with_session(|session| Ok(session.commit(batches))).unwrap_or_else(|error| vec![Err(error); batches.len()])
-    }
-
-    fn size(&self) -> Result<u64, StorageError> {
-        self.with_session(|session| match &self.path {
-            Some(path) => Ok(length(path) + length(&sibling(path, "-wal"))),
-            None => session.pages_bytes(),
         })
     }
 
@@ -209,11 +198,6 @@ impl Storage for SqliteStorage {
         drop(self.environment.set(environment));
     }
 
-    fn durability(&self) -> Durability {
-        // Memory survives a crash of nothing.
-        if self.shared.path.is_some() { self.shared.options.durability } else { Durability::Normal }
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         Box::pin(self.read(keys.len(), |session, lane| session.get(lane, keys)))
     }
@@ -224,25 +208,14 @@ impl Storage for SqliteStorage {
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            let turn = match self.commits.submit(batch) {
-                Place::First(turn) => turn,
-                Place::InLine(answer) => match answer.await {
-                    Ok(Answer::Yours(turn)) => turn,
-                    Ok(Answer::Done(outcome)) => return outcome,
-                    Err(_) => return Err(interrupted()),
-                },
-            };
-            self.run(move |shared| turn.take(|batches| shared.commit(batches)).unwrap_or_else(|| Err(interrupted())))
-                .await
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            self.run(move |shared| {
+                // Kept until it is written, whether the caller still waits or not.
+                let _turn = turn;
+                shared.with_session(|session| session.commit(&batch))
+            })
+            .await
         })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(self.run(|shared| shared.with_session(Session::advance_fence)))
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(async { self.shared.size() })
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

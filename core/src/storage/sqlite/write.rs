@@ -1,4 +1,4 @@
-//! Writes batches: all of a group in one transaction, each with its own outcome.
+//! Writes a batch, in one transaction.
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -8,48 +8,20 @@ use super::session::Outcome;
 use super::sql::{self, PerTable, Transaction, unsigned};
 use crate::storage::{Batch, StorageError, Table, successor};
 
-/// Commits `batches` and says what became of each, in order.
-///
-/// A stale batch is recognised before it has written anything, so the others need no savepoint against it. Any other
-/// failure ends the common transaction (SQLite itself does so when the disk is full); then each batch is tried alone, so
-/// that only the guilty one fails.
-pub(super) fn commit(connection: &Connection, batches: &[Batch]) -> Vec<Outcome> {
-    match together(connection, batches) {
-        Ok(outcomes) => outcomes,
-        Err(error) if batches.len() == 1 => vec![Err(typed(error))],
-        Err(_) => batches.iter().map(|batch| alone(connection, batch)).collect(),
-    }
-}
-
-fn alone(connection: &Connection, batch: &Batch) -> Outcome {
-    together(connection, std::slice::from_ref(batch)).map_err(typed)?.pop().unwrap_or(Ok(()))
-}
-
-fn together(connection: &Connection, batches: &[Batch]) -> Result<Vec<Outcome>> {
-    let transaction = Transaction::write(connection)?;
-    let mut writer = Writer::new(connection);
-    let mut outcomes = Vec::with_capacity(batches.len());
-    for batch in batches {
-        outcomes.push(if writer.is_current(batch)? {
-            writer.write(batch)?;
-            Ok(())
-        } else {
-            Err(StorageError::Stale)
-        });
-    }
-    drop(writer);
-    transaction.commit()?;
-    Ok(outcomes)
-}
-
-/// Raises the fence by one and returns it.
-pub(super) fn advance_fence(connection: &Connection) -> Result<u64> {
-    let transaction = Transaction::write(connection)?;
-    let fence = connection
-        .prepare_cached("UPDATE fence SET value = value + 1 RETURNING value")?
-        .query_row([], |row| unsigned(row, 0))?;
-    transaction.commit()?;
-    Ok(fence)
+/// Commits `batch`, unless it is stale.
+pub(super) fn commit(connection: &Connection, batch: &Batch) -> Outcome {
+    let write = || {
+        let transaction = Transaction::write(connection)?;
+        let mut writer = Writer::new(connection);
+        if !writer.is_current(batch)? {
+            return Ok(Err(StorageError::Stale));
+        }
+        writer.write(batch)?;
+        drop(writer);
+        transaction.commit()?;
+        Ok(Ok(()))
+    };
+    write().map_err(typed)?
 }
 
 struct Writer<'c> {
@@ -69,15 +41,8 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Whether the rows and the fence are what the batch expects.
+    /// Whether the rows are what the batch expects.
     fn is_current(&mut self, batch: &Batch) -> Result<bool> {
-        if let Some(expected) = batch.fence {
-            let fence: u64 =
-                self.connection.prepare_cached("SELECT value FROM fence")?.query_row([], |row| unsigned(row, 0))?;
-            if fence != expected {
-                return Ok(false);
-            }
-        }
         for (row, expected) in &batch.expect {
             let version: Option<u64> =
                 self.version.of(row.table)?.query_row([row.key.as_slice()], |row| unsigned(row, 0)).optional()?;

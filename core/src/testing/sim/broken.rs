@@ -95,10 +95,6 @@ impl Storage for CursorFirst {
         self.0.attach(environment);
     }
 
-    fn durability(&self) -> Durability {
-        self.0.durability()
-    }
-
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         self.0.get(keys)
     }
@@ -118,19 +114,11 @@ impl Storage for CursorFirst {
         }
         batch.put.retain(|(row, _)| !is_position(row));
         let expect = std::mem::take(&mut batch.expect);
-        let first = Batch { expect, put: positions, fence: batch.fence, ..Batch::default() };
+        let first = Batch { expect, put: positions, ..Batch::default() };
         Box::pin(async move {
             self.0.apply(first).await?;
             self.0.apply(batch).await
         })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        self.0.advance_fence()
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        self.0.size()
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

@@ -42,7 +42,7 @@ struct Medium {
     live: MemoryStorage,
     flushed: MemoryStorage,
     /// What was written since the last flush.
-    tail: Vec<Unflushed>,
+    tail: Vec<Batch>,
     boot: u64,
     /// Counts whatever may have changed the content, or who uses it.
     changes: u64,
@@ -70,12 +70,6 @@ struct Pace {
     environment: Option<SharedEnvironment>,
     /// Writes that have taken effect and are not acknowledged.
     unacknowledged: usize,
-}
-
-#[derive(Clone)]
-enum Unflushed {
-    Batch(Batch),
-    Fence,
 }
 
 /// The process ends at a write.
@@ -249,7 +243,7 @@ impl SimDisk {
             medium.live.clone()
         };
         if live.apply(batch.clone()).await.is_ok() {
-            self.written(Unflushed::Batch(batch)).await;
+            self.written(batch).await;
         }
     }
 
@@ -294,14 +288,14 @@ impl SimDisk {
         write_all(&flushed, tail).await;
     }
 
-    async fn written(&self, write: Unflushed) {
-        let asked = matches!(&write, Unflushed::Batch(batch) if batch.durable);
+    async fn written(&self, batch: Batch) {
+        let asked = batch.durable;
         let flush = {
             let mut medium = self.lock();
             if medium.flushes {
                 return;
             }
-            medium.tail.push(write);
+            medium.tail.push(batch);
             let lies = medium.durability == Durability::Full;
             (asked && !lies) || medium.tail.len() >= FLUSH_EVERY
         };
@@ -337,10 +331,7 @@ impl SimDisk {
         std::future::pending().await
     }
 
-    async fn write<F, W>(&self, write: Unflushed, apply: impl FnOnce(MemoryStorage) -> F) -> Result<W, StorageError>
-    where
-        F: Future<Output = Result<W, StorageError>>,
-    {
+    async fn write(&self, batch: Batch) -> Result<(), StorageError> {
         self.wait().await;
         let live = self.alive().await;
         let failure = {
@@ -355,17 +346,17 @@ impl SimDisk {
         match self.doomed() {
             Some(false) => self.die().await,
             Some(true) => {
-                if apply(live).await.is_ok() {
-                    self.written(write).await;
+                if live.apply(batch.clone()).await.is_ok() {
+                    self.written(batch).await;
                 }
                 self.die().await
             }
             None => {
-                let done = apply(live).await?;
-                self.written(write).await;
+                live.apply(batch.clone()).await?;
+                self.written(batch).await;
                 let _unacknowledged = Unacknowledged::new(self);
                 self.wait().await;
-                Ok(done)
+                Ok(())
             }
         }
     }
@@ -418,23 +409,16 @@ impl Drop for Unacknowledged<'_> {
     }
 }
 
-async fn write_all(storage: &MemoryStorage, writes: impl IntoIterator<Item = Unflushed>) {
-    for write in writes {
+async fn write_all(storage: &MemoryStorage, batches: impl IntoIterator<Item = Batch>) {
+    for batch in batches {
         // Each was applied once already, on the same content.
-        match write {
-            Unflushed::Batch(batch) => drop(storage.apply(batch).await),
-            Unflushed::Fence => drop(storage.advance_fence().await),
-        }
+        drop(storage.apply(batch).await);
     }
 }
 
 impl Storage for SimDisk {
     fn attach(&self, environment: SharedEnvironment) {
         self.lock().pace.environment = Some(environment);
-    }
-
-    fn durability(&self) -> Durability {
-        self.lock().durability
     }
 
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
@@ -455,17 +439,8 @@ impl Storage for SimDisk {
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
             self.count(batch.put.len() + batch.delete.len());
-            let write = Unflushed::Batch(batch.clone());
-            self.write(write, |live| async move { live.apply(batch).await }).await
+            self.write(batch).await
         })
-    }
-
-    fn advance_fence(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(async move { self.write(Unflushed::Fence, |live| async move { live.advance_fence().await }).await })
-    }
-
-    fn size(&self) -> BoxFuture<'_, Result<u64, StorageError>> {
-        Box::pin(async move { self.alive().await.size().await })
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

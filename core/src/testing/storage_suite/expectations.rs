@@ -1,4 +1,4 @@
-//! Cases: `expect` and the fence.
+//! Cases: `expect`.
 
 use super::helpers::{Replica, everything, get, in_table, present, put, put_all, row};
 use crate::storage::{Batch, Storage, StorageError, Table};
@@ -35,7 +35,6 @@ pub async fn a_wrong_expectation_is_stale_and_writes_nothing(replica: impl Repli
             put: vec![(row("a"), b"lost".to_vec()), (row("new"), b"lost".to_vec())],
             delete: vec![row("b")],
             clear: vec![row("")],
-            fence: None,
             durable: true,
         };
         assert_eq!(storage.apply(batch).await, Err(StorageError::Stale), "{expectation:?}");
@@ -64,43 +63,4 @@ pub async fn a_stale_batch_leaves_the_store_working(replica: impl Replica) {
         assert_eq!(storage.apply(right).await, Ok(()));
         assert_eq!(present(&storage, "a").await, (n.to_be_bytes().to_vec(), n));
     }
-}
-
-/// Writes that are not made as sync owner pass whoever owns it.
-pub async fn a_fence_is_checked_only_where_it_is_given(replica: impl Replica) {
-    let storage = replica.open().await;
-    let fence = storage.advance_fence().await.unwrap();
-    assert_eq!(storage.apply(Batch { fence: Some(fence), ..put("a", "owner") }).await, Ok(()));
-    assert_eq!(storage.apply(put("a", "anyone")).await, Ok(()));
-    assert_eq!(storage.advance_fence().await, Ok(fence + 1));
-    assert_eq!(storage.apply(put("a", "anyone")).await, Ok(()));
-    assert_eq!(present(&storage, "a").await.1, 3);
-}
-
-/// "Writes with an older fence fail from then on": a thawed former owner.
-pub async fn an_old_fence_is_stale_and_writes_nothing(replica: impl Replica) {
-    let storage = replica.open().await;
-    let former = storage.advance_fence().await.unwrap();
-    storage.apply(Batch { fence: Some(former), ..put("a", "former") }).await.unwrap();
-    let present_owner = storage.advance_fence().await.unwrap();
-    let before = everything(&storage).await;
-    for _ in 0..2 {
-        let late = Batch { fence: Some(former), expect: vec![(row("a"), 1)], clear: vec![row("")], ..put("a", "late") };
-        assert_eq!(storage.apply(late).await, Err(StorageError::Stale));
-        assert_eq!(everything(&storage).await, before);
-    }
-    assert_eq!(storage.apply(Batch { fence: Some(present_owner), ..put("a", "owner") }).await, Ok(()));
-    let wrong_row = Batch { fence: Some(present_owner), expect: vec![(row("a"), 1)], ..put("a", "owner") };
-    assert_eq!(storage.apply(wrong_row).await, Err(StorageError::Stale));
-}
-
-/// "Differs": a fence that was never given out is as stale as an old one.
-pub async fn a_future_fence_is_stale(replica: impl Replica) {
-    let storage = replica.open().await;
-    let fence = storage.advance_fence().await.unwrap();
-    for wrong in [fence + 1, u64::MAX] {
-        let batch = Batch { fence: Some(wrong), ..put("a", "future") };
-        assert_eq!(storage.apply(batch).await, Err(StorageError::Stale));
-    }
-    assert_eq!(get(&storage, "a").await, None);
 }

@@ -17,29 +17,15 @@ pub async fn what_was_written_is_there_after_opening_again(replica: impl Replica
     assert_eq!(present(&storage, "a").await, (b"again".to_vec(), 2));
 }
 
-/// A former owner stays one.
-pub async fn the_fence_is_there_after_opening_again(replica: impl Replica) {
-    let storage = replica.open().await;
-    let former = storage.advance_fence().await.unwrap();
-    let fence = storage.advance_fence().await.unwrap();
-    storage.close().await.unwrap();
-    drop(storage);
-    let storage = replica.open().await;
-    assert_eq!(storage.apply(Batch { fence: Some(former), ..put("a", "a") }).await, Err(StorageError::Stale));
-    assert_eq!(storage.apply(Batch { fence: Some(fence), ..put("a", "a") }).await, Ok(()));
-    assert_eq!(storage.advance_fence().await, Ok(fence + 1));
-}
-
 /// "Calls fail with `Suspended` until `resume`", and nothing is lost.
 pub async fn calls_fail_while_suspended_and_work_after_resume(replica: impl Replica) {
     let storage = replica.open().await;
     storage.apply(put("a", "1")).await.unwrap();
-    let fence = storage.advance_fence().await.unwrap();
     storage.suspend().await.unwrap();
     every_call_fails_with(&storage, &StorageError::Suspended).await;
     storage.resume().await.unwrap();
     assert_eq!(present(&storage, "a").await, (b"1".to_vec(), 1));
-    storage.apply(Batch { fence: Some(fence), ..put("a", "2") }).await.unwrap();
+    storage.apply(put("a", "2")).await.unwrap();
     assert_eq!(present(&storage, "a").await, (b"2".to_vec(), 2));
 }
 
@@ -81,20 +67,8 @@ pub async fn a_suspended_store_can_be_closed(replica: impl Replica) {
     assert_eq!(present(&replica.open().await, "a").await.1, 1);
 }
 
-/// A megabyte more is a megabyte more, less what the medium saves.
-pub async fn size_counts_what_is_kept(replica: impl Replica) {
-    let storage = replica.open().await;
-    storage.apply(put("small", "value")).await.unwrap();
-    let before = storage.size().await.unwrap();
-    let large: Vec<u8> = (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    storage.apply(put("large", &large)).await.unwrap();
-    assert!(storage.size().await.unwrap() > before + (1 << 19));
-}
-
 async fn every_call_fails_with(storage: &impl Storage, expected: &StorageError) {
     assert_eq!(storage.get(vec![row("a")]).await.as_ref(), Err(expected));
     assert_eq!(storage.scan(Scan::prefix(Table::Record, b"")).await.as_ref(), Err(expected));
     assert_eq!(storage.apply(put("a", "late")).await.as_ref(), Err(expected));
-    assert_eq!(storage.advance_fence().await.as_ref(), Err(expected));
-    assert_eq!(storage.size().await.as_ref(), Err(expected));
 }

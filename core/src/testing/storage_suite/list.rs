@@ -57,9 +57,6 @@ macro_rules! __storage_cases {
             a_wrong_expectation_is_stale_and_writes_nothing
             expectations_are_compared_before_any_write_of_their_batch
             a_stale_batch_leaves_the_store_working
-            a_fence_is_checked_only_where_it_is_given
-            an_old_fence_is_stale_and_writes_nothing
-            a_future_fence_is_stale
             rows_come_in_bytewise_order
             every_combination_of_bounds_direction_and_limit_is_right
             a_prefix_scan_finds_exactly_its_prefix
@@ -74,12 +71,10 @@ macro_rules! __storage_cases {
             a_cancelled_apply_happened_entirely_or_not_at_all
             cancelled_applies_hold_up_nobody
             what_was_written_is_there_after_opening_again
-            the_fence_is_there_after_opening_again
             calls_fail_while_suspended_and_work_after_resume
             suspend_and_resume_are_idempotent
             closing_is_idempotent_and_later_calls_fail
             a_suspended_store_can_be_closed
-            size_counts_what_is_kept
             random_operations_agree_with_the_model
         ] $($how)*);
     };

@@ -4,7 +4,6 @@
 
 mod bell;
 mod closing;
-mod commit_queue;
 mod door;
 mod rounds;
 mod single_flight;

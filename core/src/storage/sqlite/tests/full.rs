@@ -1,5 +1,7 @@
 //! No room left.
 
+use futures_util::future::join_all;
+
 use super::super::session::{Lane, Session};
 use super::helpers::{InFolder, apply, put, row, value};
 use crate::storage::{Batch, Scan, SqliteStorage, Storage, StorageError, Table};
@@ -49,7 +51,7 @@ fn b36_a_full_disk_is_full_writes_nothing_and_the_same_store_works_again() {
 }
 
 #[test]
-fn b7_in_a_shared_commit_only_the_batch_that_finds_no_room_fails() {
+fn b7_of_concurrent_batches_only_the_one_that_finds_no_room_fails() {
     let (_folder, storage) = small_replica();
     apply(&storage, put("guard", "1")).unwrap();
     let guarded = |version, batch: Batch| Batch { expect: vec![(row("guard"), version)], ..batch };
@@ -60,7 +62,7 @@ fn b7_in_a_shared_commit_only_the_batch_that_finds_no_room_fails() {
         guarded(1, put("guard", "2")),
         guarded(2, put("last", "5")),
     ];
-    let outcomes = storage.with_session(|session| session.commit(&batches)).unwrap();
+    let outcomes = block_on(join_all(batches.map(|batch| storage.apply(batch))));
     assert_eq!(outcomes[0], Ok(()));
     assert!(matches!(outcomes[1], Err(StorageError::Full(_))), "{outcomes:?}");
     assert_eq!(outcomes[2..], [Err(StorageError::Stale), Ok(()), Ok(())]);
@@ -113,7 +115,7 @@ fn b36_without_room_for_shared_memory_a_replica_reads_and_writes_through_one_han
     let session = Session::open_alone(&folder.path(), &folder.options).unwrap();
     let read = |lane| session.get(lane, vec![row("key")]).unwrap().pop().flatten().unwrap().value;
     assert_eq!([Lane::Quick, Lane::Bulk].map(read), [b"value", b"value"]);
-    assert_eq!(session.commit(&[put("key", "other")]), [Ok(())]);
+    assert_eq!(session.commit(&put("key", "other")), Ok(()));
     assert_eq!(read(Lane::Quick), b"other");
     assert!(!folder.beside("-shm").exists());
     assert!(matches!(folder.try_open(), Err(StorageError::AlreadyOpen(_))));

@@ -5,11 +5,10 @@ use rusqlite::Connection;
 use super::super::mark::Mark;
 use super::super::schema::{APPLICATION_ID, STEPS};
 use super::helpers::{InFolder, apply, put, value};
-use crate::storage::{Batch, Storage, StorageError};
-use crate::testing::block_on;
+use crate::storage::{Batch, StorageError};
 
-/// A file of each released version, written down as it was, with the row `key` = "kept" and the fence 3. A new version
-/// adds its own; none is ever changed.
+/// A file of each released version, written down as it was, with the row `key` = "kept". A new version adds its
+/// own; none is ever changed.
 const FIXTURES: &[&str] = &["
     CREATE TABLE meta        (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE record      (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
@@ -17,8 +16,6 @@ const FIXTURES: &[&str] = &["
     CREATE TABLE outcome     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE settled     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE index_entry (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE fence (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
-    INSERT INTO fence (id, value) VALUES (1, 3);
     INSERT INTO record (key, value, version) VALUES (CAST('key' AS BLOB), CAST('kept' AS BLOB), 5);
 ", "
     CREATE TABLE meta        (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
@@ -27,8 +24,6 @@ const FIXTURES: &[&str] = &["
     CREATE TABLE outcome     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
     CREATE TABLE settled     (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
     CREATE TABLE index_entry (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, sum INTEGER) WITHOUT ROWID;
-    CREATE TABLE fence (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
-    INSERT INTO fence (id, value) VALUES (1, 3);
     INSERT INTO record (key, value, version, sum) VALUES (CAST('key' AS BLOB), CAST('kept' AS BLOB), 5, 1779450173245025946);
 "];
 
@@ -60,7 +55,6 @@ fn b39_a_file_of_every_released_version_opens_with_all_its_rows() {
         drop(connection);
         let storage = folder.opened();
         assert_eq!(value(&storage, "key").unwrap(), b"kept");
-        assert_eq!(block_on(storage.advance_fence()), Ok(4));
         apply(&storage, Batch { expect: vec![(super::helpers::row("key"), 5)], ..put("key", "new") }).unwrap();
         let mark = Mark::read(&std::fs::File::open(folder.beside(".lock")).unwrap());
         assert!(mark.is_some_and(|mark| mark.frames > 0), "its log is watched: {mark:?}");

@@ -44,7 +44,6 @@ fn b37_no_statement_and_no_transaction_stays_open_after_a_call() {
         storage.get((0..1000).map(|_| row("key")).collect()).await.unwrap();
         storage.scan(Scan::prefix(Table::Record, b"").limit(1)).await.unwrap();
         storage.scan(Scan::prefix(Table::Record, b"")).await.unwrap();
-        storage.advance_fence().await.unwrap();
     });
     storage
         .with_session(|session| {
