@@ -9,7 +9,7 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use web_sys::IdbTransaction;
 
-use super::connection::{Access, CONTROL, Connection, FENCE, request, store};
+use super::connection::{Access, CONTROL, Connection, request, store};
 use super::rows::{self, Range};
 use super::{read, transaction};
 use crate::storage::{Batch, Durability, RowKey, Scan, StorageError, Table};

@@ -11,7 +11,7 @@ use super::connection::{Connection, SCHEMA};
 use super::lock::ReplicaLock;
 use super::{apply, read};
 use crate::platform::BoxFuture;
-use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError};
 
 /// Options of an [`IndexedDbStorage`].
 #[derive(Clone, Debug)]
