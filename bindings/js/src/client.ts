@@ -1,5 +1,6 @@
 /** The client. */
 
+import { ApiKeys, type StorageUse, storageUse } from "./api-keys.js";
 import { Collection } from "./collection.js";
 import { Connectivity } from "./connectivity.js";
 import { json } from "./json.js";
@@ -52,6 +53,19 @@ export class Client {
   /** Settings of the app's own, by the group's name, with the app's defaults. */
   settingsGroup<T extends object>(name: string, defaults: T): Settings<T> {
     return new Settings<T>(call(() => this.#raw.settings(name, json(defaults))));
+  }
+
+  /** The account's API keys. */
+  get apiKeys(): ApiKeys {
+    return new ApiKeys(this.#raw);
+  }
+
+  /**
+   * How much room the account's own records take and may take: as the server counts, or as this replica does while no server can
+   * be reached.
+   */
+  storage(): Promise<StorageUse> {
+    return storageUse(this.#raw);
   }
 
   /** Tells whether the network costs by the byte: then nothing but settings is synced where the user wants Wi-Fi only. */
@@ -204,6 +218,12 @@ export class Workspace {
   /** The user's preferences as a member has them: what the workspace gives stands between the user's choices and the defaults. */
   async settings(): Promise<Settings> {
     return new Settings(await callAsync(() => this.#raw.workspaceSettings(this.#id, "preferences")));
+  }
+
+  /** Settings of the app's own, in the same way. */
+  async settingsGroup<T extends object>(name: string, defaults: T): Promise<Settings<T>> {
+    const text = json(defaults);
+    return new Settings<T>(await callAsync(() => this.#raw.workspaceSettings(this.#id, name, text)));
   }
 
   /** A collection of the workspace. */

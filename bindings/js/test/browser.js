@@ -99,7 +99,7 @@ try {
   server = await startServer([origin]);
   browser = await startBrowser();
   console.log(`Chromium ${browser.version}`);
-  const main = await run(origin, ["client", "values", "settings", "browser", "convergence", "queries", "scenarios"]);
+  const main = await run(origin, ["client", "values", "settings", "api-keys", "browser", "convergence", "queries", "scenarios"]);
   await browser.devtools("Storage.overrideQuotaForOrigin", { origin: otherOrigin, quotaSize: 2_000_000 });
   const quota = await run(otherOrigin, ["quota"]);
   clearTimeout(watchdog);

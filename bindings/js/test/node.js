@@ -7,6 +7,7 @@ import { startServer } from "./server.js";
 import "./suites/client.js";
 import "./suites/values.js";
 import "./suites/settings.js";
+import "./suites/api-keys.js";
 import "./suites/node.js";
 
 const server = await startServer();

@@ -12,6 +12,7 @@
 //! - **Errors are one type** with a code, a kind and whether to retry; a panic ends in `internal`, in no other language.
 //! - **After a fork the child's copies of a client are closed.** The child may open clients of its own.
 
+mod api_keys;
 mod callback;
 mod client;
 mod collection;
@@ -27,6 +28,7 @@ mod stream;
 mod tokens;
 mod watch;
 
+pub use api_keys::{ApiKeys, IssuedApiKey, Secret};
 pub use callback::CallbackError;
 pub use client::{Client, Workspace};
 pub use collection::{Collection, Document};

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use unisono::model::{EventId, Value};
-use unisono::settings::Level;
+use unisono::settings::{Level, StorageUse};
 
 use crate::Result;
+use crate::api_keys::ApiKeys;
 use crate::executor::On;
 use crate::stream::{Reader, Source};
 
@@ -41,6 +42,17 @@ impl SettingsClient {
     pub async fn in_workspace(&self, id: String) -> Result<Arc<Self>> {
         let within = self.0.call(|settings| async move { settings.in_workspace(&id).await }).await?;
         Ok(Arc::new(Self(self.0.with(within))))
+    }
+
+    /// The account's API keys.
+    pub fn api_keys(&self) -> Arc<ApiKeys> {
+        Arc::new(ApiKeys::new(self.0.with(self.0.inner.api_keys())))
+    }
+
+    /// How much room the account's own records take and may take, as the server counts; as this replica does while no server can
+    /// be reached.
+    pub async fn storage(&self) -> Result<StorageUse> {
+        self.0.call(|settings| async move { settings.storage().await }).await
     }
 }
 

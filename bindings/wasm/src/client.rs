@@ -4,6 +4,7 @@ use js_sys::Promise;
 use unisono::engine::NetworkKind;
 use unisono::error::InvalidCode;
 use unisono::model::{EventId, Scope, value};
+use unisono::transport::Method;
 use wasm_bindgen::prelude::*;
 
 use crate::collection::Collection;
@@ -11,7 +12,7 @@ use crate::error::{Result, invalid, thrown};
 use crate::open::milliseconds;
 use crate::promise::promise;
 use crate::settings::{Settings, document};
-use crate::stream::Events;
+use crate::stream::Iteration;
 use crate::value::{from_json, text, to_js};
 
 /// A replica with its queue and engine.
@@ -61,6 +62,30 @@ impl Client {
         })
     }
 
+    /// The server's answer to a request for what it alone has: `path` begins after `/settings`, `body` is JSON.
+    #[wasm_bindgen(js_name = askSettings, unchecked_return_type = "Promise<Value>")]
+    pub fn ask_settings(&self, method: &str, path: String, body: Option<String>) -> Promise {
+        let client = self.0.clone();
+        let method = match method {
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "PATCH" => Method::Patch,
+            "DELETE" => Method::Delete,
+            _ => Method::Get,
+        };
+        promise(async move {
+            let answer = client.settings().ask(method, &path, body.map(String::into_bytes)).await;
+            to_js(&answer.map_err(thrown)?)
+        })
+    }
+
+    /// How much room the account's records take, as this replica counts.
+    #[wasm_bindgen(js_name = storageEstimate, unchecked_return_type = "Promise<StorageStats>")]
+    pub fn storage_estimate(&self) -> Promise {
+        let client = self.0.clone();
+        promise(async move { to_js(&client.settings().storage_estimate().await.map_err(thrown)?) })
+    }
+
     /// Tells which network the device is on.
     #[wasm_bindgen(js_name = setNetwork)]
     pub fn set_network(&self, metered: bool) {
@@ -98,8 +123,8 @@ impl Client {
     }
 
     /// What happens in the client from now on.
-    pub fn events(&self) -> Events {
-        Events::new(self.0.events())
+    pub fn events(&self) -> Iteration {
+        Iteration::new(self.0.events())
     }
 
     /// Unsettled events, in queue order.

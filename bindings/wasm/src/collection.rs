@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::{Result, invalid, thrown};
 use crate::promise::promise;
-use crate::stream::Watch;
+use crate::stream::Iteration;
 use crate::value::{from_json, text, to_js};
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -148,9 +148,9 @@ impl Collection {
     }
 
     /// Follows a query's answer.
-    pub fn watch(&self, options: &str) -> Result<Watch> {
+    pub fn watch(&self, options: &str) -> Result<Iteration> {
         let reading = self.0.query_from_json(from_json(options)?).map_err(thrown)?;
-        Ok(Watch::new(reading.watch().map_err(thrown)?))
+        Ok(Iteration::new(reading.watch().map_err(thrown)?))
     }
 }
 

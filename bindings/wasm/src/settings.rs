@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use crate::collection::accepted;
 use crate::error::{Result, invalid, thrown};
 use crate::promise::promise;
-use crate::stream::SettingsWatch;
+use crate::stream::Iteration;
 use crate::value::{from_json, text, to_js};
 
 /// A document of settings.
@@ -69,7 +69,7 @@ impl Settings {
     }
 
     /// Follows the document.
-    pub fn watch(&self) -> Result<SettingsWatch> {
-        Ok(SettingsWatch::new(self.0.watch().map_err(thrown)?))
+    pub fn watch(&self) -> Result<Iteration> {
+        Ok(Iteration::new(self.0.watch().map_err(thrown)?))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::runtime::Engine;
 use crate::error::{Error, Result};
+use crate::platform::BoxFuture;
 use crate::transport::{Method, TransportError};
 
 impl Engine {
@@ -24,15 +25,17 @@ impl Engine {
     }
 
     /// The body of a `GET`.
-    pub(super) async fn fetch(&self, path: &str) -> Result<Vec<u8>> {
-        self.asked(Method::Get, path, None).await
+    pub(super) fn fetch<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Vec<u8>>> {
+        self.asked(Method::Get, path, None)
     }
 
-    async fn asked(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
-        let ask = |context| {
-            let body = body.clone();
-            async move { self.transport.request(&context, method, path, body).await }
-        };
-        Ok(self.call(ask).await?.body)
+    fn asked<'a>(&'a self, method: Method, path: &'a str, body: Option<Vec<u8>>) -> BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let ask = |context| {
+                let body = body.clone();
+                async move { self.transport.request(&context, method, path, body).await }
+            };
+            Ok(self.call(ask).await?.body)
+        })
     }
 }

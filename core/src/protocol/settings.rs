@@ -7,6 +7,8 @@ use crate::reading;
 /// What an API key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPermission {
     /// Read records and settings.
@@ -18,6 +20,8 @@ pub enum KeyPermission {
 /// What an API key is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyProvider {
     /// Anything.
@@ -44,6 +48,8 @@ impl KeyProvider {
 /// An API key, without its secret. Times are milliseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct ApiKey {
     /// Its public part, which is also in the key itself.
     pub key_id: String,
@@ -84,6 +90,8 @@ reading::fields!(ApiKeyList { api_keys });
 /// `POST /settings/api-keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct NewApiKey {
     /// What to call it: 1 to 100 characters.
     pub name: String,
@@ -94,6 +102,7 @@ pub struct NewApiKey {
     pub permissions: Vec<KeyPermission>,
     /// From when on it is not to be good any more, in milliseconds since the Unix epoch; absent for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "uniffi", uniffi(default = None))]
     pub expires_at: Option<u64>,
 }
 
@@ -172,6 +181,8 @@ impl std::fmt::Debug for CreatedApiKey {
 /// Answer to `GET /settings/storage`. Bytes are those of canonical documents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct StorageStats {
     /// Bytes of the live records in the account's private scope, without the inbox of conflicts.
     pub storage_used: u64,
@@ -187,6 +198,8 @@ reading::fields!(StorageStats { storage_used, storage_quota = None, collections 
 /// What a collection holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct CollectionStorage {
     /// Its name.
     pub collection: String,

@@ -1,11 +1,13 @@
 //! The settings client: what an app reads and changes.
 
+use super::api_keys::read;
 use super::document::Settings;
 use super::layers::defaults;
 use super::names::{Document, SETTINGS};
 use crate::client::{Client, ClientBuilder};
 use crate::error::Result;
 use crate::model::{Scope, Value};
+use crate::transport::Method;
 
 /// Settings of a user, with defaults in code.
 ///
@@ -46,6 +48,17 @@ impl SettingsClient {
     pub async fn in_workspace(&self, id: &str) -> Result<Self> {
         self.client.workspace(id).subscribe().await?;
         Ok(Self { client: self.client.clone(), workspace: Some(Scope::workspace(id)?) })
+    }
+
+    /// The server's answer, as JSON, to a request for what it alone has: `path` begins after `/settings` (docs/protocol.md), `body`
+    /// is JSON. For bindings to a language with types of its own; others have [`api_keys`](Self::api_keys) and
+    /// [`storage`](Self::storage).
+    ///
+    /// # Errors
+    /// `offline`; the server's refusals; `malformed_answer`; those of credentials.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Value> {
+        let answer = self.client.ask(method, &format!("/settings{path}"), body).await?;
+        if answer.is_empty() { Ok(Value::Null) } else { read(&answer) }
     }
 
     /// Who the user is: `username`, `email`, `avatar_url`, `bio`.

@@ -1,7 +1,5 @@
 //! How much room an account's records take.
 
-use std::collections::BTreeMap;
-
 use super::api_keys::read;
 use super::client::SettingsClient;
 use crate::error::{ErrorKind, Result};
@@ -20,6 +18,7 @@ const PAGE: usize = 256;
 
 /// How much room an account's records take.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct StorageUse {
     /// The figures.
     pub stats: StorageStats,
@@ -38,17 +37,26 @@ impl SettingsClient {
         match self.client().ask(Method::Get, PATH, None).await {
             Ok(answer) => Ok(StorageUse { stats: read(&answer)?, is_estimate: false }),
             Err(error) if error.kind() == ErrorKind::Offline => {
-                Ok(StorageUse { stats: estimate(&self.client().reader()).await?, is_estimate: true })
+                Ok(StorageUse { stats: self.storage_estimate().await?, is_estimate: true })
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The figures as this replica counts them, whether or not a server can be reached.
+    ///
+    /// # Errors
+    /// `closed`; the storage's.
+    pub async fn storage_estimate(&self) -> Result<StorageStats> {
+        self.client().check_shown()?;
+        estimate(&self.client().reader()).await
     }
 }
 
 async fn estimate(replica: &Replica) -> Result<StorageStats> {
     let prefix = keys::generation_prefix(&Scope::User, replica.generation(&Scope::User).await?);
     let mut scan = Scan::prefix(Table::Record, &prefix).limit(PAGE);
-    let mut found = BTreeMap::<String, (u64, u64)>::new();
+    let mut collections = Vec::<CollectionStorage>::new();
     loop {
         let rows = replica.storage().scan(scan.clone()).await?;
         let Some(last) = rows.last() else { break };
@@ -56,19 +64,18 @@ async fn estimate(replica: &Replica) -> Result<StorageStats> {
         for row in &rows {
             let key = keys::record_key_of(&row.key, &prefix).filter(|key| key.collection.as_str() != CONFLICTS);
             let record: RecordRow = decode(&row.value)?;
-            if let (Some(key), Some(view)) = (key, record.view()) {
-                let (records, bytes) = found.entry(key.collection.to_string()).or_default();
-                *records += 1;
-                *bytes += value::canonical(view).len() as u64;
+            let (Some(key), Some(view)) = (key, record.view()) else { continue };
+            let name = key.collection.as_str();
+            // The records of a collection come one after the other.
+            if collections.last().is_none_or(|last| last.collection != name) {
+                collections.push(CollectionStorage { collection: name.to_owned(), records: 0, bytes: 0 });
+            }
+            if let Some(collection) = collections.last_mut() {
+                collection.records += 1;
+                collection.bytes += value::canonical_len(view) as u64;
             }
         }
     }
-    Ok(StorageStats {
-        storage_used: found.values().map(|(_, bytes)| bytes).sum(),
-        storage_quota: None,
-        collections: found
-            .into_iter()
-            .map(|(collection, (records, bytes))| CollectionStorage { collection, records, bytes })
-            .collect(),
-    })
+    let storage_used = collections.iter().map(|collection| collection.bytes).sum();
+    Ok(StorageStats { storage_used, storage_quota: None, collections })
 }

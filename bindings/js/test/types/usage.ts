@@ -1,6 +1,6 @@
 /** What an app writes, and what it must not get past the compiler. Compiled, never run. */
 
-import { Client, isUnisonoError, type RecoveryReport, recover, type Row, type SyncReport, type Value } from "unisono";
+import { type ApiKey, Client, isUnisonoError, type IssuedApiKey, type RecoveryReport, recover, type Row, type SyncReport, type Value } from "unisono";
 
 interface Sample {
   name: string;
@@ -30,6 +30,9 @@ export async function usage(token: () => Promise<string>): Promise<SyncReport> {
   const recovered: RecoveryReport = await recover("library");
   const asides: string[] = [recovered.kept_aside, ...recovered.lost_events];
   for (const aside of asides) await recover(aside, new URL("https://example.com/recovery.wasm"));
+  const issued: IssuedApiKey = await client.apiKeys.create({ name: "Sampler", provider: "plugin", permissions: ["read"] });
+  const key: ApiKey = await client.apiKeys.rename(issued.key.key_id, issued.secret.reveal());
+  await client.apiKeys.rotate(key.key_id, { overlapS: (await client.storage()).stats.storage_quota ?? 0 });
   const bpm: number | undefined = (await samples.get("kick-01"))?.bpm;
   const rows: Row<Sample>[] = await samples.query({ where: { bpm: { $ge: bpm ?? 0 } }, order_by: [{ field: "bpm", desc: true }] });
   for await (const watched of samples.watch({ where: { name: "Kick" } })) rows.push(...watched);
@@ -48,6 +51,10 @@ export async function usage(token: () => Promise<string>): Promise<SyncReport> {
   await samples.put("kick-02", { name: "Kick" });
   // @ts-expect-error: an option that there is not
   await samples.query({ orderBy: "name" });
+  // @ts-expect-error: a permission that there is not
+  await client.apiKeys.create({ name: "Sampler", permissions: ["admin"] });
+  // @ts-expect-error: a secret is no text
+  const told: string = issued.secret;
   // @ts-expect-error: the constructor is not the way
   new Client();
   try {

@@ -13,11 +13,15 @@ Whatever fails raises :class:`Error`, with a stable ``code``, a ``kind`` and ``r
 """
 
 from ._native.unisono import (
+    ApiKey,
     Change,
     ClientEvent,
+    CollectionStorage,
     Conflict,
     ErrorKind,
     Finding,
+    KeyPermission,
+    KeyProvider,
     Level,
     NetworkKind,
     Outcome,
@@ -29,6 +33,8 @@ from ._native.unisono import (
     Severity,
     SignedOut,
     Status,
+    StorageStats,
+    StorageUse,
     SyncReport,
     SyncState,
     TokenReason,
@@ -36,6 +42,7 @@ from ._native.unisono import (
     Withheld,
 )
 from . import values as _values  # noqa: F401 - what it does to the classes above
+from .api_keys import ApiKeys, IssuedApiKey, Secret
 from .client import Client, Workspace
 from .collection import Collection, Edit
 from .errors import Error
@@ -45,16 +52,22 @@ from .settings import Settings, SettingsClient, SettingsWatch
 from .streams import Events, Watch
 
 __all__ = [
+    "ApiKey",
+    "ApiKeys",
     "Change",
     "Client",
     "ClientEvent",
     "Collection",
+    "CollectionStorage",
     "Conflict",
     "Edit",
     "Error",
     "ErrorKind",
     "Events",
     "Finding",
+    "IssuedApiKey",
+    "KeyPermission",
+    "KeyProvider",
     "Level",
     "NetworkKind",
     "Outcome",
@@ -63,12 +76,15 @@ __all__ = [
     "Record",
     "RecordState",
     "RecoveryReport",
+    "Secret",
     "Settings",
     "SettingsClient",
     "SettingsWatch",
     "Severity",
     "SignedOut",
     "Status",
+    "StorageStats",
+    "StorageUse",
     "Subscription",
     "SyncReport",
     "SyncState",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Optional
 
 from ._native import unisono_ffi as native
-from ._native.unisono import Level
+from ._native.unisono import Level, StorageUse
+from .api_keys import ApiKeys
 from .streams import Stream
 
 __all__ = ["Settings", "SettingsClient", "SettingsWatch"]
@@ -80,3 +81,16 @@ class SettingsClient(Settings):
         defaults. Makes the workspace one of those that are synced.
         """
         return SettingsClient(await self._client.in_workspace(id))
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        """The account's API keys, with which programs that cannot sign in reach the server."""
+        return ApiKeys(self._client.api_keys())
+
+    async def storage(self) -> StorageUse:
+        """How much room the account's own records take and may take (``stats``), as the server counts.
+
+        While no server can be reached, as this replica does (``is_estimate``): what is unsent counts, what other devices have
+        sent since the last sync does not, and the quota is not known.
+        """
+        return await self._client.storage()

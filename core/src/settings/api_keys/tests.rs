@@ -171,6 +171,23 @@ fn what_only_a_server_has_is_offline_without_one_and_refused_as_the_server_refus
 }
 
 #[test]
+fn a_binding_asks_in_json_and_is_refused_as_others_are() {
+    let (environment, server, settings) = setup([
+        ("/settings/api-keys", json!({"api_keys": [key()]})),
+        ("/settings/api-keys/k1/rotate", json!("settings_invalid")),
+    ]);
+    let ask = |method, path: &str, body: Option<Value>| {
+        environment.block_on(settings.ask(method, path, body.map(|body| body.to_string().into_bytes())))
+    };
+    assert_eq!(ask(Method::Get, "/api-keys", None).unwrap(), json!({"api_keys": [key()]}));
+    let refused = ask(Method::Post, "/api-keys/k1/rotate", Some(json!({"overlap_s": 1})));
+    assert_eq!(refused.unwrap_err().code(), "settings_invalid");
+    assert_eq!(ask(Method::Get, "/storage", None).unwrap_err().code(), "offline");
+    let asked = server.asked.lock().unwrap().clone();
+    assert_eq!(asked[1], (Method::Post, "/settings/api-keys/k1/rotate".to_owned(), Some(json!({"overlap_s": 1}))));
+}
+
+#[test]
 fn storage_is_what_the_server_counts_and_an_estimate_without_it() {
     let told = json!({"storage_used": 10, "storage_quota": 100, "collections": [{"collection": "samples", "records": 1, "bytes": 10}]});
     let (environment, server, settings) = setup([("/settings/storage", told)]);

@@ -8,7 +8,7 @@ from . import unisono, unisono_ffi
 atexit.register(unisono_ffi.shut_down)
 
 # The generated records tell their fields in `str` only.
-for _kind in vars(unisono).values():
+for _kind in [*vars(unisono).values(), unisono_ffi.IssuedApiKey]:
     if isinstance(_kind, type) and hasattr(_kind, "__dataclass_fields__"):
         _kind.__repr__ = _kind.__str__  # type: ignore[method-assign]
 

@@ -9,8 +9,6 @@ import java.nio.file.Path
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
-import kotlin.io.path.createTempDirectory
-import kotlin.test.AfterTest
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
@@ -23,24 +21,7 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.yield
 
 /** The generated Kotlin, against the real server. */
-class SmokeTest {
-    private val folder: Path = createTempDirectory("unisono")
-    private val server: Server by lazy { Server(folder.resolve("server")) }
-    private var started = false
-
-    @AfterTest
-    fun end() {
-        if (started) server.stop()
-        Files.walk(folder).use { files -> files.sorted(Comparator.reverseOrder()).forEach(Files::delete) }
-    }
-
-    private suspend fun open(name: String, tokens: TokenSource? = null): Client {
-        started = true
-        val token = if (tokens == null) server.token("anna") else null
-        val path = folder.resolve("$name.db").toString()
-        return Client.open(ClientOptions(path, server.url, account = "anna", token = token, tokenSource = tokens))
-    }
-
+class SmokeTest : StageTest() {
     @Test
     fun `two devices end in unison, and errors tell their code`() = runBlocking {
         val desk = open("desk")
@@ -217,24 +198,5 @@ class SmokeTest {
         assertEquals(listOf("kick"), watch.next()!!.records.map { it.id })
         client.shutdown()
         assertNull(watch.next())
-    }
-}
-
-/** `unisono-server` on a free port of this machine. */
-private class Server(private val data: Path) {
-    private val program = System.getProperty("unisono.server")
-    private val process: Process = start("serve", "--dev", "--listen", "127.0.0.1:0")
-    val url: String = process.inputStream.bufferedReader().readLine().removePrefix("listening on ").trim()
-
-    fun token(user: String): String = start("token", "--dev", "--user", user).inputStream.bufferedReader().readText().trim()
-
-    fun stop() {
-        process.destroyForcibly().waitFor()
-    }
-
-    private fun start(command: String, vararg options: String): Process {
-        val builder = ProcessBuilder(program, command, "--data", data.toString(), *options)
-        builder.environment().keys.removeIf { it.startsWith("UNISONO_") }
-        return builder.redirectError(ProcessBuilder.Redirect.DISCARD).start()
     }
 }
