@@ -301,31 +301,14 @@ async fn play(file: &Path) {
     server.stop().await;
 }
 
-fn scenario(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name)
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn two_devices_end_in_unison() {
-    play(&scenario("two_devices.json")).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn causality_starts_with_what_the_user_saw() {
-    play(&scenario("what_the_user_saw.json")).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_cancelled_by_a_delete_and_what_loses_is_kept() {
-    play(&scenario("refused_and_lost.json")).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_merge_patch_is_what_the_rfc_says() {
-    play(&scenario("merge_patches.json")).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_choice_is_synced_and_a_default_never() {
-    play(&scenario("settings.json")).await;
+async fn every_scenario_gives_what_it_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    assert!(!files.is_empty());
+    for file in &files {
+        play(file).await;
+    }
 }

@@ -1,7 +1,7 @@
 /** Runs the suites in a headless Chromium: serves the page, and does for it what a page cannot do. */
 
 import { createServer } from "node:http";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -68,6 +68,12 @@ const pages = createServer(async (request, response) => {
       const body = Buffer.concat(parts).toString();
       const device = pathname.match(/^\/native\/(\d+)$/);
       response.end(device ? await devices[device[1]](body) : await actions[pathname](body));
+      return;
+    }
+    if (pathname === "/scenarios/") {
+      const names = (await readdir(SCENARIOS)).filter((name) => extname(name) === ".json");
+      response.writeHead(200, { "content-type": TYPES[".json"] });
+      response.end(JSON.stringify(names.sort()));
       return;
     }
     const scenario = pathname.match(/^\/scenarios\/(.*)$/);

@@ -25,7 +25,7 @@ const stage = {
     return (step) => post(`/native/${device}`, step);
   },
   devtools: async (cmd, params) => JSON.parse(await post("/devtools", JSON.stringify({ cmd, params }))),
-  scenario: async (name) => (await fetch(`/scenarios/${name}.json`)).text(),
+  scenario: async (name) => (await fetch(`/scenarios/${name}`)).text(),
 };
 
 // Nothing may go wrong beside the tests.

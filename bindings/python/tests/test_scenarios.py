@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import Any, Dict, Optional
+from pathlib import Path
+from typing import Any, Awaitable, Callable, Dict, Optional
 
 import unisono
 
@@ -91,6 +93,7 @@ class Device:
     async def do_status(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
         status = self.client.status()
         told = {"pending": status.pending, "parked": status.parked, "state": type(status.state).__name__.split(".")[-1].lower()}
+        told["withheld"] = status.withheld.name.lower() if status.withheld else None
         return {field: told[field] for field in step["expect"]}
 
     async def do_conflicts(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
@@ -110,6 +113,23 @@ class Device:
     async def do_resolve(self, step: Dict[str, Any], _: unisono.Collection) -> None:
         await self.client.resolve(await self.open_note(step))
 
+    def settings(self, step: Dict[str, Any]) -> unisono.Settings:
+        """The settings that a step is about: the preferences, or the app's group that it names, with its defaults."""
+        client = self.client.settings
+        document = client.group(step["name"], step["doc"]) if "name" in step else client
+        return document.at(unisono.Level[step["level"].upper()]) if "level" in step else document
+
+    async def do_choose(self, step: Dict[str, Any], _: unisono.Collection) -> bool:
+        return await self.settings(step).update(step["patch"]) is not None
+
+    async def do_reset(self, step: Dict[str, Any], _: unisono.Collection) -> bool:
+        return await self.settings(step).reset(step["path"])
+
+    async def do_setting(self, step: Dict[str, Any], _: unisono.Collection) -> Any:
+        settings, path = self.settings(step), step["path"]
+        value = functools.reduce(lambda within, name: within[name], path.split("/")[1:], await settings.get())
+        return {"value": value, "level": (await settings.level(path)).name.lower()}
+
     async def do_close(self, step: Dict[str, Any], _: unisono.Collection) -> None:
         await self.client.close()
 
@@ -118,20 +138,10 @@ class Device:
 
 
 class Scenarios(ClientCase):
-    async def test_two_devices_end_in_unison(self) -> None:
-        await self.play("two_devices.json")
+    """A test for each file in the folder of scenarios."""
 
-    async def test_causality_starts_with_what_the_user_saw(self) -> None:
-        await self.play("what_the_user_saw.json")
-
-    async def test_what_is_refused_is_cancelled_by_a_delete_and_what_loses_is_kept(self) -> None:
-        await self.play("refused_and_lost.json")
-
-    async def test_a_merge_patch_is_what_the_rfc_says(self) -> None:
-        await self.play("merge_patches.json")
-
-    async def play(self, name: str) -> None:
-        scenario = written_out(json.loads((ROOT / "tests" / "scenarios" / name).read_text("utf-8")))
+    async def play(self, file: Path) -> None:
+        scenario = written_out(json.loads(file.read_text("utf-8")))
         token = self.server.token(scenario["account"])
 
         async def device(name: str) -> Device:
@@ -152,3 +162,14 @@ class Scenarios(ClientCase):
                 self.assertNotIn("error", step, f"{place} did not fail, it gave {given!r}")
                 if "expect" in step:
                     self.assertEqual(text(given), text(step["expect"]), place)
+
+
+def _playing(file: Path) -> Callable[[Scenarios], Awaitable[None]]:
+    async def test(case: Scenarios) -> None:
+        await case.play(file)
+
+    return test
+
+
+for _file in sorted((ROOT / "tests" / "scenarios").glob("*.json")):
+    setattr(Scenarios, f"test_{_file.stem}", _playing(_file))

@@ -14,7 +14,7 @@ pub fn suite() -> Result<Command> {
     generate("kotlin", &generated)?;
     output(&mut program("mvn", ["--version"]))?;
     eprintln!(
-        "\nMaven fetches Kotlin's compiler, its coroutines, JNA and JUnit from Maven Central into its own repository, once."
+        "\nMaven fetches Kotlin's compiler, its coroutines and JSON, JNA and JUnit from Maven Central into its own repository, once."
     );
     let mut maven = program("mvn", ["--batch-mode", "--no-transfer-progress", "-Dstyle.color=never"]);
     maven.arg("--file").arg(package("kotlin").join("pom.xml"));

@@ -36,6 +36,7 @@ pub fn suite() -> Result<Command> {
     ];
     let mut tests = swift()?;
     tests.arg("test").args(options).env("UNISONO_SERVER", built("unisono-server"));
+    tests.env("UNISONO_SCENARIOS", root().join("tests").join("scenarios"));
     Ok(tests)
 }
 

@@ -37,6 +37,11 @@ function steps({ unisono, open }) {
     equal(notes.length, 1);
     return notes[0];
   };
+  /** The settings that a step is about: the preferences, or the app's group that it names, with its defaults. */
+  const settings = ({ client }, { name, doc, level }) => {
+    const document = name === undefined ? client.settings : client.settingsGroup(name, doc);
+    return level === undefined ? document : document.at(level);
+  };
   return {
     create: (device, step) => in_(device, step).create(step.id, step.doc),
     put: (device, step) => changed(step, in_(device, step).put(step.id, step.doc, seen(device, step))),
@@ -84,8 +89,18 @@ function steps({ unisono, open }) {
       equal(named(report, step.expect ?? {}), step.expect ?? {});
     },
     status(device, step) {
-      const { state, ...rest } = device.client.status();
-      equal(named({ ...rest, state: state.name }, step.expect), step.expect);
+      const { state, withheld = null, ...rest } = device.client.status();
+      equal(named({ ...rest, withheld, state: state.name }, step.expect), step.expect);
+    },
+    choose: (device, step) => changed(step, settings(device, step).update(step.patch)),
+    async reset(device, step) {
+      equal(await settings(device, step).reset(step.path), step.expect);
+    },
+    async setting(device, step) {
+      const document = settings(device, step);
+      const names = step.path.split("/").slice(1);
+      const value = names.reduce((within, name) => within[name], await document.get());
+      equal(canonical({ value, level: await document.level(step.path) }), canonical(step.expect));
     },
     async conflicts(device, step) {
       const keys = (await device.client.conflicts()).map(noteKey);
@@ -112,8 +127,8 @@ function steps({ unisono, open }) {
   };
 }
 
-for (const file of ["two_devices", "what_the_user_saw", "refused_and_lost", "merge_patches"]) {
-  test(`scenarios: ${file}`, async ({ unisono, replica, url, token, scenario: text }) => {
+for (const file of await (await fetch("/scenarios/")).json()) {
+  test(`scenarios: ${file.replace(".json", "")}`, async ({ unisono, replica, url, token, scenario: text }) => {
     await unisono.load();
     const scenario = writtenOut(unisono.parseJson(await text(file)));
     // The server is every suite's: an account of its own for each scenario.
