@@ -5,6 +5,7 @@
 //! its scopes in a [`store::Store`]; [`loopback::LoopbackTransport`] reaches it from the same process, without HTTP.
 #![deny(missing_docs)]
 
+mod api_keys;
 mod app;
 pub mod auth;
 mod body;

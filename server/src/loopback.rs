@@ -1,7 +1,8 @@
 //! The loopback: a client and the sync service in one process, for tests, simulation and embedding.
 //!
 //! No HTTP is involved, but pushes and answers go through their JSON forms: what the wire would refuse or change, the loopback
-//! refuses and changes too.
+//! refuses and changes too. It answers what a client asks, no more: `/sync/*`, the account's API keys and its storage. Whoever the
+//! resolver names is taken for the account itself, as by a token of its login.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use unisono::transport::{
     ChangeReader, Chunk, LiveHint, LiveReader, Method, RequestContext, Response, Transport, TransportError, wire,
 };
 
+use crate::api_keys::ApiKeys;
+use crate::problem::ApiError;
 use crate::sync::{Feed, HintReader, Principal, SyncService};
 
 /// Tells who asks, from what goes with a request.
@@ -62,7 +65,13 @@ impl LoopbackTransport {
         }
     }
 
-    async fn dispatch(&self, principal: &Principal, method: Method, path: &str) -> Result<Response, TransportError> {
+    async fn dispatch(
+        &self,
+        principal: &Principal,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<Response, TransportError> {
         let service = &self.service;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         match (method, path) {
@@ -80,7 +89,38 @@ impl LoopbackTransport {
             (Method::Post, "/sync/enable") => answer(service.set_enabled(principal, true).await),
             (Method::Post, "/sync/disable") => answer(service.set_enabled(principal, false).await),
             (Method::Post, "/sync/now") => answer(service.sync_now(principal).await),
-            _ => Err(TransportError::problem(Problem::of(ProblemCode::NotFound, "there is no such route"))),
+            (method, path) => match path.strip_prefix("/settings/") {
+                Some(call) => self.dispatch_settings(principal, method, call, body).await,
+                None => Err(no_such_route()),
+            },
+        }
+    }
+
+    /// What a client asks of settings. The documents are none of it: they sync, as records.
+    async fn dispatch_settings(
+        &self,
+        principal: &Principal,
+        method: Method,
+        call: &str,
+        body: &[u8],
+    ) -> Result<Response, TransportError> {
+        let keys = ApiKeys { service: &self.service, principal };
+        // No key's id has anything to escape: one that is escaped is nobody's.
+        let parts: Vec<_> = call.split('/').collect();
+        match (method, &parts[..]) {
+            (Method::Get, ["storage"]) => {
+                answer(self.service.storage(principal).await.map(|storage| storage.to_stats()))
+            }
+            (Method::Post, ["api-keys"]) => told(keys.create(parse_body(body)?).await),
+            (Method::Get, ["api-keys"]) => told(keys.list().await),
+            (Method::Patch, ["api-keys", id]) => told(keys.rename(id, parse_body(body)?).await),
+            (Method::Put, ["api-keys", id, "toggle"]) => told(keys.toggle(id, parse_body_if_any(body)?).await),
+            (Method::Post, ["api-keys", id, "rotate"]) => told(keys.rotate(id, parse_body_if_any(body)?).await),
+            (Method::Delete, ["api-keys", id]) => {
+                keys.delete(id).await.map_err(|error| TransportError::problem(error.into_problem()))?;
+                Ok(Response { status: 204, body: Vec::new(), etag: None })
+            }
+            _ => Err(no_such_route()),
         }
     }
 }
@@ -102,6 +142,25 @@ fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, TransportError> {
     })
 }
 
+fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, TransportError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let problem = Problem::of(ProblemCode::InvalidJson, "the body has not the documented form");
+        TransportError::problem(problem.detail(error.to_string()))
+    })
+}
+
+fn parse_body_if_any<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, TransportError> {
+    if body.is_empty() { Ok(T::default()) } else { parse_body(body) }
+}
+
+fn no_such_route() -> TransportError {
+    TransportError::problem(Problem::of(ProblemCode::NotFound, "there is no such route"))
+}
+
+fn told<T: Serialize>(result: Result<T, ApiError>) -> Result<Response, TransportError> {
+    answer(result.map_err(ApiError::into_problem))
+}
+
 fn answer<T: Serialize>(result: Result<T, Problem>) -> Result<Response, TransportError> {
     let body = result.map_err(TransportError::problem)?;
     Ok(Response { status: 200, body: encode(&body)?, etag: None })
@@ -119,10 +178,7 @@ impl Transport for LoopbackTransport {
     ) -> BoxFuture<'a, Result<PushResponse, TransportError>> {
         Box::pin(self.within(context, async move {
             let principal = self.principal(context)?;
-            let request = serde_json::from_slice(&encode(request)?).map_err(|error| {
-                let problem = Problem::of(ProblemCode::InvalidJson, "the body has not the documented form");
-                TransportError::problem(problem.detail(error.to_string()))
-            })?;
+            let request = parse_body(&encode(request)?)?;
             let response = self.service.push(&principal, request).await.map_err(TransportError::problem)?;
             wire::push_response(&encode(&response)?)
         }))
@@ -146,11 +202,11 @@ impl Transport for LoopbackTransport {
         context: &'a RequestContext,
         method: Method,
         path: &'a str,
-        _body: Option<Vec<u8>>,
+        body: Option<Vec<u8>>,
     ) -> BoxFuture<'a, Result<Response, TransportError>> {
         Box::pin(self.within(context, async move {
             let principal = self.principal(context)?;
-            self.dispatch(&principal, method, path).await
+            self.dispatch(&principal, method, path, &body.unwrap_or_default()).await
         }))
     }
 

@@ -37,6 +37,11 @@ impl ApiError {
         Self::from(overloaded()).detail(why)
     }
 
+    /// What it says wherever there is no room for fields: its detail names them.
+    pub(crate) fn into_problem(self) -> Problem {
+        *self.problem
+    }
+
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self { problem: Box::new(self.problem.detail(detail)), ..self }
     }

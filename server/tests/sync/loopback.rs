@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use serde_json::json;
+use unisono::SettingsClient;
 use unisono::environment::timeout;
 use unisono::model::Scope;
 use unisono::protocol::{
-    ChangesRequest, DigestResponse, Problem, PushRequest, StatsResponse, StatusResponse, SyncSwitch,
+    ApiKey, ChangesRequest, CreatedApiKey, DigestResponse, KeyPermission, KeyProvider, NewApiKey, Problem, PushRequest,
+    StatsResponse, StatusResponse, SyncSwitch,
 };
+use unisono::storage::MemoryStorage;
 use unisono::transport::{Method, RequestContext, Transport, TransportError};
 use unisono_server::LoopbackTransport;
 
@@ -60,6 +64,66 @@ fn the_small_requests_are_dispatched_and_others_are_404() {
     ] {
         assert_eq!(ask(method, path).unwrap_err().code(), code, "{path}");
     }
+}
+
+#[test]
+fn a_client_manages_api_keys_and_reads_its_storage() {
+    let world = World::new();
+    let builder = unisono::Client::builder()
+        .storage(MemoryStorage::new())
+        .transport(LoopbackTransport::new(world.service.clone(), user("anna")))
+        .environment(world.env.clone())
+        .account("anna")
+        .token("token");
+    let settings = world.env.block_on(SettingsClient::open(builder)).unwrap();
+    let keys = settings.api_keys();
+    let new = |name: &str| NewApiKey {
+        name: name.into(),
+        provider: KeyProvider::Plugin,
+        permissions: vec![KeyPermission::Read],
+        expires_at: None,
+    };
+    world.env.block_on(async {
+        let made = keys.create(&new("Sampler")).await.unwrap();
+        let id = made.key.key_id.as_str();
+        assert!(made.secret.expose_secret().starts_with("unisono_plugin_"));
+        assert_eq!(keys.list().await.unwrap(), [made.key.clone()]);
+        assert_eq!(keys.rename(id, "Old sampler").await.unwrap().name, "Old sampler");
+        assert!(!keys.set_active(id, false).await.unwrap().is_active);
+        let rotated = keys.rotate(id, Duration::from_secs(60)).await.unwrap();
+        assert_ne!(rotated.secret.expose_secret(), made.secret.expose_secret());
+        let refused = keys.create(&new("")).await.unwrap_err();
+        assert_eq!(refused.code(), "settings_invalid");
+        assert!(refused.to_string().contains("/name: allowed is 1 to 100 characters"), "{refused}");
+        let refused = keys.rotate(id, Duration::from_secs(1_000_000)).await.unwrap_err();
+        assert!(refused.to_string().contains("/overlap_s"), "{refused}");
+        assert_eq!(keys.rename("a/b", "x").await.unwrap_err().code(), "api_key_not_found");
+        keys.delete(id).await.unwrap();
+        assert_eq!(keys.delete(id).await.unwrap_err().code(), "api_key_not_found");
+        assert_eq!(keys.list().await.unwrap(), []);
+
+        settings.client().collection("samples").create("kick", json!({"bpm": 120})).await.unwrap();
+        settings.client().sync_now().await.unwrap();
+        let storage = settings.storage().await.unwrap();
+        assert_eq!((storage.stats.storage_used, storage.is_estimate), (11, false));
+        settings.client().close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_body_may_be_left_out_where_the_protocol_says_so() {
+    let world = World::new();
+    let transport = LoopbackTransport::new(world.service.clone(), user("anna"));
+    let context = RequestContext::default();
+    let ask = |method, path: &str, body: Option<&str>| {
+        world.env.block_on(transport.request(&context, method, path, body.map(|body| body.as_bytes().to_vec())))
+    };
+    let made: CreatedApiKey = read(ask(Method::Post, "/settings/api-keys", Some(r#"{"name": "Sampler"}"#)));
+    let key = format!("/settings/api-keys/{}", made.key_id);
+    assert!(!read::<ApiKey>(ask(Method::Put, &format!("{key}/toggle"), None)).is_active);
+    let _: CreatedApiKey = read(ask(Method::Post, &format!("{key}/rotate"), None));
+    assert_eq!(ask(Method::Patch, &key, None).unwrap_err().code(), "invalid_json");
+    assert_eq!(ask(Method::Get, &key, None).unwrap_err().code(), "not_found");
 }
 
 fn read<T: serde::de::DeserializeOwned>(answer: Result<unisono::transport::Response, TransportError>) -> T {
