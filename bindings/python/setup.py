@@ -34,7 +34,7 @@ class BuildWithLibrary(build_py):
         shutil.copyfile(os.environ.get("UNISONO_LIBRARY") or build_library(), library)
         generator = os.environ.get("UNISONO_BINDGEN") or build_generator()
         config = ROOT / "uniffi.toml"
-        options = ["--language", "python", "--no-format", "--config", config, "--out-dir", native.resolve()]
+        options = ["--language", "python", "--no-format", "--config", str(config), "--out-dir", str(native.resolve())]
         subprocess.run([generator, "generate", *options, library.resolve()], cwd=ROOT, check=True)
         strip(library)  # only now: the generator reads the symbols
 
@@ -72,8 +72,8 @@ def strip(library: Path) -> None:
 
 def cargo(command: str, *options: str) -> list[str]:
     """Builds with cargo; the files that there are now."""
-    command = [os.environ.get("CARGO", "cargo"), command, "--locked", "--message-format=json-render-diagnostics", *options]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    call = [os.environ.get("CARGO", "cargo"), command, "--locked", "--message-format=json-render-diagnostics", *options]
+    done = subprocess.run(call, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     messages = (json.loads(line) for line in done.stdout.splitlines())
     return [file for message in messages if message["reason"] == "compiler-artifact" for file in message["filenames"]]
 

@@ -8,13 +8,22 @@ import subprocess
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional, TypeVar
 
 import unisono
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 PROGRAM = os.environ.get("UNISONO_SERVER", str(TARGET / "debug" / "unisono-server"))
+
+
+T = TypeVar("T")
+
+
+def present(value: Optional[T]) -> T:
+    """What must be there."""
+    assert value is not None
+    return value
 
 
 def library() -> Iterator[Dict[str, Any]]:

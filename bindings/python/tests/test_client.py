@@ -10,11 +10,12 @@ import pathlib
 import pickle
 import traceback
 import unittest
+from typing import Any
 
 import unisono
 from unisono import ErrorKind, RecordState, SyncState
 
-from .support import ClientCase, library
+from .support import ClientCase, library, present
 
 
 class Collections(ClientCase):
@@ -81,7 +82,7 @@ class Collections(ClientCase):
         await client.collection("samples").create("kick", {"bpm": 120})
         with self.assertRaises(unisono.Error):
             await client.sync_now()
-        self.assertEqual(client.status().scopes["workspace:strangers"].last_error.split(":")[0], "scope_not_found")
+        self.assertEqual(present(client.status().scopes["workspace:strangers"].last_error).split(":")[0], "scope_not_found")
         self.assertEqual([event.key.record for event in await client.pending()], ["loop"])
 
     async def test_a_workspace_that_was_lost_comes_back_with_a_new_token(self) -> None:
@@ -202,7 +203,8 @@ class Lifecycle(ClientCase):
         full = failure.exception  # one of the library's errors, whichever
         for error in (KeyError("the app's own"), None):
             client = await self.local("a")
-            closes, client.close = client.close, fails
+            closes = client.close
+            setattr(client, "close", fails)
             with self.assertRaises(type(error or full)) as caught:
                 async with client:
                     if error:
@@ -251,19 +253,20 @@ class Errors(ClientCase):
     async def test_arguments_of_a_wrong_type_are_type_errors_and_nothing_is_written(self) -> None:
         client = await self.local()
         samples = client.collection("samples")
+        wrong: Any = {"id": 7, "limit": object(), "deadline": "soon", "token": 7, "by": "one"}
         for call in (
-            lambda: samples.create(7, {}),
+            lambda: samples.create(wrong["id"], {}),
             lambda: samples.create("a", {"when": datetime.date.today()}),
             lambda: samples.create("a", {"raw": b"bytes"}),
-            lambda: samples.query(limit=object()),
-            lambda: client.sync_now("soon"),
+            lambda: samples.query(limit=wrong["limit"]),
+            lambda: client.sync_now(wrong["deadline"]),
         ):
             with self.assertRaises(TypeError):
                 await call()
         with self.assertRaises(TypeError):
-            await unisono.Client.open(self.path("b.db"), token=7)
+            await unisono.Client.open(self.path("b.db"), token=wrong["token"])
         with self.assertRaises(TypeError):
-            samples.edit("a").increment("/plays", "one")
+            samples.edit("a").increment("/plays", wrong["by"])
         self.assertEqual(client.status().pending, 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Callable, List
 
 import unisono
 from unisono import ClientEvent, RecordState
@@ -115,7 +116,8 @@ class Endings(ClientCase):
 class Listeners(ClientCase):
     async def test_a_listener_hears_what_an_iterator_yields(self) -> None:
         client = await self.open()
-        heard, events = [], client.events()
+        heard: List[ClientEvent] = []
+        events = client.events()
         client.listen(heard.append)
         await client.collection("samples").create("kick", {})
         await client.sync_now()
@@ -180,7 +182,8 @@ class Listeners(ClientCase):
 
     async def test_a_cancelled_subscription_hears_nothing_more(self) -> None:
         client = await self.local()
-        first, second = [], []
+        first: List[ClientEvent] = []
+        second: List[ClientEvent] = []
         subscription = client.listen(first.append)
         client.listen(second.append)
         await client.collection("samples").create("a", {})
@@ -190,7 +193,7 @@ class Listeners(ClientCase):
         await self.until(lambda: len(second) == 4)
         self.assertEqual(len(first), 2)
 
-    async def until(self, condition) -> None:
+    async def until(self, condition: Callable[[], bool]) -> None:
         """Lets the loop run until ``condition`` holds."""
 
         async def holds() -> None:

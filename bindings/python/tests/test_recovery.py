@@ -12,7 +12,7 @@ import textwrap
 import unisono
 from unisono import ErrorKind, Severity
 
-from .support import ClientCase
+from .support import ClientCase, present
 
 
 class Recovery(ClientCase):
@@ -99,7 +99,7 @@ class Care(ClientCase):
         await laptop.collection("samples").update("kick", {"plays": "many"})
         await laptop.sync_now()
         # There is no number any more.
-        refused = await desk.collection("samples").edit("kick").increment("/plays").commit()
+        refused = present(await desk.collection("samples").edit("kick").increment("/plays").commit())
         await desk.sync_now()
         self.assertEqual([event.id for event in await desk.parked()], [refused])
         with self.assertRaises(unisono.Error) as caught:

@@ -59,7 +59,7 @@ class Device:
     async def do_edit(self, step: Dict[str, Any], samples: unisono.Collection) -> bool:
         edit = samples.edit(self.seen(step) or step["id"])
         for op in step["ops"]:
-            kind = {"inc": "increment"}.get(op["op"], op["op"])
+            kind = "increment" if op["op"] == "inc" else op["op"]
             edit = getattr(edit, kind)(*(op[field] for field in ("path", "value", "by", "values", "edit") if field in op))
         return await edit.commit() is not None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any, List, cast
 
 from unisono import ErrorKind, SyncState
 
@@ -49,13 +50,13 @@ class Tokens(ClientCase):
         self.assertEqual(tokens, [])
 
     async def test_a_function_that_raises_is_an_auth_error_and_costs_nothing(self) -> None:
-        outcomes = [RuntimeError("the login page is down"), 7, self.server.token()]
+        outcomes: List[Any] = [RuntimeError("the login page is down"), 7, self.server.token()]
 
         async def token() -> str:
             outcome = outcomes.pop(0)
             if isinstance(outcome, Exception):
                 raise outcome
-            return outcome
+            return cast(str, outcome)
 
         client = await self.open(account="anna", token=token)
         await client.collection("samples").create("kick", {})
@@ -66,7 +67,7 @@ class Tokens(ClientCase):
         self.assertEqual((await client.sync_now()).pushed, 1)
 
     async def test_a_function_may_call_the_client_that_asks_it(self) -> None:
-        pending = []
+        pending: List[str] = []
 
         async def token() -> str:
             pending.extend(event.key.record for event in await client.pending())

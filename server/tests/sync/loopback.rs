@@ -87,7 +87,7 @@ fn a_client_manages_api_keys_and_reads_its_storage() {
         let made = keys.create(&new("Sampler")).await.unwrap();
         let id = made.key.key_id.as_str();
         assert!(made.secret.expose_secret().starts_with("unisono_plugin_"));
-        assert_eq!(keys.list().await.unwrap(), [made.key.clone()]);
+        assert_eq!(keys.list().await.unwrap(), std::slice::from_ref(&made.key));
         assert_eq!(keys.rename(id, "Old sampler").await.unwrap().name, "Old sampler");
         assert!(!keys.set_active(id, false).await.unwrap().is_active);
         let rotated = keys.rotate(id, Duration::from_secs(60)).await.unwrap();

@@ -10,9 +10,11 @@ use crate::process::{Result, fail, output, program, run};
 pub fn suite() -> Result<Command> {
     build()?;
     let python = environment(&workshop("python")?)?;
-    eprintln!("\nInstalling the package into it; pip fetches setuptools for the build.");
-    let mut pip =
-        program(&python, ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--force-reinstall"]);
+    eprintln!("\nInstalling the package into it, and mypy; pip fetches setuptools for the build.");
+    let install = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"];
+    run(program(&python, install).arg("--requirement").arg(package("python").join("tests").join("requirements.txt")))?;
+    let mut pip = program(&python, install);
+    pip.arg("--force-reinstall");
     pip.env("UNISONO_LIBRARY", library()).env("UNISONO_BINDGEN", built("unisono-bindgen"));
     run(pip.arg(package("python")))?;
     let mut tests = program(&python, ["-m", "tests"]);

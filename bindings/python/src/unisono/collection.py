@@ -164,7 +164,7 @@ def _options(where: Optional[Document], order_by: Optional[Order], limit: Option
     return {"where": where, "order_by": order_by, "limit": limit, "after": after}
 
 
-def _component(component: Union[int, str, Mapping[str, int]]) -> TextComponent:
+def _component(component: Union[int, str, Mapping[str, int]]) -> Any:
     if isinstance(component, str):
         return TextComponent.INSERT(component)
     if isinstance(component, int) and not isinstance(component, bool):

@@ -31,7 +31,8 @@ class Settings:
 
     async def get(self) -> Dict[str, Any]:
         """The whole document as it holds on this device: defaults filled in, unknown fields of newer versions as they are."""
-        return await self._settings.get()
+        document: Dict[str, Any] = await self._settings.get()
+        return document
 
     async def update(self, patch: Mapping[str, Any]) -> Optional[str]:
         """Applies an RFC 7396 merge patch: ``None`` takes a choice back. Returns the event's id; ``None`` if nothing changes.

@@ -13,7 +13,6 @@ for _kind in [*vars(unisono).values(), unisono_ffi.IssuedApiKey]:
         _kind.__repr__ = _kind.__str__  # type: ignore[method-assign]
 
 
-@unisono_ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK
 def _answer(handle: int, poll_code: int) -> None:
     """Wakes the call that waits for an answer.
 
@@ -28,4 +27,4 @@ def _answer(handle: int, poll_code: int) -> None:
             raise
 
 
-unisono_ffi._uniffi_continuation_callback = _answer
+unisono_ffi._uniffi_continuation_callback = unisono_ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK(_answer)
