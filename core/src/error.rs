@@ -278,6 +278,15 @@ impl Error {
         }
     }
 
+    /// Which fields do not fit, and what they may be; none but of a change of settings (`settings_invalid`).
+    #[must_use]
+    pub fn fields(&self) -> &[crate::settings::FieldError] {
+        match self {
+            Self::Settings(fields) => fields,
+            _ => &[],
+        }
+    }
+
     /// Whether the same call may succeed later without anyone changing anything; `false` unless known.
     #[must_use]
     pub fn retryable(&self) -> bool {

@@ -19,6 +19,7 @@ use crate::model::{
     parse_value, value,
 };
 use crate::query::Continuation;
+use crate::settings::FieldError;
 
 uniffi::setup_scaffolding!();
 
@@ -36,6 +37,8 @@ pub enum UnisonoError {
         retryable: bool,
         /// What happened, in words, without secrets.
         detail: String,
+        /// Which fields do not fit, and what they may be, where a change of settings was refused (`settings_invalid`).
+        fields: Vec<FieldError>,
     },
 }
 
@@ -46,6 +49,7 @@ impl From<Error> for UnisonoError {
             kind: error.kind(),
             retryable: error.retryable(),
             detail: error.to_string(),
+            fields: error.fields().to_vec(),
         }
     }
 }

@@ -220,6 +220,11 @@ export class Workspace {
     return new Settings(await callAsync(() => this.#raw.workspaceSettings(this.#id, "preferences")));
   }
 
+  /** The user's profile, in the same way. */
+  async profile(): Promise<Settings> {
+    return new Settings(await callAsync(() => this.#raw.workspaceSettings(this.#id, "profile")));
+  }
+
   /** Settings of the app's own, in the same way. */
   async settingsGroup<T extends object>(name: string, defaults: T): Promise<Settings<T>> {
     const text = json(defaults);

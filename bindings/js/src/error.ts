@@ -1,8 +1,8 @@
 /** Errors: real `Error`s, with what a program needs to know in fields. */
 
-import type { ErrorKind } from "./wasm/unisono.js";
+import type { ErrorKind, FieldError } from "./wasm/unisono.js";
 
-export type { ErrorKind };
+export type { ErrorKind, FieldError };
 
 /** What Unisono throws. */
 export interface UnisonoError extends Error {
@@ -13,6 +13,8 @@ export interface UnisonoError extends Error {
   kind: ErrorKind;
   /** Whether the same call may succeed later without anyone changing anything; false unless known. */
   retryable: boolean;
+  /** Which fields do not fit, and what they may be, where a change of settings was refused (`settings_invalid`). */
+  fields?: FieldError[];
 }
 
 /** Whether an error is Unisono's. */

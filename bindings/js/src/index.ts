@@ -9,7 +9,7 @@ export { ApiKeys, type IssuedApiKey, Secret, type StorageUse } from "./api-keys.
 export { Client, Workspace } from "./client.js";
 export { Collection, Edit } from "./collection.js";
 export type { Row, Rows, Seen, WriteOptions } from "./collection.js";
-export { type ErrorKind, type UnisonoError, isUnisonoError } from "./error.js";
+export { type ErrorKind, type FieldError, type UnisonoError, isUnisonoError } from "./error.js";
 export { canonicalJson, load, parseJson } from "./module.js";
 export { recover } from "./recovery.js";
 export { Settings } from "./settings.js";

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from unisono import ErrorKind, Level, NetworkKind, Withheld
+import pickle
+
+from unisono import Error, ErrorKind, FieldError, FieldRule, Level, NetworkKind, Withheld
 
 from .support import ClientCase
 
@@ -42,6 +44,10 @@ class Choices(ClientCase):
         client = await self.local()
         error = await self.fails("settings_invalid", ErrorKind.INVALID, client.settings.update({"cloud_sync": {"interval_s": 4}}))
         self.assertIn("/cloud_sync/interval_s: allowed is a whole number, 5 to 86400", str(error))
+        with self.assertRaises(Error) as caught:
+            await client.settings.update({"ui": {"theme": "pink"}})
+        told = [FieldError(path="/ui/theme", rule=FieldRule.CHOICE, allowed="one of light, dark, system")]
+        self.assertEqual((caught.exception.fields, pickle.loads(pickle.dumps(caught.exception)).fields), (told, told))
         await self.fails("settings_invalid", ErrorKind.INVALID, client.settings.profile.update({"email": "nobody"}))
         self.assertEqual(client.status().pending, 0)
 

@@ -1,9 +1,11 @@
-//! Errors as JavaScript `Error`s: `name`, `code`, `kind`, `retryable`, `message`.
+//! Errors as JavaScript `Error`s: `name`, `code`, `kind`, `retryable`, `message`, and `fields` where settings do not fit.
 
 use js_sys::Reflect;
 use unisono::Error;
 use unisono::error::InvalidCode;
 use wasm_bindgen::JsValue;
+
+use crate::value::to_js;
 
 /// The result of most exports.
 pub type Result<T> = std::result::Result<T, JsValue>;
@@ -18,7 +20,9 @@ pub fn thrown(error: impl Into<Error>) -> JsValue {
         ("kind", error.kind().as_str().into()),
         ("retryable", error.retryable().into()),
     ];
-    for (name, value) in fields {
+    // Only settings have fields that may not fit.
+    let unfit = Some(error.fields()).filter(|fields| !fields.is_empty()).and_then(|fields| to_js(&fields).ok());
+    for (name, value) in fields.into_iter().chain(unfit.map(|unfit| ("fields", unfit))) {
         // An object that was just made takes properties.
         drop(Reflect::set(&made, &name.into(), &value));
     }

@@ -12,6 +12,7 @@ const MAX_NAME_BYTES: usize = 256;
 /// A value that does not fit its field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 pub struct FieldError {
     /// Where, as a JSON Pointer into the document.
     pub path: String,
@@ -24,6 +25,7 @@ pub struct FieldError {
 /// What a value breaks. The names are stable codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
+#[cfg_attr(feature = "wasm", derive(tsify::Tsify))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FieldRule {

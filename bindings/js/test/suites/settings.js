@@ -37,10 +37,34 @@ test("settings: a group has the app's defaults, and a watch tells each change", 
 test("settings: what does not fit is refused with its path", async ({ unisono, replica }) => {
   const client = await unisono.Client.open({ name: replica() });
   const wrong = { code: "settings_invalid", kind: "invalid", retryable: false };
-  await refused(() => client.settings.update({ cloud_sync: { interval_s: 4 } }), wrong);
+  const patch = { cloud_sync: { interval_s: 4 }, ui: { theme: "pink" } };
+  const { fields } = await refused(() => client.settings.update(patch), wrong);
+  equal(fields, [
+    { path: "/cloud_sync/interval_s", rule: "range", allowed: "a whole number, 5 to 86400" },
+    { path: "/ui/theme", rule: "choice", allowed: "one of light, dark, system" },
+  ]);
   await refused(() => client.profile.update({ email: "nobody" }), wrong);
   await refused(() => client.settings.at("nowhere"), { code: "invalid_config", kind: "invalid", retryable: false });
   equal(client.status().pending, 0);
+  await client.close();
+});
+
+test("settings: a workspace gives its members what they have not chosen", async ({ unisono, url, token, replica }) => {
+  const account = "settings-member";
+  const options = { url, account, token: await token(account, "studio") };
+  const client = await unisono.Client.open({ name: replica(), ...options });
+  const studio = client.workspace("studio");
+  const preferences = await studio.settings();
+  ok(await preferences.at("workspace").update({ ui: { theme: "dark", compact: true } }));
+  ok(await client.settings.update({ ui: { compact: false } }) === null, "the user's default holds already");
+  equal([await preferences.level("/ui/theme"), (await preferences.get()).ui.theme], ["workspace", "dark"]);
+  equal((await client.settings.get()).ui.theme, "system");
+  const editor = await studio.settingsGroup("editor", { zoom: 1 });
+  ok(await editor.at("workspace").update({ zoom: 2 }));
+  equal([await editor.get(), await client.settingsGroup("editor", { zoom: 1 }).get()], [{ zoom: 2 }, { zoom: 1 }]);
+  const profile = await studio.profile();
+  ok(await profile.at("workspace").update({ bio: "the studio" }));
+  equal([(await profile.get()).bio, (await client.profile.get()).bio], ["the studio", undefined]);
   await client.close();
 });
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Tuple
+from typing import TYPE_CHECKING, Any, List, Tuple
 
-from ._native.unisono import ErrorKind
+from ._native.unisono import ErrorKind, FieldError
 
 __all__ = ["Error"]
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         """Whether the same call may succeed later without anyone changing anything."""
         detail: str
         """What happened, in words."""
+        fields: List[FieldError]
+        """Which fields do not fit, and what they may be, where a change of settings was refused (``settings_invalid``)."""
 
 else:
     from ._native.unisono import UnisonoError as Error
@@ -31,7 +33,7 @@ else:
         return Raised(*fields)
 
     def _reduced(error: Error) -> Tuple[Any, ...]:
-        return _raised, (error.code, error.kind, error.retryable, error.detail)
+        return _raised, (error.code, error.kind, error.retryable, error.detail, error.fields)
 
     # The generated class shows its fields; what a user reads is the sentence and the code. An exception is copied by its
     # arguments, which here are one text.

@@ -36,7 +36,7 @@ let scenarioFiles: [URL] = {
             if let expected = step["expect"] {
                 #expect(named(given, expected, action) == expected, place)
             }
-        } catch UnisonoError.Failed(let code, let kind, let retryable, let detail) {
+        } catch UnisonoError.Failed(let code, let kind, let retryable, let detail, _) {
             let told = ["code": JSON.string(code), "kind": .string("\(kind)"), "retryable": .bool(retryable)]
             #expect(step["error"] == .object(told), "\(place): \(detail)")
         }

@@ -65,7 +65,7 @@ func failure(_ call: () async throws -> Void) async -> (code: String, kind: Erro
     do {
         try await call()
         return nil
-    } catch UnisonoError.Failed(let code, let kind, let retryable, _) {
+    } catch UnisonoError.Failed(let code, let kind, let retryable, _, _) {
         return (code, kind, retryable)
     } catch {
         return nil
