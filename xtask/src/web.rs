@@ -62,16 +62,29 @@ pub fn build() -> Result {
             or_fail(std::fs::copy(generated.join(&file), beside.join(&file)), format!("copying {file}"))?;
         }
     }
-    // Comments are for the declarations: a browser would download them with the code.
+    // Comments are for the declarations: a browser would download them with the code. Names stay, for whoever debugs an app.
     run(npm.run("tsc")?.arg("-p").arg(package()).args(["--removeComments", "--declaration", "false"]))?;
+    let as_it_is = ["--format=esm", "--target=es2022", "--log-level=warning"];
+    let code = or_fail(scripts(&dist), "reading the package's folder")?;
+    let mut squeeze = npm.run("esbuild")?;
+    squeeze.args(code).args(as_it_is).args(["--minify-whitespace", "--minify-syntax", "--allow-overwrite"]);
+    run(squeeze.arg(format!("--outdir={}", dist.display())))?;
     // Nobody reads the generated code, and half of it is names.
-    let minified = ["--minify", "--format=esm", "--target=es2022", "--log-level=warning"];
     let code = MODULES.map(|(name, _)| generated.join(format!("{name}.js")));
-    run(npm.run("esbuild")?.args(code).args(minified).arg(format!("--outdir={}", beside.display())))?;
+    run(npm.run("esbuild")?.args(code).args(as_it_is).arg("--minify").arg(format!("--outdir={}", beside.display())))?;
     run(program("node", [package().join("scripts").join("inline.js")]).arg(&dist))?;
     // What an app may write compiles against the declarations, and what it must not does not.
     run(npm.run("tsc")?.arg("-p").arg(package().join("test").join("types")))?;
     weigh()
+}
+
+/// The JavaScript in `folder`.
+fn scripts(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let mut files = files.collect::<std::io::Result<Vec<_>>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "js"));
+    files.sort();
+    Ok(files)
 }
 
 /// Prints the package's size, and fails if that is too much.

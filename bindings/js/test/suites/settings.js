@@ -40,8 +40,8 @@ test("settings: what does not fit is refused with its path", async ({ unisono, r
   const patch = { cloud_sync: { interval_s: 4 }, ui: { theme: "pink" } };
   const { fields } = await refused(() => client.settings.update(patch), wrong);
   equal(fields, [
-    { path: "/cloud_sync/interval_s", rule: "range", allowed: "a whole number, 5 to 86400" },
     { path: "/ui/theme", rule: "choice", allowed: "one of light, dark, system" },
+    { path: "/cloud_sync/interval_s", rule: "range", allowed: "a whole number, 5 to 86400" },
   ]);
   await refused(() => client.profile.update({ email: "nobody" }), wrong);
   await refused(() => client.settings.at("nowhere"), { code: "invalid_config", kind: "invalid", retryable: false });
