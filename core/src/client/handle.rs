@@ -325,17 +325,13 @@ impl Client {
             .queue
             .writer()
             .run(|txn| {
-                Box::pin(async move {
-                    let replica = txn.replica_mut();
-                    if replica.account.is_none() {
-                        return Err(Error::Auth(
-                            "the replica is anonymous: nobody is signed in. Close it instead".into(),
-                        ));
-                    }
-                    replica.sealed = true;
-                    let pending = replica.queued_events.saturating_sub(replica.parked_events);
-                    Ok(SignedOut { pending, parked: replica.parked_events })
-                })
+                let replica = txn.replica_mut();
+                if replica.account.is_none() {
+                    return Err(Error::Auth("the replica is anonymous: nobody is signed in. Close it instead".into()));
+                }
+                replica.sealed = true;
+                let pending = replica.queued_events.saturating_sub(replica.parked_events);
+                Ok(SignedOut { pending, parked: replica.parked_events })
             })
             .await?;
         self.inner.engine.refuse();

@@ -74,17 +74,12 @@ impl Opener {
     /// Lets it in, or not. A fresh replica becomes the account's; one that was written anonymously only with `claim`. A sealed
     /// one opens again for its own account, with a token of it.
     pub async fn enter(self, writer: &Writer) -> Result<()> {
-        writer
-            .run(move |txn| {
-                let opener = self.clone();
-                Box::pin(async move { opener.enter_in(txn).await })
-            })
-            .await
+        writer.run(move |txn| self.enter_in(txn)).await
     }
 
-    async fn enter_in(self, txn: &mut Txn) -> Result<()> {
+    fn enter_in(&self, txn: &mut Txn<'_>) -> Result<()> {
         let owner = txn.replica().account.clone();
-        match (owner, self.account) {
+        match (owner, self.account.clone()) {
             (Some(owner), account) => {
                 if let Some(account) = account {
                     check_same(&owner, &account)?;
@@ -99,13 +94,13 @@ impl Opener {
             }
             (None, None) => Ok(()),
             (None, Some(account)) => {
-                if !self.claim && !is_untouched(txn).await? {
+                if !self.claim && !is_untouched(txn)? {
                     return Err(Error::IdentityMismatch {
                         expected: "nobody yet (it is anonymous)".into(),
                         found: account,
                     });
                 }
-                check_writers(txn, &account).await?;
+                check_writers(txn, &account)?;
                 txn.replica_mut().account = Some(account);
                 Ok(())
             }
@@ -121,18 +116,18 @@ pub(super) fn check_same(expected: &str, found: &str) -> Result<()> {
     Err(Error::IdentityMismatch { expected: expected.to_owned(), found: found.to_owned() })
 }
 
-async fn is_untouched(txn: &mut Txn) -> Result<bool> {
+fn is_untouched(txn: &mut Txn<'_>) -> Result<bool> {
     let row: &ReplicaRow = txn.replica();
-    Ok(row.next_position == 1 && txn.scan_stored(Scan::prefix(Table::Record, b"").limit(1)).await?.is_empty())
+    Ok(row.next_position == 1 && txn.scan_stored(&Scan::prefix(Table::Record, b"").limit(1))?.is_empty())
 }
 
 /// Nobody takes over what another account has written: the queue of a recovered replica may tell of one although the
 /// replica's own row is lost.
-async fn check_writers(txn: &mut Txn, account: &str) -> Result<()> {
-    for scope in known_scopes(txn).await? {
+fn check_writers(txn: &mut Txn<'_>, account: &str) -> Result<()> {
+    for scope in known_scopes(txn)? {
         let mut from = 0;
         loop {
-            let page = txn.entries_from(&scope, from, PAGE).await?;
+            let page = txn.entries_from(&scope, from, PAGE)?;
             let Some((last, _)) = page.last() else { break };
             from = last + 1;
             for writer in page.iter().filter_map(|(_, entry)| entry.account.as_deref()) {

@@ -67,11 +67,8 @@ impl Engine {
                 let server_id = server_id.to_owned();
                 self.writer()
                     .run(move |txn| {
-                        let server_id = server_id.clone();
-                        Box::pin(async move {
-                            txn.replica_mut().server_id = Some(server_id);
-                            Ok(())
-                        })
+                        txn.replica_mut().server_id = Some(server_id.clone());
+                        Ok(())
                     })
                     .await
             }
@@ -101,18 +98,16 @@ impl Engine {
         }
         self.writer()
             .run(move |txn| {
-                Box::pin(async move {
-                    let mut clock = HybridClock::new(txn.replica().clock);
-                    let fall_back = clock.learn_offset(server_now, before, after);
+                let mut clock = HybridClock::new(txn.replica().clock);
+                let fall_back = clock.learn_offset(server_now, before, after);
+                txn.replica_mut().clock = clock.state();
+                if fall_back {
+                    let wall = txn.environment().now_ms();
+                    clock.fall_back(wall);
                     txn.replica_mut().clock = clock.state();
-                    if fall_back {
-                        let wall = txn.environment().now_ms();
-                        clock.fall_back(wall);
-                        txn.replica_mut().clock = clock.state();
-                        restamp(txn).await?;
-                    }
-                    Ok(())
-                })
+                    restamp(txn)?;
+                }
+                Ok(())
             })
             .await
     }
@@ -120,14 +115,14 @@ impl Engine {
 
 /// Gives every event that was never sent a new stamp of the present device, keeping their order: of events, and of the
 /// operations that were folded into them.
-pub(super) async fn restamp(txn: &mut Txn) -> Result<()> {
+pub(super) fn restamp(txn: &mut Txn<'_>) -> Result<()> {
     let mut unsent: Vec<(Scope, u64)> = Vec::new();
     let mut stamps: BTreeMap<Stamp, Option<Stamp>> = BTreeMap::new();
-    for scope in scopes(txn).await? {
-        let in_flight = txn.scope(&scope).await?.in_flight.clone().map(|push| push.positions).unwrap_or_default();
+    for scope in scopes(txn)? {
+        let in_flight = txn.scope(&scope)?.in_flight.clone().map(|push| push.positions).unwrap_or_default();
         let mut from = 0;
         loop {
-            let page = txn.entries_from(&scope, from, PAGE).await?;
+            let page = txn.entries_from(&scope, from, PAGE)?;
             let Some((last, _)) = page.last() else { break };
             from = last + 1;
             for (position, entry) in page {
@@ -145,7 +140,7 @@ pub(super) async fn restamp(txn: &mut Txn) -> Result<()> {
     }
     let renewed = |stamp: &Stamp| stamps.get(stamp).cloned().flatten();
     for (scope, position) in unsent {
-        let Some(entry) = txn.entry_mut(&scope, position).await? else { continue };
+        let Some(entry) = txn.entry_mut(&scope, position)? else { continue };
         for op in &mut entry.event.ops {
             op.stamp = op.stamp.as_ref().and_then(renewed);
         }
@@ -157,9 +152,9 @@ pub(super) async fn restamp(txn: &mut Txn) -> Result<()> {
 }
 
 /// The scopes that the replica knows.
-pub(crate) async fn scopes(txn: &mut Txn) -> Result<Vec<Scope>> {
+pub(crate) fn scopes(txn: &mut Txn<'_>) -> Result<Vec<Scope>> {
     use crate::replica::keys;
     use crate::storage::{Scan, Table};
-    let rows = txn.scan_stored(Scan::prefix(Table::Meta, keys::SCOPES)).await?;
+    let rows = txn.scan_stored(&Scan::prefix(Table::Meta, keys::SCOPES))?;
     Ok(rows.iter().filter_map(|row| keys::scope_of(&row.key)).collect())
 }

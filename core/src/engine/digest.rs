@@ -71,12 +71,9 @@ impl Engine {
         let scope = scope.clone();
         self.writer()
             .run(move |txn| {
-                let (scope, digest) = (scope.clone(), digest.clone());
-                Box::pin(async move {
-                    let generation = txn.scope(&scope).await?.generation;
-                    *txn.digest_mut(&scope, generation).await? = digest;
-                    Ok(true)
-                })
+                let generation = txn.scope(&scope)?.generation;
+                txn.digest_mut(&scope, generation)?.clone_from(&digest);
+                Ok(true)
             })
             .await
     }
@@ -97,24 +94,19 @@ impl Engine {
         let Part::Bucket { named, .. } = part else { return Ok(()) };
         let scope = scope.clone();
         let named = Arc::new(named);
-        self.writer()
-            .run(move |txn| {
-                let (scope, named) = (scope.clone(), named.clone());
-                Box::pin(async move { finish_bucket(txn, &scope, bucket, &named, now).await })
-            })
-            .await
+        self.writer().run(move |txn| finish_bucket(txn, &scope, bucket, &named, now)).await
     }
 }
 
 /// Removes from a bucket what the server has not `named`, and sums up what is held then, so that an error in the sum itself is
 /// repaired too.
-async fn finish_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, named: &BTreeSet<RecordKey>, now: u64) -> Result<()> {
-    let generation = txn.scope(scope).await?.generation;
+fn finish_bucket(txn: &mut Txn<'_>, scope: &Scope, bucket: u8, named: &BTreeSet<RecordKey>, now: u64) -> Result<()> {
+    let generation = txn.scope(scope)?.generation;
     let prefix = keys::generation_prefix(scope, generation);
     let mut scan = Scan::prefix(Table::Record, &prefix).limit(PAGE);
     let mut sum = DigestSum::default();
     loop {
-        let rows = txn.scan_stored(scan.clone()).await?;
+        let rows = txn.scan_stored(&scan)?;
         let Some(last) = rows.last() else { break };
         scan = scan.after(&last.key);
         for row in &rows {
@@ -127,14 +119,14 @@ async fn finish_bucket(txn: &mut Txn, scope: &Scope, bucket: u8, named: &BTreeSe
                 }
                 continue;
             }
-            let row = txn.record_mut(scope, generation, &key).await?;
+            let row = txn.record_mut(scope, generation, &key)?;
             row.vanish();
             (row.revision, row.by) = (0, None);
-            finish_settled(txn, scope, generation, &key, 0).await?;
+            finish_settled(txn, scope, generation, &key, 0)?;
         }
     }
-    txn.digest_mut(scope, generation).await?.0[usize::from(bucket)] = sum;
-    txn.scope_mut(scope).await?.repaired.insert(bucket, now);
+    txn.digest_mut(scope, generation)?.0[usize::from(bucket)] = sum;
+    txn.scope_mut(scope)?.repaired.insert(bucket, now);
     txn.notify(|| Notice::Repaired { scope: scope.clone(), bucket });
     Ok(())
 }
@@ -199,17 +191,11 @@ mod tests {
                 let bucket = bucket_of(&key);
                 for part in parts {
                     let part = Arc::new(part);
-                    let take = writer.run(move |txn| {
-                        let part = part.clone();
-                        Box::pin(async move { crate::engine::part::repair(txn, &Scope::User, &part).await })
-                    });
+                    let take = writer.run(move |txn| crate::engine::part::repair(txn, &Scope::User, &part));
                     take.await.unwrap();
                 }
                 let named = Arc::new(BTreeSet::from([key]));
-                let finish = writer.run(move |txn| {
-                    let named = named.clone();
-                    Box::pin(async move { finish_bucket(txn, &Scope::User, bucket, &named, 1).await })
-                });
+                let finish = writer.run(move |txn| finish_bucket(txn, &Scope::User, bucket, &named, 1));
                 finish.await.unwrap();
                 let stored = writer.reader().digest(&Scope::User).await.unwrap();
                 let recomputed = recompute(&writer.reader(), &Scope::User).await.unwrap();

@@ -19,10 +19,10 @@ const PRUNE: usize = 2_000;
 const SWEEP: usize = 1_000;
 
 /// Forgets settled events that the server's backups are sure to hold.
-pub(super) async fn prune_settled(txn: &mut Txn, scope: &Scope, backup: Revision) -> Result<()> {
+pub(super) fn prune_settled(txn: &mut Txn<'_>, scope: &Scope, backup: Revision) -> Result<()> {
     let mut scan = Scan::prefix(Table::Settled, &keys::settled_prefix(scope)).limit(PRUNE);
     scan.upper = std::ops::Bound::Included(keys::settled(scope, backup).key);
-    for row in txn.scan_stored(scan).await? {
+    for row in txn.scan_stored(&scan)? {
         txn.set_raw(RowKey { table: Table::Settled, key: row.key }, None);
     }
     Ok(())
@@ -52,12 +52,7 @@ impl Engine {
             }
         }
         if !ripe.is_empty() {
-            self.writer()
-                .run(move |txn| {
-                    let ripe = ripe.clone();
-                    Box::pin(async move { forget_or_date(txn, &ripe).await })
-                })
-                .await?;
+            self.writer().run(move |txn| forget_or_date(txn, &ripe)).await?;
         }
         runtime.memory().swept = next;
         Ok(())
@@ -66,10 +61,10 @@ impl Engine {
 
 /// Forgets what became of those of `events` that have become old. Whatever waits for an event follows its content to where that
 /// went: the way there goes from its far end.
-async fn forget_or_date(txn: &mut Txn, events: &[EventId]) -> Result<()> {
+fn forget_or_date(txn: &mut Txn<'_>, events: &[EventId]) -> Result<()> {
     for id in events {
-        let Some(mut row) = txn.outcome(id).await?.cloned() else { continue };
-        let scope = txn.scope(&row.scope).await?;
+        let Some(mut row) = txn.outcome(id)?.cloned() else { continue };
+        let scope = txn.scope(&row.scope)?;
         let (backup, known) = (scope.backup_revision, scope.known_revision);
         if row.is_undated() {
             row.known = Some(known);
@@ -78,8 +73,7 @@ async fn forget_or_date(txn: &mut Txn, events: &[EventId]) -> Result<()> {
         }
         let leads_on = match &row.state {
             Outcome::ReplacedBy { id: next } => txn
-                .outcome(next)
-                .await?
+                .outcome(next)?
                 .is_some_and(|next| matches!(next.state, Outcome::ReplacedBy { .. }) || !next.is_forgettable(backup)),
             _ => false,
         };

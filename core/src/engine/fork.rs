@@ -15,37 +15,37 @@ impl Engine {
     /// Takes a new device id. Events that may have been sent keep their content and ids (the original may have sent them
     /// too: the server knows them by id); all others are stamped anew.
     pub(super) async fn become_new_device(&self) -> Result<()> {
-        self.writer().run(|txn| Box::pin(take_new_device(txn))).await
+        self.writer().run(|txn| take_new_device(txn)).await
     }
 }
 
 /// See [`Engine::become_new_device`].
-pub(crate) async fn take_new_device(txn: &mut Txn) -> Result<()> {
-    for scope in scopes(txn).await? {
-        let row = txn.scope_mut(&scope).await?;
+pub(crate) fn take_new_device(txn: &mut Txn<'_>) -> Result<()> {
+    for scope in scopes(txn)? {
+        let row = txn.scope_mut(&scope)?;
         (row.push_seq, row.lineage) = (0, Lineage::default());
         let in_flight = row.in_flight.take().map(|push| push.positions).unwrap_or_default();
-        let doubt = disown(txn, &scope, &in_flight).await?;
+        let doubt = disown(txn, &scope, &in_flight)?;
         // Between two pages nothing could tell what the original's pushes have come to.
-        txn.scope_mut(&scope).await?.in_doubt = doubt;
+        txn.scope_mut(&scope)?.in_doubt = doubt;
     }
     let device = DeviceId::generate(&**txn.environment());
     txn.replica_mut().device = device;
-    restamp(txn).await
+    restamp(txn)
 }
 
 /// Forgets which pushes carried the queue's events: the former device's numbers say nothing about the new one's pushes. Those
 /// `in_flight` may have been sent. Returns whether there are events that the server may hold.
-async fn disown(txn: &mut Txn, scope: &Scope, in_flight: &[u64]) -> Result<bool> {
+fn disown(txn: &mut Txn<'_>, scope: &Scope, in_flight: &[u64]) -> Result<bool> {
     let (mut from, mut doubt) = (0, false);
     loop {
-        let page = txn.entries_from(scope, from, PAGE).await?;
+        let page = txn.entries_from(scope, from, PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(doubt) };
         from = last + 1;
         for (position, entry) in page {
             let sent = in_flight.contains(&position);
             if (sent || !entry.sent.is_empty())
-                && let Some(entry) = txn.entry_mut(scope, position).await?
+                && let Some(entry) = txn.entry_mut(scope, position)?
             {
                 entry.frozen |= sent;
                 entry.sent = Sendings::default();

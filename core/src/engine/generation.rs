@@ -21,20 +21,17 @@ impl Engine {
         let scope = scope.clone();
         self.writer()
             .run(move |txn| {
-                let (scope, epoch) = (scope.clone(), epoch.clone());
-                Box::pin(async move {
-                    release_in_flight(txn, &scope).await?;
-                    // What the server can prove may be far below what its backups are sure to hold.
-                    let shared = shared.max(txn.scope(&scope).await?.backup_revision);
-                    lower_bases(txn, &scope, shared).await?;
-                    offer_again(txn, &scope, shared).await?;
-                    begin(txn, &scope, Some(shared)).await?;
-                    let row = txn.scope_mut(&scope).await?;
-                    row.epoch = Some(epoch);
-                    row.known_revision = row.known_revision.min(shared);
-                    row.pulled = row.pulled.min(shared);
-                    Ok(())
-                })
+                release_in_flight(txn, &scope)?;
+                // What the server can prove may be far below what its backups are sure to hold.
+                let shared = shared.max(txn.scope(&scope)?.backup_revision);
+                lower_bases(txn, &scope, shared)?;
+                offer_again(txn, &scope, shared)?;
+                begin(txn, &scope, Some(shared))?;
+                let row = txn.scope_mut(&scope)?;
+                row.epoch = Some(epoch.clone());
+                row.known_revision = row.known_revision.min(shared);
+                row.pulled = row.pulled.min(shared);
+                Ok(())
             })
             .await
     }
@@ -45,15 +42,12 @@ impl Engine {
         let scope = scope.clone();
         self.writer()
             .run(move |txn| {
-                let scope = scope.clone();
-                Box::pin(async move {
-                    release_in_flight(txn, &scope).await?;
-                    begin(txn, &scope, None).await?;
-                    if unreadable {
-                        txn.scope_mut(&scope).await?.seen = None;
-                    }
-                    Ok(())
-                })
+                release_in_flight(txn, &scope)?;
+                begin(txn, &scope, None)?;
+                if unreadable {
+                    txn.scope_mut(&scope)?.seen = None;
+                }
+                Ok(())
             })
             .await
     }
@@ -64,19 +58,16 @@ impl Engine {
             let scope = scope.clone();
             self.writer()
                 .run(move |txn| {
-                    let scope = scope.clone();
-                    Box::pin(async move {
-                        let row = txn.scope_mut(&scope).await?;
-                        if !row.retired.is_empty() {
-                            let generation = row.retired.remove(0);
-                            let prefix = keys::generation_prefix(&scope, generation);
-                            for table in [Table::Record, Table::Index] {
-                                txn.clear_prefix(RowKey { table, key: prefix.clone() });
-                            }
-                            txn.forget_digest(&scope, generation);
+                    let row = txn.scope_mut(&scope)?;
+                    if !row.retired.is_empty() {
+                        let generation = row.retired.remove(0);
+                        let prefix = keys::generation_prefix(&scope, generation);
+                        for table in [Table::Record, Table::Index] {
+                            txn.clear_prefix(RowKey { table, key: prefix.clone() });
                         }
-                        Ok(())
-                    })
+                        txn.forget_digest(&scope, generation);
+                    }
+                    Ok(())
                 })
                 .await?;
         }
@@ -85,8 +76,8 @@ impl Engine {
 }
 
 /// Begins to fill a fresh generation, beside the one that is read; what was being filled is given up.
-pub(crate) async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>) -> Result<()> {
-    let row = txn.scope_mut(scope).await?;
+pub(crate) fn begin(txn: &mut Txn<'_>, scope: &Scope, shared: Option<Revision>) -> Result<()> {
+    let row = txn.scope_mut(scope)?;
     let mut newest = row.generation;
     let mut lowest_shared = shared;
     if let Some(abandoned) = row.building.take() {
@@ -105,10 +96,10 @@ pub(crate) async fn begin(txn: &mut Txn, scope: &Scope, shared: Option<Revision>
 
 /// The push in flight is given up; its events stay frozen and go into later pushes. The server may have recorded it all the
 /// same, and a new history may hold it.
-async fn release_in_flight(txn: &mut Txn, scope: &Scope) -> Result<()> {
-    let Some(in_flight) = txn.scope_mut(scope).await?.in_flight.take() else { return Ok(()) };
+fn release_in_flight(txn: &mut Txn<'_>, scope: &Scope) -> Result<()> {
+    let Some(in_flight) = txn.scope_mut(scope)?.in_flight.take() else { return Ok(()) };
     for position in in_flight.positions {
-        if let Some(entry) = txn.entry_mut(scope, position).await? {
+        if let Some(entry) = txn.entry_mut(scope, position)? {
             entry.goes_unanswered(in_flight.push_seq);
         }
     }
@@ -123,14 +114,14 @@ fn lower(event: &mut crate::model::SyncEvent, shared: Revision) {
     }
 }
 
-async fn lower_bases(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<()> {
+fn lower_bases(txn: &mut Txn<'_>, scope: &Scope, shared: Revision) -> Result<()> {
     let mut from = 0;
     loop {
-        let page = txn.entries_from(scope, from, PAGE).await?;
+        let page = txn.entries_from(scope, from, PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         from = last + 1;
         for (position, _) in page {
-            if let Some(entry) = txn.entry_mut(scope, position).await? {
+            if let Some(entry) = txn.entry_mut(scope, position)? {
                 lower(&mut entry.event, shared);
                 if entry.settled.as_ref().is_some_and(|receipt| receipt.revision.unwrap_or(0) > shared) {
                     entry.settled = None;
@@ -140,12 +131,12 @@ async fn lower_bases(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
     }
 }
 
-async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<()> {
+fn offer_again(txn: &mut Txn<'_>, scope: &Scope, shared: Revision) -> Result<()> {
     let prefix = keys::settled_prefix(scope);
     let mut after = keys::settled(scope, shared).key;
     loop {
         let scan = Scan::prefix(Table::Settled, &prefix).after(&after).limit(PAGE);
-        let rows = txn.scan_stored(scan).await?;
+        let rows = txn.scan_stored(&scan)?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.key.clone();
         for row in rows {
@@ -155,7 +146,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
             lower(&mut event, shared);
             let bytes = crate::replica::encode(&event).len() as u64;
             let (id, key) = (event.id.clone(), event.key());
-            let generation = txn.scope(scope).await?.generation;
+            let generation = txn.scope(scope)?.generation;
             let entry = QueueEntry {
                 event,
                 account: txn.replica().account.clone(),
@@ -175,7 +166,7 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
             let replica = txn.replica_mut();
             replica.queued_events += 1;
             replica.queued_bytes += bytes;
-            let pending = &mut txn.record_mut(scope, generation, &key).await?.pending;
+            let pending = &mut txn.record_mut(scope, generation, &key)?.pending;
             if let Err(at) = pending.binary_search(&position) {
                 pending.insert(at, position);
             }
@@ -193,8 +184,8 @@ async fn offer_again(txn: &mut Txn, scope: &Scope, shared: Revision) -> Result<(
 
 /// Puts the finished generation in the place of the one that is read: all unsettled events are laid over it anew, but for
 /// those of which its history, up to push `included`, holds the effect. No base can be above its newest revision, `head`.
-pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64, head: Revision) -> Result<()> {
-    let row = txn.scope_mut(scope).await?;
+pub(super) fn swap(txn: &mut Txn<'_>, scope: &Scope, included: u64, head: Revision) -> Result<()> {
+    let row = txn.scope_mut(scope)?;
     let Some(building) = row.building.take() else { return Ok(()) };
     let generation = building.generation;
     row.swap(building);
@@ -204,23 +195,23 @@ pub(super) async fn swap(txn: &mut Txn, scope: &Scope, included: u64, head: Revi
     let mut lanes: BTreeMap<RecordKey, Vec<u64>> = BTreeMap::new();
     let mut from = 0;
     loop {
-        let page = txn.entries_from(scope, from, PAGE).await?;
+        let page = txn.entries_from(scope, from, PAGE)?;
         let Some((last, _)) = page.last() else { break };
         from = last + 1;
         for (position, entry) in page {
             lanes.entry(entry.event.key()).or_default().push(position);
             let absorbed = entry.settled.is_some() || entry.sent.are_held(&lineage, included);
-            if let Some(entry) = txn.entry_mut(scope, position).await? {
+            if let Some(entry) = txn.entry_mut(scope, position)? {
                 entry.absorbed = absorbed;
                 lower(&mut entry.event, head);
             }
         }
     }
     for (key, positions) in lanes {
-        txn.record_mut(scope, generation, &key).await?.pending = positions;
-        finish_settled(txn, scope, generation, &key, Revision::MAX).await?;
+        txn.record_mut(scope, generation, &key)?.pending = positions;
+        finish_settled(txn, scope, generation, &key, Revision::MAX)?;
     }
-    sweep_lost_values(txn, scope, generation).await?;
+    sweep_lost_values(txn, scope, generation)?;
     txn.notify(|| Notice::Reset { scope: scope.clone() });
     Ok(())
 }

@@ -18,7 +18,7 @@ impl Engine {
         let kept = self.reader().storage().get(vec![name.clone()]).await?.pop().flatten();
         let malformed = |what: String| TransportError::Malformed(format!("a lost value: {what}"));
         if let Some(kept) = kept {
-            return crate::replica::decode(&kept.value);
+            return Ok(crate::replica::decode(&kept.value)?);
         }
         let body = self.fetch(&wire::value_path(request)).await?;
         let ValueResponse { mut value } =
@@ -30,17 +30,14 @@ impl Engine {
         let (asked, text) = (request.clone(), value::canonical(&value));
         self.writer()
             .run(move |txn| {
-                let (asked, name, text) = (asked.clone(), name.clone(), text.clone());
-                Box::pin(async move {
-                    let generation = txn.scope(&asked.scope).await?.generation;
-                    let note = RecordKey { collection: CONFLICTS.parse()?, record: asked.note };
-                    let held = txn.record(&asked.scope, generation, &note).await?.doc.as_ref();
-                    // The note may have gone meanwhile; then nothing would ever take the value away.
-                    if held.is_some_and(|note| referred(note).iter().any(|known| known.sha256 == asked.sha256)) {
-                        txn.set_raw(name, Some(text));
-                    }
-                    Ok(())
-                })
+                let generation = txn.scope(&asked.scope)?.generation;
+                let note = RecordKey { collection: CONFLICTS.parse()?, record: asked.note.clone() };
+                let held = txn.record(&asked.scope, generation, &note)?.doc.as_ref();
+                // The note may have gone meanwhile; then nothing would ever take the value away.
+                if held.is_some_and(|note| referred(note).iter().any(|known| known.sha256 == asked.sha256)) {
+                    txn.set_raw(name.clone(), Some(text.clone()));
+                }
+                Ok(())
             })
             .await?;
         Ok(value)

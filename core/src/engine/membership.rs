@@ -18,12 +18,9 @@ impl Engine {
     async fn change_membership(&self, scope: Scope, change: fn(&mut Membership)) -> Result<Membership> {
         self.writer()
             .run(move |txn| {
-                let scope = scope.clone();
-                Box::pin(async move {
-                    let membership = &mut txn.scope_mut(&scope).await?.membership;
-                    change(membership);
-                    Ok(*membership)
-                })
+                let membership = &mut txn.scope_mut(&scope)?.membership;
+                change(membership);
+                Ok(*membership)
             })
             .await
     }

@@ -72,16 +72,11 @@ impl Engine {
                 let (scope, chunks) = (request.scope.clone(), Arc::new(gathered.take()));
                 *pulled += self
                     .writer()
-                    .run(move |txn| {
-                        let (scope, chunks) = (scope.clone(), chunks.clone());
-                        Box::pin(async move {
-                            if repairs {
-                                repair(txn, &scope, &chunks).await
-                            } else {
-                                apply_part(txn, &scope, &chunks).await
-                            }
-                        })
-                    })
+                    .run(
+                        move |txn| {
+                            if repairs { repair(txn, &scope, &chunks) } else { apply_part(txn, &scope, &chunks) }
+                        },
+                    )
                     .await?;
             }
             if let Some(trailer) = trailer {
@@ -92,13 +87,13 @@ impl Engine {
 }
 
 /// Takes a part of a bucket as the server says. It may tell of a record again that has changed since an earlier part.
-pub(super) async fn repair(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<u64> {
-    let generation = txn.scope(scope).await?.generation;
+pub(super) fn repair(txn: &mut Txn<'_>, scope: &Scope, chunks: &[Chunk]) -> Result<u64> {
+    let generation = txn.scope(scope)?.generation;
     let mut taken = 0;
     for change in chunks.iter().flat_map(|chunk| &chunk.changes) {
         let key = change.key();
-        confirm(txn, scope, generation, &key, Confirmed::of(change)).await?;
-        finish_settled(txn, scope, generation, &key, change.revision).await?;
+        confirm(txn, scope, generation, &key, Confirmed::of(change))?;
+        finish_settled(txn, scope, generation, &key, change.revision)?;
         taken += 1;
     }
     Ok(taken)

@@ -183,25 +183,20 @@ impl Engine {
         }
         let scope = scope.clone();
         let chunks = Arc::new(chunks);
-        self.writer()
-            .run(move |txn| {
-                let (scope, chunks) = (scope.clone(), chunks.clone());
-                Box::pin(async move { apply_chunks(txn, &scope, &chunks).await })
-            })
-            .await
+        self.writer().run(move |txn| apply_chunks(txn, &scope, &chunks)).await
     }
 }
 
-async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<u64> {
-    let row = txn.scope(scope).await?;
+fn apply_chunks(txn: &mut Txn<'_>, scope: &Scope, chunks: &[Chunk]) -> Result<u64> {
+    let row = txn.scope(scope)?;
     let building = row.building.as_ref().map(|building| building.generation);
     let generation = building.unwrap_or(row.generation);
     let mut pulled = 0;
     for chunk in chunks {
-        let included = Included::of(txn, scope, chunk.included).await?;
-        pulled += apply_changes(txn, scope, generation, chunk, &included).await?;
+        let included = Included::of(txn, scope, chunk.included)?;
+        pulled += apply_changes(txn, scope, generation, chunk, &included)?;
         let newest = chunk.changes.iter().map(|change| change.revision).max().unwrap_or(0);
-        let row = txn.scope_mut(scope).await?;
+        let row = txn.scope_mut(scope)?;
         match &mut row.building {
             Some(building) => building.cursor = Some(chunk.cursor.clone()),
             None => {
@@ -233,36 +228,36 @@ async fn apply_chunks(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<
                 row.complete = true;
                 row.known_revision = trailer.revision;
                 if building.is_some() {
-                    swap(txn, scope, trailer.included, trailer.revision).await?;
+                    swap(txn, scope, trailer.included, trailer.revision)?;
                 }
             }
             if let Some(stamp) = &trailer.hlc {
                 receive_stamp(txn, stamp);
             }
-            prune_settled(txn, scope, backed_up).await?;
+            prune_settled(txn, scope, backed_up)?;
         }
     }
     Ok(pulled)
 }
 
 /// Takes a chunk's changes; returns how many were new.
-async fn apply_changes(
-    txn: &mut Txn,
+fn apply_changes(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     generation: Generation,
     chunk: &Chunk,
     included: &Included,
 ) -> Result<u64> {
-    let building = txn.scope(scope).await?.building.is_some();
+    let building = txn.scope(scope)?.building.is_some();
     let keys: Vec<_> = chunk.changes.iter().map(crate::model::Change::key).collect();
-    txn.load_records(scope, generation, &keys).await?;
+    txn.load_records(scope, generation, &keys)?;
     for change in &chunk.changes {
-        keep_lost_values(txn, scope, change).await?;
+        keep_lost_values(txn, scope, change)?;
     }
     let mut pulled = 0;
     for (change, key) in chunk.changes.iter().zip(&keys) {
         receive_stamp(txn, &change.stamp);
-        let row = txn.record(scope, generation, key).await?;
+        let row = txn.record(scope, generation, key)?;
         if change.revision < row.revision {
             continue;
         }
@@ -270,32 +265,32 @@ async fn apply_changes(
         let live = !building && !row.pending.is_empty();
         if news {
             pulled += 1;
-            confirm(txn, scope, generation, key, Confirmed::of(change)).await?;
+            confirm(txn, scope, generation, key, Confirmed::of(change))?;
             if live {
-                included.absorb(txn, scope, generation, key).await?;
-                finish_settled(txn, scope, generation, key, change.revision).await?;
+                included.absorb(txn, scope, generation, key)?;
+                finish_settled(txn, scope, generation, key, change.revision)?;
             }
         }
         // The feed goes upwards: once it has told of a delete, nothing older of the record can come.
         if !live && change.kind != ChangeKind::Put {
-            txn.record_mut(scope, generation, key).await?.revision = 0;
+            txn.record_mut(scope, generation, key)?.revision = 0;
         }
     }
     Ok(pulled)
 }
 
 /// Takes the changes of a part of the feed, whose end is no position of the pull's.
-pub(super) async fn apply_part(txn: &mut Txn, scope: &Scope, chunks: &[Chunk]) -> Result<u64> {
-    let generation = txn.scope(scope).await?.generation;
+pub(super) fn apply_part(txn: &mut Txn<'_>, scope: &Scope, chunks: &[Chunk]) -> Result<u64> {
+    let generation = txn.scope(scope)?.generation;
     let mut pulled = 0;
     for chunk in chunks {
-        let included = Included::of(txn, scope, chunk.included).await?;
-        pulled += apply_changes(txn, scope, generation, chunk, &included).await?;
+        let included = Included::of(txn, scope, chunk.included)?;
+        pulled += apply_changes(txn, scope, generation, chunk, &included)?;
     }
     Ok(pulled)
 }
 
-fn receive_stamp(txn: &mut Txn, stamp: &crate::clock::Stamp) {
+fn receive_stamp(txn: &mut Txn<'_>, stamp: &crate::clock::Stamp) {
     let replica = txn.replica_mut();
     let mut clock = crate::clock::HybridClock::new(replica.clock);
     clock.receive(stamp);
@@ -311,8 +306,8 @@ struct Included {
 }
 
 impl Included {
-    async fn of(txn: &mut Txn, scope: &Scope, push_seq: u64) -> Result<Self> {
-        let row = txn.scope(scope).await?;
+    fn of(txn: &mut Txn<'_>, scope: &Scope, push_seq: u64) -> Result<Self> {
+        let row = txn.scope(scope)?;
         let in_flight = row.in_flight.as_ref().filter(|push| push.push_seq <= push_seq);
         let positions = in_flight.map(|push| push.positions.clone()).unwrap_or_default();
         Ok(Self { push_seq, lineage: row.lineage.clone(), positions })
@@ -320,15 +315,15 @@ impl Included {
 
     /// Takes those events out of the record's overlay, so that no effect shows twice; they stay unsettled until their
     /// receipts come.
-    async fn absorb(&self, txn: &mut Txn, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<()> {
-        let pending = txn.record(scope, generation, key).await?.pending.clone();
-        txn.load_entries(scope, &pending).await?;
+    fn absorb(&self, txn: &mut Txn<'_>, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<()> {
+        let pending = txn.record(scope, generation, key)?.pending.clone();
+        txn.load_entries(scope, &pending)?;
         for position in pending {
-            let Some(entry) = txn.entry(scope, position).await? else { continue };
+            let Some(entry) = txn.entry(scope, position)? else { continue };
             let contained = entry.sent.are_held(&self.lineage, self.push_seq) || self.positions.contains(&position);
             if contained
                 && !entry.absorbed
-                && let Some(entry) = txn.entry_mut(scope, position).await?
+                && let Some(entry) = txn.entry_mut(scope, position)?
             {
                 entry.absorbed = true;
                 // Its content has been seen by the server.

@@ -220,10 +220,8 @@ impl Engine {
     pub async fn set_enabled(self: &Arc<Self>, enabled: bool) -> Result<()> {
         self.writer()
             .run(move |txn| {
-                Box::pin(async move {
-                    txn.replica_mut().disabled = !enabled;
-                    Ok(())
-                })
+                txn.replica_mut().disabled = !enabled;
+                Ok(())
             })
             .await?;
         self.wake_all(Cause::Request);

@@ -15,7 +15,7 @@ use crate::reading;
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
 use crate::replica::{decode, encode};
-use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table, successor};
+use crate::storage::{Batch, Row, RowKey, Rows, Scan, Storage, StorageError, Table, successor, transact};
 
 /// Records that one batch of a build reads.
 const BATCH_RECORDS: usize = 256;
@@ -77,7 +77,8 @@ pub fn ready_indexes(declared: &IndexSet, built: &BuiltIndexes) -> IndexSet {
 /// # Errors
 /// Those of the storage.
 pub async fn built_indexes(storage: &dyn Storage) -> Result<BuiltIndexes, Error> {
-    Ok(stored(storage).await?.0)
+    let row = storage.get(vec![keys::indexes()]).await?.pop().flatten();
+    Ok(row.map(|row| decode(&row.value)).transpose()?.unwrap_or_default())
 }
 
 /// Drops the indexes that are not declared any more and enters the new ones as to be built. To be called at open, before
@@ -86,16 +87,17 @@ pub async fn built_indexes(storage: &dyn Storage) -> Result<BuiltIndexes, Error>
 /// # Errors
 /// Those of the storage.
 pub async fn register(storage: &dyn Storage, declared: &IndexSet) -> Result<BuiltIndexes, Error> {
-    loop {
-        let (mut built, version) = stored(storage).await?;
-        let pending = pending_builds(declared, &built);
+    let declared = declared.clone();
+    let register = move |rows: &mut dyn Rows| {
+        let mut built = stored(rows)?;
+        let pending = pending_builds(&declared, &built);
         let known = |definition: &&IndexDefinition| built.indexes.iter().any(|row| row.definition == **definition);
         let new: Vec<_> = pending.build.iter().filter(|definition| !known(definition)).cloned().collect();
-        if new.is_empty() && pending.drop.is_empty() {
-            return Ok(built);
-        }
         let mut batch = Batch::default();
-        for (scope, generation) in generations(storage).await? {
+        if new.is_empty() && pending.drop.is_empty() {
+            return Ok((built, batch));
+        }
+        for (scope, generation) in generations(rows)? {
             let prefix =
                 |dropped: &IndexDefinition| RowKey { table: Table::Index, key: dropped.prefix(&scope, generation) };
             batch.clear.extend(pending.drop.iter().map(prefix));
@@ -103,14 +105,10 @@ pub async fn register(storage: &dyn Storage, declared: &IndexSet) -> Result<Buil
         built.indexes.retain(|row| !pending.drop.contains(&row.definition));
         let to_build = |definition| IndexRow { definition, building: Some(String::new()) };
         built.indexes.extend(new.into_iter().map(to_build));
-        store(&mut batch, &built, version);
-        match storage.apply(batch).await {
-            Ok(()) => return Ok(built),
-            // Another tab was first.
-            Err(StorageError::Stale) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+        batch.put.push((keys::indexes(), encode(&built)));
+        Ok((built, batch))
+    };
+    Ok(transact(storage, register).await?)
 }
 
 /// Builds one batch of the first index that is not complete. Returns whether there is more to build.
@@ -118,23 +116,18 @@ pub async fn register(storage: &dyn Storage, declared: &IndexSet) -> Result<Buil
 /// # Errors
 /// Those of the storage; what was built so far stays built.
 pub async fn build_step(storage: &dyn Storage) -> Result<bool, Error> {
-    let mut records = BATCH_RECORDS;
-    loop {
-        let (mut built, version) = stored(storage).await?;
-        let Some(row) = built.indexes.iter_mut().find(|row| row.building.is_some()) else { return Ok(false) };
+    Ok(transact(storage, |rows| {
+        let mut built = stored(rows)?;
+        let mut batch = Batch::default();
+        let Some(row) = built.indexes.iter_mut().find(|row| row.building.is_some()) else { return Ok((false, batch)) };
         let position = unhex(row.building.as_deref().unwrap_or_default())
             .ok_or_else(|| StorageError::Corrupt("the position of an index build".to_owned()))?;
-        let mut batch = Batch::default();
-        row.building = cover(storage, &row.definition, &position, records, &mut batch).await?.map(|key| hex(&key));
+        row.building = cover(rows, &row.definition, &position, &mut batch)?.map(|key| hex(&key));
         let more = built.indexes.iter().any(|row| row.building.is_some());
-        store(&mut batch, &built, version);
-        match storage.apply(batch).await {
-            Ok(()) => return Ok(more),
-            // One of the records was written meanwhile; with fewer at once, that becomes less likely.
-            Err(StorageError::Stale) => records = (records / 2).max(1),
-            Err(error) => return Err(error.into()),
-        }
-    }
+        batch.put.push((keys::indexes(), encode(&built)));
+        Ok((more, batch))
+    })
+    .await?)
 }
 
 /// Registers the declared indexes and builds them all. Returns those that may answer queries: all.
@@ -149,29 +142,27 @@ pub async fn build_indexes(storage: &dyn Storage, declared: &IndexSet) -> Result
 
 /// Adds to `batch` the entries of the next records after the key `position`. Returns the key up to which the index is then
 /// complete; `None` if that is the end.
-async fn cover(
-    storage: &dyn Storage,
+fn cover(
+    rows: &mut dyn Rows,
     definition: &IndexDefinition,
     position: &[u8],
-    records: usize,
     batch: &mut Batch,
-) -> Result<Option<Vec<u8>>, Error> {
-    for (scope, generation) in generations(storage).await? {
+) -> Result<Option<Vec<u8>>, StorageError> {
+    for (scope, generation) in generations(rows)? {
         let prefix = keys::collection_prefix(&scope, generation, &definition.collection);
-        let mut scan = Scan::prefix(Table::Record, &prefix).limit(records);
+        let mut scan = Scan::prefix(Table::Record, &prefix).limit(BATCH_RECORDS);
         if position.starts_with(&prefix) {
             scan = scan.after(position);
         } else if position > prefix.as_slice() {
             continue;
         }
-        let rows = storage.scan(scan).await?;
-        for row in &rows {
+        let records = rows.scan(&scan)?;
+        for row in &records {
             if let Some(key) = entry_of(definition, &scope, generation, row, &prefix)? {
                 batch.put.push((RowKey { table: Table::Index, key }, Vec::new()));
-                batch.expect.push((RowKey { table: Table::Record, key: row.key.clone() }, row.version));
             }
         }
-        if let Some(last) = rows.into_iter().last() {
+        if let Some(last) = records.into_iter().last() {
             return Ok(Some(last.key));
         }
     }
@@ -184,7 +175,7 @@ fn entry_of(
     generation: Generation,
     row: &Row,
     prefix: &[u8],
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Vec<u8>>, StorageError> {
     let id: RecordId =
         keys::record_id_of(&row.key, prefix).ok_or_else(|| StorageError::Corrupt("a record row's key".to_owned()))?;
     let record = decode::<RecordRow>(&row.value)?;
@@ -192,12 +183,12 @@ fn entry_of(
 }
 
 /// Every generation that holds records, in the order of their keys. Reads one row for each.
-async fn generations(storage: &dyn Storage) -> Result<Vec<(Scope, Generation)>, StorageError> {
+fn generations(rows: &mut dyn Rows) -> Result<Vec<(Scope, Generation)>, StorageError> {
     let mut found = Vec::new();
     let mut scan = Scan::prefix(Table::Record, &[]).limit(1);
     loop {
-        let rows = storage.scan(scan.clone()).await?;
-        let Some(row) = rows.first() else { return Ok(found) };
+        let first = rows.scan(&scan)?;
+        let Some(row) = first.first() else { return Ok(found) };
         let (scope, generation) =
             keys::generation_of(&row.key).ok_or_else(|| StorageError::Corrupt("a record row's key".to_owned()))?;
         let Some(next) = successor(&keys::generation_prefix(&scope, generation)) else { return Ok(found) };
@@ -206,15 +197,7 @@ async fn generations(storage: &dyn Storage) -> Result<Vec<(Scope, Generation)>, 
     }
 }
 
-async fn stored(storage: &dyn Storage) -> Result<(BuiltIndexes, u64), Error> {
-    match storage.get(vec![keys::indexes()]).await?.into_iter().flatten().next() {
-        Some(row) => Ok((decode(&row.value)?, row.version)),
-        None => Ok((BuiltIndexes::default(), 0)),
-    }
-}
-
-/// Puts `built`, if it is still the version of it that was read.
-fn store(batch: &mut Batch, built: &BuiltIndexes, version: u64) {
-    batch.expect.push((keys::indexes(), version));
-    batch.put.push((keys::indexes(), encode(built)));
+fn stored(rows: &mut dyn Rows) -> Result<BuiltIndexes, StorageError> {
+    let row = rows.get(&[keys::indexes()])?.pop().flatten();
+    Ok(row.map(|row| decode(&row.value)).transpose()?.unwrap_or_default())
 }

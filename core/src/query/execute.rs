@@ -72,10 +72,10 @@ impl<'a> Reader<'a> {
     pub async fn run(&self, query: &Query) -> Result<QueryPage, Error> {
         let plan = self.explain(query)?;
         let after = query.position()?;
-        let mut before = self.versions().await?;
+        let mut before = self.last_commit().await?;
         for _ in 1..MAX_READINGS {
             let page = self.read(query, &plan, after.as_ref()).await?;
-            let now = self.versions().await?;
+            let now = self.last_commit().await?;
             if now == before {
                 return Ok(page);
             }
@@ -84,10 +84,9 @@ impl<'a> Reader<'a> {
         self.read(query, &plan, after.as_ref()).await
     }
 
-    /// Every write raises one of these.
-    async fn versions(&self) -> Result<Vec<u64>, StorageError> {
-        let rows = self.storage.get(vec![keys::replica(), keys::scope(self.scope)]).await?;
-        Ok(rows.into_iter().map(|row| row.map_or(0, |row| row.version)).collect())
+    /// Every commit changes it.
+    async fn last_commit(&self) -> Result<Option<Row>, StorageError> {
+        Ok(self.storage.get(vec![keys::commits()]).await?.pop().flatten())
     }
 
     async fn read(&self, query: &Query, plan: &Plan, after: Option<&OrderKey>) -> Result<QueryPage, Error> {

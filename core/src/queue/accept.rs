@@ -24,8 +24,8 @@ pub(super) enum Together {
 }
 
 /// Accepts all of `drafts`, or none. Returns an event's id per draft; `None` for one that changes nothing.
-pub(super) async fn accept(
-    txn: &mut Txn,
+pub(super) fn accept(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     drafts: &[Draft],
     policies: &PolicyTable,
@@ -38,21 +38,21 @@ pub(super) async fn accept(
             format!("a transaction has 1 to {MAX_GROUP_EVENTS} writes, not {}", drafts.len()),
         ));
     }
-    let row = txn.scope(scope).await?;
+    let row = txn.scope(scope)?;
     if row.membership.is_lost() {
         return Err(Error::ScopeLost(scope.to_string()));
     }
     let (generation, known) = (row.generation, row.known_revision);
     let place = Place { generation, known };
     let records: Vec<_> = drafts.iter().map(|draft| draft.key.clone()).collect();
-    txn.load_records(scope, generation, &records).await?;
+    txn.load_records(scope, generation, &records)?;
 
-    let new_group = |txn: &Txn| GroupId::generate(&**txn.environment());
+    let new_group = |txn: &Txn<'_>| GroupId::generate(&**txn.environment());
     let common = (together == Together::AsGroup && drafts.len() > 1).then(|| new_group(txn));
     let mut ids = Vec::with_capacity(drafts.len());
     let mut made: Vec<Made> = Vec::new();
     for draft in drafts {
-        let mut view = txn.record(scope, generation, &draft.key).await?.view().cloned();
+        let mut view = txn.record(scope, generation, &draft.key)?.view().cloned();
         let plan = Plan::of(&draft.key, &draft.mutation, view.as_ref())?;
         let mut parts = Vec::new();
         for (policy, mut part) in policies.split(draft, plan) {
@@ -64,17 +64,17 @@ pub(super) async fn accept(
         let own = made.len();
         for (policy, plan) in parts {
             let write = Write { draft, policy, plan, group: group.clone() };
-            made.push(make(txn, scope, place, write, limits).await?);
+            made.push(make(txn, scope, place, write, limits)?);
         }
         match &made[own..] {
             [] => ids.push(None),
             parts @ [.., last] => {
                 // What was cancelled had its view computed anew.
                 if last.outcome != Outcome::Cancelled {
-                    txn.record_mut(scope, generation, &draft.key).await?.overlay = Some(view);
+                    txn.record_mut(scope, generation, &draft.key)?.overlay = Some(view);
                 }
                 if matches!(draft.mutation, Mutation::Delete) {
-                    cancel_moot(txn, scope, generation, &draft.key).await?;
+                    cancel_moot(txn, scope, generation, &draft.key)?;
                 }
                 if common.is_none() && group.is_some() {
                     check_group(parts)?;
@@ -86,7 +86,7 @@ pub(super) async fn accept(
     }
     match made.as_slice() {
         // The others change nothing, so that there is nothing to go with.
-        [alone] if common.is_some() => leave_group(txn, scope, alone).await?,
+        [alone] if common.is_some() => leave_group(txn, scope, alone)?,
         all if common.is_some() => check_group(all)?,
         _ => {}
     }
@@ -117,10 +117,10 @@ struct Made {
     outcome: Outcome,
 }
 
-async fn make(txn: &mut Txn, scope: &Scope, place: Place, write: Write<'_>, limits: QueueLimits) -> Result<Made> {
+fn make(txn: &mut Txn<'_>, scope: &Scope, place: Place, write: Write<'_>, limits: QueueLimits) -> Result<Made> {
     let Write { draft, policy, plan, group } = write;
-    check_dependencies(txn, scope, &draft.depends_on).await?;
-    let sight = sight(txn, scope, place, draft).await?;
+    check_dependencies(txn, scope, &draft.depends_on)?;
+    let sight = sight(txn, scope, place, draft)?;
     let mut event = SyncEvent {
         id: EventId::generate(&**txn.environment()),
         collection: draft.key.collection.clone(),
@@ -145,12 +145,12 @@ async fn make(txn: &mut Txn, scope: &Scope, place: Place, write: Write<'_>, limi
             format!("the write has {bytes} bytes as an event; a server takes {MAX_GROUP_BYTES} at most"),
         ));
     }
-    if *txn.scope(scope).await? == ScopeRow::default() {
+    if *txn.scope(scope)? == ScopeRow::default() {
         // The first write makes the scope known, so that it will be synced.
-        txn.scope_mut(scope).await?;
+        txn.scope_mut(scope)?;
     }
     let id = event.id.clone();
-    let outcome = enqueue(txn, scope, place.generation, event, bytes).await?;
+    let outcome = enqueue(txn, scope, place.generation, event, bytes)?;
     let replica = txn.replica();
     if replica.queued_events > limits.events || replica.queued_bytes > limits.bytes {
         return Err(Error::QueueFull { events: replica.queued_events, bytes: replica.queued_bytes });
@@ -159,10 +159,10 @@ async fn make(txn: &mut Txn, scope: &Scope, place: Place, write: Write<'_>, limi
     Ok(Made { id, bytes, outcome })
 }
 
-async fn check_dependencies(txn: &mut Txn, scope: &Scope, depends_on: &[EventId]) -> Result<()> {
+fn check_dependencies(txn: &mut Txn<'_>, scope: &Scope, depends_on: &[EventId]) -> Result<()> {
     for id in depends_on {
         // One that the replica has forgotten was settled long ago: there is nothing to wait for.
-        let fits = match txn.outcome(id).await? {
+        let fits = match txn.outcome(id)? {
             Some(outcome) => outcome.scope == *scope,
             None => id.is_well_formed(),
         };
@@ -175,12 +175,12 @@ async fn check_dependencies(txn: &mut Txn, scope: &Scope, depends_on: &[EventId]
 }
 
 /// What the writer had seen: what the write says, else what the replica shows now.
-async fn sight(txn: &mut Txn, scope: &Scope, place: Place, draft: &Draft) -> Result<Sight> {
-    let row = txn.scope(scope).await?;
+fn sight(txn: &mut Txn<'_>, scope: &Scope, place: Place, draft: &Draft) -> Result<Sight> {
+    let row = txn.scope(scope)?;
     // While a new history is adopted, the generation that is read still tells revisions of the old one.
     let shared = row.shared_with(place.generation);
     let named = draft.seen.as_ref().map(|basis| (basis, row.shared_with(basis.generation)));
-    let row = txn.record(scope, place.generation, &draft.key).await?;
+    let row = txn.record(scope, place.generation, &draft.key)?;
     let base = if row.revision == 0 { place.known } else { row.revision };
     let mut sight = Sight::new(base, row.covered.clone(), shared);
     if let Some((basis, shared)) = named {
@@ -190,35 +190,29 @@ async fn sight(txn: &mut Txn, scope: &Scope, place: Place, draft: &Draft) -> Res
 }
 
 /// Gives the event its place: in the queue, or folded into the last event of its lane.
-async fn enqueue(
-    txn: &mut Txn,
-    scope: &Scope,
-    generation: Generation,
-    event: SyncEvent,
-    bytes: u64,
-) -> Result<Outcome> {
+fn enqueue(txn: &mut Txn<'_>, scope: &Scope, generation: Generation, event: SyncEvent, bytes: u64) -> Result<Outcome> {
     let key = event.key();
-    let row = txn.record(scope, generation, &key).await?;
+    let row = txn.record(scope, generation, &key)?;
     let (revision, last, confirmed) = (row.revision, row.pending.last().copied(), row.doc.is_some());
     let before = before(row.doc.as_ref(), &event);
     let mut folded = Fold::Keep;
     if let Some(last) = last {
-        let in_flight = txn.scope(scope).await?.in_flight.as_ref();
+        let in_flight = txn.scope(scope)?.in_flight.as_ref();
         if !in_flight.is_some_and(|push| push.positions.contains(&last))
-            && let Some(earlier) = txn.entry(scope, last).await?
+            && let Some(earlier) = txn.entry(scope, last)?
         {
             folded = fold(earlier, &event, bytes, confirmed);
         }
     }
     if let (Some(position), Fold::Into(_) | Fold::Cancel) = (last, &folded)
-        && let Some(mut earlier) = txn.take_entry(scope, position).await?
+        && let Some(mut earlier) = txn.take_entry(scope, position)?
     {
         let id = event.id.clone();
         let Fold::Into(merged) = folded else {
             txn.replica_mut().left_queue(&earlier);
             settle_outcome(txn, scope, &earlier.event.id, &key, Outcome::Cancelled);
-            leave(txn, scope, generation, &key, position).await?;
-            overlay(txn, scope, generation, &key).await?;
+            leave(txn, scope, generation, &key, position)?;
+            overlay(txn, scope, generation, &key)?;
             return Ok(Outcome::Cancelled);
         };
         let replaced = std::mem::replace(&mut earlier.event, *merged);
@@ -228,7 +222,7 @@ async fn enqueue(
         let replica = txn.replica_mut();
         replica.queued_bytes = (replica.queued_bytes + length).saturating_sub(earlier.bytes);
         earlier.bytes = length;
-        txn.record_mut(scope, generation, &key).await?.covered.add(&earlier.event, revision);
+        txn.record_mut(scope, generation, &key)?.covered.add(&earlier.event, revision);
         txn.set_entry(scope, position, Some(earlier));
         return Ok(Outcome::Pending { position });
     }
@@ -238,7 +232,7 @@ async fn enqueue(
     replica.next_position += 1;
     replica.queued_events += 1;
     replica.queued_bytes += bytes;
-    let row = txn.record_mut(scope, generation, &key).await?;
+    let row = txn.record_mut(scope, generation, &key)?;
     row.pending.push(position);
     row.covered.add(&event, revision);
     let entry = QueueEntry {
@@ -268,9 +262,9 @@ fn check_group(events: &[Made]) -> Result<()> {
     Ok(())
 }
 
-async fn leave_group(txn: &mut Txn, scope: &Scope, alone: &Made) -> Result<()> {
+fn leave_group(txn: &mut Txn<'_>, scope: &Scope, alone: &Made) -> Result<()> {
     let Outcome::Pending { position } = alone.outcome else { return Ok(()) };
-    if let Some(entry) = txn.entry_mut(scope, position).await? {
+    if let Some(entry) = txn.entry_mut(scope, position)? {
         entry.event.group = None;
         entry.bytes = encoded_len(&entry.event);
         let bytes = entry.bytes;
@@ -281,7 +275,7 @@ async fn leave_group(txn: &mut Txn, scope: &Scope, alone: &Made) -> Result<()> {
 }
 
 /// Records an outcome and tells observers.
-pub(super) fn settle_outcome(txn: &mut Txn, scope: &Scope, id: &EventId, key: &RecordKey, outcome: Outcome) {
+pub(super) fn settle_outcome(txn: &mut Txn<'_>, scope: &Scope, id: &EventId, key: &RecordKey, outcome: Outcome) {
     txn.notify(|| Notice::Event { scope: scope.clone(), id: id.clone(), key: key.clone(), outcome: outcome.clone() });
     txn.set_outcome(id, OutcomeRow::new(scope, key, outcome));
 }

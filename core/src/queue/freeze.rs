@@ -44,24 +44,24 @@ impl Selection {
 const SCAN: usize = 512;
 
 /// The push in flight, or a new one of at most `max_events` events; `None` if nothing can be sent.
-pub(super) async fn next_push(
-    txn: &mut Txn,
+pub(super) fn next_push(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     max_events: usize,
     selection: Selection,
 ) -> Result<Option<Push>> {
-    let row = txn.scope(scope).await?;
+    let row = txn.scope(scope)?;
     // Whoever asked may have read the row before a commit that says so: a sync that was given up leaves its last commit to
     // the background.
     if row.in_doubt || row.building.is_some() {
         return Ok(None);
     }
     if let Some(in_flight) = row.in_flight.clone() {
-        let events = load(txn, scope, &in_flight.positions).await?;
+        let events = load(txn, scope, &in_flight.positions)?;
         return Ok(Some(Push { push_seq: in_flight.push_seq, events, resent: true }));
     }
     let lineage = row.lineage.clone();
-    let chosen = Choice::new(lineage, max_events, selection).run(txn, scope).await?;
+    let chosen = Choice::new(lineage, max_events, selection).run(txn, scope)?;
     if chosen.is_empty() {
         return Ok(None);
     }
@@ -72,13 +72,13 @@ pub(super) async fn next_push(
         let mut event = Arc::unwrap_or_clone(entry).event;
         if event.depends_on != depends_on {
             event.depends_on = depends_on;
-            if let Some(entry) = txn.entry_mut(scope, position).await? {
+            if let Some(entry) = txn.entry_mut(scope, position)? {
                 entry.event = event.clone();
             }
         }
         events.push(event);
     }
-    let row = txn.scope_mut(scope).await?;
+    let row = txn.scope_mut(scope)?;
     row.push_seq += 1;
     let push_seq = row.push_seq;
     row.in_flight = Some(InFlight { push_seq, positions });
@@ -88,17 +88,17 @@ pub(super) async fn next_push(
 }
 
 /// Whether there is anything to send.
-pub(super) async fn has_sendable(txn: &mut Txn, scope: &Scope, selection: Selection) -> Result<bool> {
-    let lineage = txn.scope(scope).await?.lineage.clone();
-    Ok(!Choice::new(lineage, 1, selection).run(txn, scope).await?.is_empty())
+pub(super) fn has_sendable(txn: &mut Txn<'_>, scope: &Scope, selection: Selection) -> Result<bool> {
+    let lineage = txn.scope(scope)?.lineage.clone();
+    Ok(!Choice::new(lineage, 1, selection).run(txn, scope)?.is_empty())
 }
 
-async fn load(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<Vec<SyncEvent>> {
-    txn.load_entries(scope, positions).await?;
+fn load(txn: &mut Txn<'_>, scope: &Scope, positions: &[u64]) -> Result<Vec<SyncEvent>> {
+    txn.load_entries(scope, positions)?;
     let account = txn.replica().account.clone();
     let mut events = Vec::with_capacity(positions.len());
     for &position in positions {
-        if let Some(entry) = txn.entry(scope, position).await? {
+        if let Some(entry) = txn.entry(scope, position)? {
             check_writer(entry, account.as_deref())?;
             events.push(entry.event.clone());
         }
@@ -157,11 +157,11 @@ impl Choice {
         }
     }
 
-    async fn run(mut self, txn: &mut Txn, scope: &Scope) -> Result<Vec<(u64, Arc<QueueEntry>, Vec<EventId>)>> {
+    fn run(mut self, txn: &mut Txn<'_>, scope: &Scope) -> Result<Vec<(u64, Arc<QueueEntry>, Vec<EventId>)>> {
         let mut from = 0;
         let mut unit: Vec<(u64, Arc<QueueEntry>)> = Vec::new();
         loop {
-            let page = txn.entries_from(scope, from, SCAN).await?;
+            let page = txn.entries_from(scope, from, SCAN)?;
             let Some((last, _)) = page.last() else { break };
             from = last + 1;
             for (position, entry) in page {
@@ -169,20 +169,20 @@ impl Choice {
                 let continues = unit
                     .first()
                     .is_some_and(|(_, first)| first.event.group.is_some() && first.event.group == entry.event.group);
-                if !continues && !unit.is_empty() && !self.take(txn, std::mem::take(&mut unit)).await? {
+                if !continues && !unit.is_empty() && !self.take(txn, std::mem::take(&mut unit))? {
                     return Ok(self.chosen);
                 }
                 unit.push((position, entry));
             }
         }
         if !unit.is_empty() {
-            self.take(txn, unit).await?;
+            self.take(txn, unit)?;
         }
         Ok(self.chosen)
     }
 
     /// Considers one unit. Returns `false` when the push is full.
-    async fn take(&mut self, txn: &mut Txn, unit: Vec<(u64, Arc<QueueEntry>)>) -> Result<bool> {
+    fn take(&mut self, txn: &mut Txn<'_>, unit: Vec<(u64, Arc<QueueEntry>)>) -> Result<bool> {
         // An event whose receipt is known waits for a pull only; it holds nothing up and is not sent again.
         if unit.iter().all(|(_, entry)| entry.settled.is_some()) {
             return Ok(true);
@@ -192,7 +192,7 @@ impl Choice {
             !entry.is_sendable() || !self.selection.allows(&entry.event.collection) || self.is_blocked(entry)
         });
         for (_, entry) in &unit {
-            match self.dependencies(txn, entry).await? {
+            match self.dependencies(txn, entry)? {
                 Dependencies::Met(ids) => dependencies.push(ids),
                 Dependencies::Waiting => waits = true,
             }
@@ -225,16 +225,16 @@ impl Choice {
             || text_leaves(&entry.event).any(|leaf| self.texts.contains(&leaf))
     }
 
-    async fn dependencies(&self, txn: &mut Txn, entry: &QueueEntry) -> Result<Dependencies> {
+    fn dependencies(&self, txn: &mut Txn<'_>, entry: &QueueEntry) -> Result<Dependencies> {
         let mut met = Vec::new();
         let may_be_held = entry.may_be_held(&self.lineage);
         for named in &entry.event.depends_on {
             let mut id = named.clone();
             // Folding and replacing give an event a new id; what depended on the old one depends on the new one.
-            while let Some(Outcome::ReplacedBy { id: next }) = txn.outcome(&id).await?.map(|row| &row.state) {
+            while let Some(Outcome::ReplacedBy { id: next }) = txn.outcome(&id)?.map(|row| &row.state) {
                 id = next.clone();
             }
-            match txn.outcome(&id).await?.map(|row| &row.state) {
+            match txn.outcome(&id)?.map(|row| &row.state) {
                 Some(Outcome::Pending { .. } | Outcome::Parked { .. }) if !self.chosen_ids.contains(&id) => {
                     return Ok(Dependencies::Waiting);
                 }

@@ -14,7 +14,7 @@ use crate::storage::{Scan, Table};
 
 /// Keeps what `note` refers to, as far as it is here. Comes before the changes that were pulled with the note are confirmed:
 /// they take the place of what has lost.
-pub(crate) async fn keep_lost_values(txn: &mut Txn, scope: &Scope, note: &Change) -> Result<()> {
+pub(crate) fn keep_lost_values(txn: &mut Txn<'_>, scope: &Scope, note: &Change) -> Result<()> {
     let Some(doc) = note.doc.as_ref().filter(|_| note.collection.as_str() == CONFLICTS) else { return Ok(()) };
     let name = |field: &str| doc.get(field).and_then(Value::as_str);
     let path = name("path").and_then(|path| Pointer::parse(path).ok());
@@ -22,34 +22,34 @@ pub(crate) async fn keep_lost_values(txn: &mut Txn, scope: &Scope, note: &Change
         let (Some(collection), Some(record)) = (name("collection"), name("record")) else { return Ok(()) };
         let (Ok(collection), Ok(record)) = (collection.parse(), record.parse()) else { return Ok(()) };
         let key = RecordKey { collection, record };
-        if let Some(found) = find(txn, scope, &key, path.as_ref(), wanted).await? {
+        if let Some(found) = find(txn, scope, &key, path.as_ref(), wanted)? {
             txn.set_raw(keys::lost_value(scope, &note.record, wanted.sha256), Some(value::canonical(&found)));
         }
     }
     Ok(())
 }
 
-async fn find(
-    txn: &mut Txn,
+fn find(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     key: &RecordKey,
     path: Option<&Pointer>,
     wanted: Referred<'_>,
 ) -> Result<Option<Value>> {
-    let generation = txn.scope(scope).await?.generation;
-    let row = txn.record(scope, generation, key).await?;
+    let generation = txn.scope(scope)?.generation;
+    let row = txn.record(scope, generation, key)?;
     if let Some(found) = row.doc.as_ref().and_then(|doc| at(doc, path)).filter(|held| is(held, wanted)) {
         return Ok(Some(found.clone()));
     }
     for position in row.pending.clone() {
-        if let Some(entry) = txn.entry(scope, position).await?
+        if let Some(entry) = txn.entry(scope, position)?
             && let Some(found) = written(&entry.event, path, wanted)
         {
             return Ok(Some(found.clone()));
         }
     }
     let settled = Scan::prefix(Table::Settled, &keys::settled(scope, wanted.revision).key);
-    for row in txn.scan_stored(settled).await? {
+    for row in txn.scan_stored(&settled)? {
         let settled: SettledRow = decode(&row.value)?;
         if let Some(found) = written(&settled.event, path, wanted).filter(|_| settled.event.key() == *key) {
             return Ok(Some(found.clone()));
@@ -82,7 +82,7 @@ fn is(found: &Value, wanted: Referred<'_>) -> bool {
 
 /// Drops what a note referred to in its state `before`, and in its state `after` does no more.
 pub(crate) fn drop_lost_values(
-    txn: &mut Txn,
+    txn: &mut Txn<'_>,
     scope: &Scope,
     note: &RecordKey,
     before: Option<&Value>,
@@ -97,12 +97,12 @@ pub(crate) fn drop_lost_values(
 }
 
 /// Drops what no note of `generation` refers to: a generation that was filled anew has not heard of each note that went.
-pub(crate) async fn sweep_lost_values(txn: &mut Txn, scope: &Scope, generation: Generation) -> Result<()> {
+pub(crate) fn sweep_lost_values(txn: &mut Txn<'_>, scope: &Scope, generation: Generation) -> Result<()> {
     let prefix = keys::lost_values(scope);
-    for row in txn.scan_stored(Scan::prefix(Table::Meta, &prefix)).await? {
+    for row in txn.scan_stored(&Scan::prefix(Table::Meta, &prefix))? {
         let Some((note, sha256)) = keys::lost_value_of(&row.key, &prefix) else { continue };
         let key = RecordKey { collection: CONFLICTS.parse()?, record: note };
-        let held = txn.record(scope, generation, &key).await?.doc.as_ref();
+        let held = txn.record(scope, generation, &key)?.doc.as_ref();
         if !held.map(referred).unwrap_or_default().iter().any(|referred| referred.sha256 == sha256) {
             txn.set_raw(keys::lost_value(scope, &key.record, sha256), None);
         }

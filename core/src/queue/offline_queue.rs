@@ -97,12 +97,7 @@ impl OfflineQueue {
         let (scope, limits) = (scope.clone(), self.limits);
         let drafts = Arc::new(drafts);
         let policies = Arc::clone(&self.policies.lock().unwrap_or_else(PoisonError::into_inner));
-        self.writer
-            .run(move |txn| {
-                let (scope, drafts, policies) = (scope.clone(), drafts.clone(), policies.clone());
-                Box::pin(async move { accept(txn, &scope, &drafts, &policies, limits, together).await })
-            })
-            .await
+        self.writer.run(move |txn| accept(txn, &scope, &drafts, &policies, limits, together)).await
     }
 
     /// The push in flight, or a new one of at most `max_events` events (a group counts as one unit and goes alone if it is
@@ -112,12 +107,7 @@ impl OfflineQueue {
     /// The storage's.
     pub async fn next_push(&self, scope: &Scope, max_events: usize, selection: &Selection) -> Result<Option<Push>> {
         let (scope, selection) = (scope.clone(), selection.clone());
-        self.writer
-            .run(move |txn| {
-                let (scope, selection) = (scope.clone(), selection.clone());
-                Box::pin(async move { next_push(txn, &scope, max_events, selection).await })
-            })
-            .await
+        self.writer.run(move |txn| next_push(txn, &scope, max_events, selection.clone())).await
     }
 
     /// Whether [`next_push`](Self::next_push) would find something, without fixing it.
@@ -132,12 +122,7 @@ impl OfflineQueue {
             return Ok(false);
         }
         let (scope, selection) = (scope.clone(), selection.clone());
-        self.writer
-            .run(move |txn| {
-                let (scope, selection) = (scope.clone(), selection.clone());
-                Box::pin(async move { has_sendable(txn, &scope, selection).await })
-            })
-            .await
+        self.writer.run(move |txn| has_sendable(txn, &scope, selection.clone())).await
     }
 
     /// Takes the receipts of the push in flight.
@@ -147,12 +132,7 @@ impl OfflineQueue {
     pub async fn settle(&self, scope: &Scope, response: PushResponse) -> Result<Settlement> {
         let scope = scope.clone();
         let response = std::sync::Arc::new(response);
-        self.writer
-            .run(move |txn| {
-                let (scope, response) = (scope.clone(), response.clone());
-                Box::pin(async move { settle(txn, &scope, &response).await })
-            })
-            .await
+        self.writer.run(move |txn| settle(txn, &scope, &response)).await
     }
 
     /// Gives up the push in flight after it was refused as a whole: its events stay frozen and go into later pushes under
@@ -162,12 +142,7 @@ impl OfflineQueue {
     /// The storage's.
     pub async fn recut(&self, scope: &Scope, parking: Option<Parking>, judges: Judges) -> Result<u64> {
         let scope = scope.clone();
-        self.writer
-            .run(move |txn| {
-                let (scope, parking) = (scope.clone(), parking.clone());
-                Box::pin(async move { recut(txn, &scope, parking.as_ref(), judges).await })
-            })
-            .await
+        self.writer.run(move |txn| recut(txn, &scope, parking.as_ref(), judges)).await
     }
 
     /// What became of an event. Follows foldings and replacements to the event that carries its content.
@@ -236,12 +211,7 @@ impl OfflineQueue {
     /// `event_state` if it is not parked.
     pub async fn retry(&self, id: &EventId) -> Result<Scope> {
         let id = id.clone();
-        self.writer
-            .run(move |txn| {
-                let id = id.clone();
-                Box::pin(async move { parked::retry(txn, &id).await })
-            })
-            .await
+        self.writer.run(move |txn| parked::retry(txn, &id)).await
     }
 
     /// Drops a parked event, with its group.
@@ -250,12 +220,7 @@ impl OfflineQueue {
     /// `event_state` if it is not parked.
     pub async fn discard(&self, id: &EventId) -> Result<Scope> {
         let id = id.clone();
-        self.writer
-            .run(move |txn| {
-                let id = id.clone();
-                Box::pin(async move { parked::discard(txn, &id).await })
-            })
-            .await
+        self.writer.run(move |txn| parked::discard(txn, &id)).await
     }
 
     /// Replaces a parked event's content; it goes back into the queue, at its place, under the id that is returned. `edit`
@@ -271,12 +236,7 @@ impl OfflineQueue {
     ) -> Result<EventId> {
         let (id, limits) = (id.clone(), self.limits);
         let edit = std::sync::Arc::new(edit);
-        self.writer
-            .run(move |txn| {
-                let (id, edit) = (id.clone(), edit.clone());
-                Box::pin(async move { parked::replace(txn, &id, &*edit, limits).await })
-            })
-            .await
+        self.writer.run(move |txn| parked::replace(txn, &id, &*edit, limits)).await
     }
 
     /// What the queue holds.

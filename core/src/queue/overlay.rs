@@ -39,20 +39,20 @@ impl View {
 
 /// Computes anew what follows from a record's confirmed state and the queue entries at `row.pending`: its view, what they cover,
 /// and whether one is parked. Called once per record and unit of work, since it costs as much as the record has events.
-pub(crate) async fn overlay(txn: &mut Txn, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<()> {
-    let row = txn.record(scope, generation, key).await?;
+pub(crate) fn overlay(txn: &mut Txn<'_>, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<()> {
+    let row = txn.record(scope, generation, key)?;
     let (positions, revision, mut view) = (row.pending.clone(), row.revision, View::of(row));
-    txn.load_entries(scope, &positions).await?;
+    txn.load_entries(scope, &positions)?;
     let (mut covered, mut parked) = (Covered::default(), false);
     for position in positions {
-        let Some(entry) = txn.entry(scope, position).await? else { continue };
+        let Some(entry) = txn.entry(scope, position)? else { continue };
         parked |= entry.parked.is_some();
         if entry.is_overlaid() {
             covered.add(&entry.event, revision);
             view.add(entry);
         }
     }
-    let row = txn.record_mut(scope, generation, key).await?;
+    let row = txn.record_mut(scope, generation, key)?;
     (row.overlay, row.covered, row.parked) = (view.shown, covered, parked);
     if row.overlay.is_none() {
         row.ghost = None;
@@ -61,17 +61,17 @@ pub(crate) async fn overlay(txn: &mut Txn, scope: &Scope, generation: Generation
 }
 
 /// A record's confirmed document, and what the app sees of it before the event at `position`, which is of this kind.
-pub(super) async fn beneath(
-    txn: &mut Txn,
+pub(super) fn beneath(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     generation: Generation,
     key: &RecordKey,
     (position, action): (u64, SyncAction),
 ) -> Result<(Option<Value>, Option<Value>)> {
-    let row = txn.record(scope, generation, key).await?;
+    let row = txn.record(scope, generation, key)?;
     let (positions, mut view) = (row.pending.clone(), View::of(row));
     for earlier in positions.into_iter().take_while(|earlier| *earlier < position) {
-        if let Some(entry) = txn.entry(scope, earlier).await?.filter(|entry| entry.is_overlaid()) {
+        if let Some(entry) = txn.entry(scope, earlier)?.filter(|entry| entry.is_overlaid()) {
             view.add(entry);
         }
     }
@@ -80,14 +80,14 @@ pub(super) async fn beneath(
 }
 
 /// Takes the event at `position` out of its record's lane. The view is computed anew by [`overlay`].
-pub(crate) async fn leave(
-    txn: &mut Txn,
+pub(crate) fn leave(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     generation: Generation,
     key: &RecordKey,
     position: u64,
 ) -> Result<()> {
-    let pending = &mut txn.record_mut(scope, generation, key).await?.pending;
+    let pending = &mut txn.record_mut(scope, generation, key)?.pending;
     if let Ok(at) = pending.binary_search(&position) {
         pending.remove(at);
     }

@@ -14,32 +14,32 @@ use crate::replica::Txn;
 use crate::replica::rows::{Outcome, QueueEntry};
 
 /// The parked event `id`, or all members of its group: scope, and positions in queue order.
-async fn parked_unit(txn: &mut Txn, id: &EventId) -> Result<(Scope, Vec<u64>)> {
+fn parked_unit(txn: &mut Txn<'_>, id: &EventId) -> Result<(Scope, Vec<u64>)> {
     let refuse = |why| Err(Error::Event { id: id.clone(), why });
-    let Some(outcome) = txn.outcome(id).await?.cloned() else { return refuse("there is no such event") };
+    let Some(outcome) = txn.outcome(id)?.cloned() else { return refuse("there is no such event") };
     let Outcome::Parked { position } = outcome.state else { return refuse("it is not parked") };
     let scope = outcome.scope;
-    let Some(entry) = txn.entry(&scope, position).await? else { return refuse("it is not in the queue") };
+    let Some(entry) = txn.entry(&scope, position)? else { return refuse("it is not in the queue") };
     match entry.event.group.clone() {
         None => Ok((scope, vec![position])),
         Some(group) => {
-            let positions = group_around(txn, &scope, position, &group).await?;
+            let positions = group_around(txn, &scope, position, &group)?;
             Ok((scope, positions))
         }
     }
 }
 
 /// The members of a group stand together in the queue.
-pub(super) async fn group_around(txn: &mut Txn, scope: &Scope, position: u64, group: &GroupId) -> Result<Vec<u64>> {
+pub(super) fn group_around(txn: &mut Txn<'_>, scope: &Scope, position: u64, group: &GroupId) -> Result<Vec<u64>> {
     let member = |entry: Option<&QueueEntry>| entry.is_some_and(|entry| entry.event.group.as_ref() == Some(group));
     let mut first = position;
     while let Some(before) = first.checked_sub(1)
-        && member(txn.entry(scope, before).await?)
+        && member(txn.entry(scope, before)?)
     {
         first = before;
     }
     let mut positions = Vec::new();
-    while member(txn.entry(scope, first).await?) {
+    while member(txn.entry(scope, first)?) {
         positions.push(first);
         first += 1;
     }
@@ -47,12 +47,12 @@ pub(super) async fn group_around(txn: &mut Txn, scope: &Scope, position: u64, gr
 }
 
 /// Puts a parked event, with its group, back into the queue as it was.
-pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
-    let (scope, positions) = parked_unit(txn, id).await?;
-    let generation = txn.scope(&scope).await?.generation;
+pub(super) fn retry(txn: &mut Txn<'_>, id: &EventId) -> Result<Scope> {
+    let (scope, positions) = parked_unit(txn, id)?;
+    let generation = txn.scope(&scope)?.generation;
     let mut touched = BTreeSet::new();
     for position in positions {
-        let Some(entry) = txn.entry_mut(&scope, position).await? else { continue };
+        let Some(entry) = txn.entry_mut(&scope, position)? else { continue };
         let was_parked = entry.parked.take().is_some();
         let event = entry.event.clone();
         let replica = txn.replica_mut();
@@ -61,28 +61,28 @@ pub(super) async fn retry(txn: &mut Txn, id: &EventId) -> Result<Scope> {
         touched.insert(event.key());
     }
     for key in touched {
-        overlay(txn, &scope, generation, &key).await?;
-        cancel_moot(txn, &scope, generation, &key).await?;
+        overlay(txn, &scope, generation, &key)?;
+        cancel_moot(txn, &scope, generation, &key)?;
     }
     Ok(scope)
 }
 
 /// Drops a parked event, with its group: the view is computed without it.
-pub(super) async fn discard(txn: &mut Txn, id: &EventId) -> Result<Scope> {
-    let (scope, positions) = parked_unit(txn, id).await?;
-    let generation = txn.scope(&scope).await?.generation;
+pub(super) fn discard(txn: &mut Txn<'_>, id: &EventId) -> Result<Scope> {
+    let (scope, positions) = parked_unit(txn, id)?;
+    let generation = txn.scope(&scope)?.generation;
     let mut touched = BTreeSet::new();
     for position in positions {
-        let Some(entry) = txn.entry(&scope, position).await?.cloned() else { continue };
+        let Some(entry) = txn.entry(&scope, position)?.cloned() else { continue };
         let key = entry.event.key();
         txn.set_entry(&scope, position, None);
         txn.replica_mut().left_queue(&entry);
         settle_outcome(txn, &scope, &entry.event.id, &key, Outcome::Discarded);
-        leave(txn, &scope, generation, &key, position).await?;
+        leave(txn, &scope, generation, &key, position)?;
         touched.insert(key);
     }
     for key in touched {
-        overlay(txn, &scope, generation, &key).await?;
+        overlay(txn, &scope, generation, &key)?;
     }
     Ok(scope)
 }
@@ -90,19 +90,19 @@ pub(super) async fn discard(txn: &mut Txn, id: &EventId) -> Result<Scope> {
 /// Replaces a parked event's content under a new id, at its place in the queue. `edit` gets the event and returns what it
 /// shall be; record and action stay, stamp and bases too. What the app sees before the event has to take the new content, and
 /// the queue has to have room for it.
-pub(super) async fn replace(
-    txn: &mut Txn,
+pub(super) fn replace(
+    txn: &mut Txn<'_>,
     id: &EventId,
     edit: &(dyn Fn(SyncEvent) -> SyncEvent + Send + Sync),
     limits: QueueLimits,
 ) -> Result<EventId> {
-    let (scope, positions) = parked_unit(txn, id).await?;
-    let row = txn.scope(&scope).await?;
+    let (scope, positions) = parked_unit(txn, id)?;
+    let row = txn.scope(&scope)?;
     let (generation, lineage) = (row.generation, row.lineage.clone());
     let new_id = EventId::generate(&**txn.environment());
     let (mut touched, mut unit_bytes) = (BTreeSet::new(), 0);
     for position in positions {
-        let Some(mut entry) = txn.entry(&scope, position).await?.cloned() else { continue };
+        let Some(mut entry) = txn.entry(&scope, position)?.cloned() else { continue };
         let old = entry.event.clone();
         if entry.may_be_held(&lineage) {
             // Under a new id it could take effect a second time.
@@ -121,7 +121,7 @@ pub(super) async fn replace(
             (event.stamp, event.base, event.group) = (old.stamp.clone(), old.base, old.group.clone());
             event.action = old.action;
             event.admit()?;
-            let (confirmed, mut view) = beneath(txn, &scope, generation, &old.key(), (position, old.action)).await?;
+            let (confirmed, mut view) = beneath(txn, &scope, generation, &old.key(), (position, old.action))?;
             let mut plan = Plan { action: event.action, doc: event.doc.clone(), ops: event.ops.clone() };
             plan.take_effect(&mut view)?;
             entry.before = before(confirmed.as_ref(), &event);
@@ -144,7 +144,7 @@ pub(super) async fn replace(
         touched.insert(old.key());
     }
     for key in touched {
-        overlay(txn, &scope, generation, &key).await?;
+        overlay(txn, &scope, generation, &key)?;
     }
     if unit_bytes > MAX_GROUP_BYTES as u64 {
         let message = format!(

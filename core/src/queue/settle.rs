@@ -28,8 +28,8 @@ pub struct Settlement {
 }
 
 /// Takes the receipts of the push in flight. Events without a receipt stay frozen and go into the next push.
-pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse) -> Result<Settlement> {
-    let row = txn.scope_mut(scope).await?;
+pub(super) fn settle(txn: &mut Txn<'_>, scope: &Scope, response: &PushResponse) -> Result<Settlement> {
+    let row = txn.scope_mut(scope)?;
     let Some(in_flight) = row.in_flight.take() else { return Ok(Settlement::default()) };
     row.seen = Some(response.head.clone());
     row.epoch = Some(response.epoch.clone());
@@ -39,18 +39,18 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
     }
     let (generation, lineage) = (row.generation, row.lineage.clone());
 
-    txn.load_entries(scope, &in_flight.positions).await?;
+    txn.load_entries(scope, &in_flight.positions)?;
     let mut by_id = BTreeMap::new();
     let mut records = Vec::with_capacity(in_flight.positions.len());
     for &position in &in_flight.positions {
-        if let Some(entry) = txn.entry(scope, position).await? {
+        if let Some(entry) = txn.entry(scope, position)? {
             by_id.insert(entry.event.id.clone(), position);
             records.push(entry.event.key());
         }
     }
-    txn.load_records(scope, generation, &records).await?;
+    txn.load_records(scope, generation, &records)?;
 
-    take_records(txn, scope, &response.receipts, &by_id).await?;
+    take_records(txn, scope, &response.receipts, &by_id)?;
     let mut settlement = Settlement::default();
     let mut waits = false;
     let (mut refused, mut parked) = (BTreeSet::new(), Vec::new());
@@ -60,41 +60,41 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
         if receipt.status.is_settled() {
             settlement.settled += 1;
             settlement.conflicts += u64::from(receipt.status != ReceiptStatus::Applied);
-            waits |= !settle_one(txn, (scope, generation), position, in_flight.push_seq, receipt).await?;
+            waits |= !settle_one(txn, (scope, generation), position, in_flight.push_seq, receipt)?;
             continue;
         }
-        let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
+        let Some(entry) = txn.entry_mut(scope, position)? else { continue };
         entry.was_judged_without_effect(&lineage, in_flight.push_seq);
         let event = entry.event.clone();
         refused.insert(event.key());
         let for_good = match receipt.status {
             ReceiptStatus::Skipped => {
-                freeze(txn, scope, position).await?;
-                skipped_for_good(txn, &event, receipt.because.as_ref()).await?
+                freeze(txn, scope, position)?;
+                skipped_for_good(txn, &event, receipt.because.as_ref())?
             }
             _ => true,
         };
         if for_good {
             parked.push(position);
-            park(txn, scope, position, &event, parking_of(receipt)).await?;
+            park(txn, scope, position, &event, parking_of(receipt))?;
         }
     }
     // One record may have had many events in the push. Refused ones that a pull had taken for contained in it show again.
     for key in set_of(records) {
-        overlay(txn, scope, generation, &key).await?;
+        overlay(txn, scope, generation, &key)?;
     }
     for key in refused {
-        cancel_moot(txn, scope, generation, &key).await?;
+        cancel_moot(txn, scope, generation, &key)?;
     }
-    settlement.parked = still_parked(txn, scope, &parked).await?;
+    settlement.parked = still_parked(txn, scope, &parked)?;
     // A missing receipt means unknown.
     for position in by_id.into_values() {
-        if let Some(entry) = txn.entry_mut(scope, position).await? {
+        if let Some(entry) = txn.entry_mut(scope, position)? {
             entry.goes_unanswered(in_flight.push_seq);
         }
     }
     // What a receipt could not tell is pulled: the feed must not be left beyond it.
-    let row = txn.scope_mut(scope).await?;
+    let row = txn.scope_mut(scope)?;
     if let Some(cursor) = response.cursor.clone().filter(|_| row.building.is_none() && !waits) {
         row.cursor = Some(cursor);
         let newest = response.receipts.iter().filter_map(|receipt| receipt.revision).max();
@@ -105,17 +105,17 @@ pub(super) async fn settle(txn: &mut Txn, scope: &Scope, response: &PushResponse
 
 /// Takes the records that an answer tells. Each stands once in it, with the last receipt that needs it: whatever comes before
 /// finds it there, instead of waiting for a pull that would bring nothing newer.
-async fn take_records(txn: &mut Txn, scope: &Scope, receipts: &[Receipt], ours: &BTreeMap<EventId, u64>) -> Result<()> {
-    let row = txn.scope(scope).await?;
+fn take_records(txn: &mut Txn<'_>, scope: &Scope, receipts: &[Receipt], ours: &BTreeMap<EventId, u64>) -> Result<()> {
+    let row = txn.scope(scope)?;
     let generation = row.generation;
     let known = if row.building.is_none() { row.fed() } else { 0 };
     for receipt in receipts.iter().filter(|receipt| receipt.status.is_settled()) {
         // What the feed has told of is newer; of a delete it may have left no revision to compare with.
         let Some(change) = receipt.record.as_ref().filter(|change| change.revision > known) else { continue };
         let Some(position) = ours.get(&receipt.id) else { continue };
-        let Some(key) = txn.entry(scope, *position).await?.map(|entry| entry.event.key()) else { continue };
-        if key == change.key() && change.revision > txn.record(scope, generation, &key).await?.revision {
-            confirm(txn, scope, generation, &key, Confirmed::of(change)).await?;
+        let Some(key) = txn.entry(scope, *position)?.map(|entry| entry.event.key()) else { continue };
+        if key == change.key() && change.revision > txn.record(scope, generation, &key)?.revision {
+            confirm(txn, scope, generation, &key, Confirmed::of(change))?;
         }
     }
     Ok(())
@@ -145,14 +145,14 @@ impl Judges {
 
 /// Gives up the push in flight. An event that the server may hold is never parked as refused: where it cannot be sent again,
 /// it is parked as uncertain.
-pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<u64> {
-    let row = txn.scope_mut(scope).await?;
+pub(super) fn recut(txn: &mut Txn<'_>, scope: &Scope, parking: Option<&Parking>, judges: Judges) -> Result<u64> {
+    let row = txn.scope_mut(scope)?;
     let Some(in_flight) = row.in_flight.take() else { return Ok(0) };
     row.in_doubt |= judges.leaves_doubt();
     let (lineage, generation) = (row.lineage.clone(), row.generation);
     let (mut parked, mut keys) = (Vec::new(), BTreeSet::new());
     for position in in_flight.positions {
-        let Some(entry) = txn.entry_mut(scope, position).await? else { continue };
+        let Some(entry) = txn.entry_mut(scope, position)? else { continue };
         entry.frozen = true;
         if judges.leaves_doubt() {
             entry.uncertain = true;
@@ -162,23 +162,23 @@ pub(super) async fn recut(txn: &mut Txn, scope: &Scope, parking: Option<&Parking
         let event = entry.event.clone();
         if let Some(parking) = parking {
             let parking = if doubt { Parking::uncertain(parking) } else { parking.clone() };
-            park(txn, scope, position, &event, parking).await?;
+            park(txn, scope, position, &event, parking)?;
             parked.push(position);
             keys.insert(event.key());
         }
     }
     for key in keys {
-        overlay(txn, scope, generation, &key).await?;
-        cancel_moot(txn, scope, generation, &key).await?;
+        overlay(txn, scope, generation, &key)?;
+        cancel_moot(txn, scope, generation, &key)?;
     }
-    still_parked(txn, scope, &parked).await
+    still_parked(txn, scope, &parked)
 }
 
 /// How many of these events are in the queue: others were cancelled as they were parked.
-async fn still_parked(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result<u64> {
+fn still_parked(txn: &mut Txn<'_>, scope: &Scope, positions: &[u64]) -> Result<u64> {
     let mut count = 0;
     for &position in positions {
-        count += u64::from(txn.entry(scope, position).await?.is_some());
+        count += u64::from(txn.entry(scope, position)?.is_some());
     }
     Ok(count)
 }
@@ -186,14 +186,14 @@ async fn still_parked(txn: &mut Txn, scope: &Scope, positions: &[u64]) -> Result
 /// A skipped event waits for the one that it was skipped for, where that one waits here: parked, or ahead in its lane. Or it
 /// goes again without it, where the app has dropped that one. Where nothing here would ever release it, it is parked itself;
 /// so is the rest of a refused group.
-async fn skipped_for_good(txn: &mut Txn, event: &SyncEvent, because: Option<&EventId>) -> Result<bool> {
+fn skipped_for_good(txn: &mut Txn<'_>, event: &SyncEvent, because: Option<&EventId>) -> Result<bool> {
     let Some(because) = because else { return Ok(true) };
-    let Some(row) = txn.outcome(because).await?.cloned() else { return Ok(true) };
+    let Some(row) = txn.outcome(because)?.cloned() else { return Ok(true) };
     match row.state {
         Outcome::Pending { position } | Outcome::Parked { position } => {
             let scope = row.scope;
             Ok(event.group.is_some()
-                && txn.entry(&scope, position).await?.is_some_and(|entry| entry.event.group == event.group))
+                && txn.entry(&scope, position)?.is_some_and(|entry| entry.event.group == event.group))
         }
         // It has left the queue here; the next push does not name it any more.
         Outcome::Discarded | Outcome::Cancelled | Outcome::ReplacedBy { .. } => Ok(!event.depends_on.contains(because)),
@@ -212,14 +212,8 @@ fn parking_of(receipt: &Receipt) -> Parking {
 }
 
 /// Parks an event: it stays in its record's view and holds its lane up until the app decides.
-pub(super) async fn park(
-    txn: &mut Txn,
-    scope: &Scope,
-    position: u64,
-    event: &SyncEvent,
-    parking: Parking,
-) -> Result<()> {
-    if let Some(entry) = txn.entry_mut(scope, position).await? {
+pub(super) fn park(txn: &mut Txn<'_>, scope: &Scope, position: u64, event: &SyncEvent, parking: Parking) -> Result<()> {
+    if let Some(entry) = txn.entry_mut(scope, position)? {
         entry.frozen = true;
         if entry.parked.replace(parking).is_none() {
             txn.replica_mut().parked_events += 1;
@@ -229,35 +223,35 @@ pub(super) async fn park(
     Ok(())
 }
 
-pub(super) async fn freeze(txn: &mut Txn, scope: &Scope, position: u64) -> Result<()> {
-    if let Some(entry) = txn.entry_mut(scope, position).await? {
+pub(super) fn freeze(txn: &mut Txn<'_>, scope: &Scope, position: u64) -> Result<()> {
+    if let Some(entry) = txn.entry_mut(scope, position)? {
         entry.frozen = true;
     }
     Ok(())
 }
 
 /// Returns whether the receipt told all: if not, the event waits for a pull.
-async fn settle_one(
-    txn: &mut Txn,
+fn settle_one(
+    txn: &mut Txn<'_>,
     (scope, generation): (&Scope, Generation),
     position: u64,
     push_seq: u64,
     receipt: &Receipt,
 ) -> Result<bool> {
-    let Some(mut entry) = txn.take_entry(scope, position).await? else { return Ok(true) };
+    let Some(mut entry) = txn.take_entry(scope, position)? else { return Ok(true) };
     entry.sent.add(push_seq);
     entry.uncertain = false;
     let key = entry.event.key();
     let author =
         Author { user: txn.replica().account.clone().unwrap_or_default(), device: txn.replica().device.clone() };
-    let row = txn.scope(scope).await?;
+    let row = txn.scope(scope)?;
     let told = row.building.is_none() && receipt.revision.is_some_and(|revision| revision <= row.fed());
     let advance = if told {
         // The feed has told of it, or of something newer; of a delete it may have left no revision to compare with. That an
         // event is taken to be absorbed says less: of a push that the records contain it may have been refused.
         Advance::Hold
     } else {
-        Advance::of(txn.record(scope, generation, &key).await?, &entry.event, receipt, author)
+        Advance::of(txn.record(scope, generation, &key)?, &entry.event, receipt, author)
     };
     let receipt = Receipt { record: None, ..receipt.clone() };
     match advance {
@@ -269,9 +263,9 @@ async fn settle_one(
             return Ok(false);
         }
         Advance::Hold => {}
-        Advance::To(state) => confirm(txn, scope, generation, &key, state).await?,
+        Advance::To(state) => confirm(txn, scope, generation, &key, state)?,
     }
-    finish(txn, scope, generation, position, &entry, receipt).await?;
+    finish(txn, scope, generation, position, &entry, receipt)?;
     Ok(true)
 }
 
@@ -316,14 +310,14 @@ impl Confirmed {
 }
 
 /// Advances a record's confirmed state, and its generation's digest with it. The view is not touched.
-pub(crate) async fn confirm(
-    txn: &mut Txn,
+pub(crate) fn confirm(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     generation: Generation,
     key: &RecordKey,
     state: Confirmed,
 ) -> Result<()> {
-    let row = txn.record_mut(scope, generation, key).await?;
+    let row = txn.record_mut(scope, generation, key)?;
     let before = row.digest(key);
     match &state.doc {
         Some(_) => row.ghost = None,
@@ -338,7 +332,7 @@ pub(crate) async fn confirm(
         drop_lost_values(txn, scope, key, replaced.as_ref(), held.as_ref());
     }
     let bucket = usize::from(crate::model::bucket_of(key));
-    let digest = txn.digest_mut(scope, generation).await?;
+    let digest = txn.digest_mut(scope, generation)?;
     if let Some(share) = before {
         digest.0[bucket].subtract(share);
     }
@@ -350,8 +344,8 @@ pub(crate) async fn confirm(
 
 /// Settles an event that was taken out of the queue, and keeps it until the server's backups are sure to hold it. Its record's
 /// view is left to be computed anew.
-async fn finish(
-    txn: &mut Txn,
+fn finish(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     generation: Generation,
     position: u64,
@@ -364,28 +358,28 @@ async fn finish(
     txn.set_raw(keys::settled(scope, revision), Some(kept));
     txn.replica_mut().left_queue(entry);
     settle_outcome(txn, scope, &entry.event.id, &key, Outcome::Applied { receipt: Box::new(receipt) });
-    leave(txn, scope, generation, &key, position).await
+    leave(txn, scope, generation, &key, position)
 }
 
 /// Finishes the events of a record that had waited for a pull up to `revision`, and computes its view anew. Called for each
 /// record that a pull advanced.
-pub(crate) async fn finish_settled(
-    txn: &mut Txn,
+pub(crate) fn finish_settled(
+    txn: &mut Txn<'_>,
     scope: &Scope,
     generation: Generation,
     key: &RecordKey,
     revision: Revision,
 ) -> Result<()> {
-    let positions = txn.record(scope, generation, key).await?.pending.clone();
-    txn.load_entries(scope, &positions).await?;
+    let positions = txn.record(scope, generation, key)?.pending.clone();
+    txn.load_entries(scope, &positions)?;
     for position in positions {
-        let known = txn.entry(scope, position).await?.and_then(|entry| entry.settled.as_ref());
+        let known = txn.entry(scope, position)?.and_then(|entry| entry.settled.as_ref());
         let Some(receipt) = known.filter(|receipt| receipt.revision.unwrap_or(0) <= revision).cloned() else {
             continue;
         };
-        if let Some(entry) = txn.take_entry(scope, position).await? {
-            finish(txn, scope, generation, position, &entry, receipt).await?;
+        if let Some(entry) = txn.take_entry(scope, position)? {
+            finish(txn, scope, generation, position, &entry, receipt)?;
         }
     }
-    overlay(txn, scope, generation, key).await
+    overlay(txn, scope, generation, key)
 }

@@ -110,13 +110,10 @@ impl Bench {
             group: None,
         };
         let work = self.queue.writer().run(move |txn| {
-            let change = change.clone();
-            Box::pin(async move {
-                let state = super::settle::Confirmed::of(&change);
-                let generation = txn.scope(&Scope::User).await?.generation;
-                super::confirm(txn, &Scope::User, generation, &change.key(), state).await?;
-                super::finish_settled(txn, &Scope::User, generation, &key("a"), revision).await
-            })
+            let state = super::settle::Confirmed::of(&change);
+            let generation = txn.scope(&Scope::User)?.generation;
+            super::confirm(txn, &Scope::User, generation, &change.key(), state)?;
+            super::finish_settled(txn, &Scope::User, generation, &key("a"), revision)
         });
         self.environment.block_on(work).unwrap();
     }
@@ -326,11 +323,8 @@ fn a_path_that_a_pending_event_touched_keeps_that_events_base() {
     bench
         .environment
         .block_on(bench.queue.writer().run(move |txn| {
-            let foreign = foreign.clone();
-            Box::pin(async move {
-                super::confirm(txn, &Scope::User, 0, &foreign.key(), super::settle::Confirmed::of(&foreign)).await?;
-                super::finish_settled(txn, &Scope::User, 0, &key("a"), 9).await
-            })
+            super::confirm(txn, &Scope::User, 0, &foreign.key(), super::settle::Confirmed::of(&foreign))?;
+            super::finish_settled(txn, &Scope::User, 0, &key("a"), 9)
         }))
         .unwrap();
     assert_eq!(bench.view("a"), Some(json!({"n": 2, "m": 5})), "own pending value on top");
@@ -544,10 +538,8 @@ fn a_receipt_of_what_was_pulled_already_waits_for_nothing() {
     bench.push().unwrap();
     // The replica has the whole scope as of revision 8, in which the record is deleted again; of that it keeps no row.
     let known = bench.queue.writer().run(|txn| {
-        Box::pin(async move {
-            txn.scope_mut(&Scope::User).await?.known_revision = 8;
-            Ok(())
-        })
+        txn.scope_mut(&Scope::User)?.known_revision = 8;
+        Ok(())
     });
     bench.environment.block_on(known).unwrap();
     bench.settle(vec![applied(&id, 5, 6)]);

@@ -21,7 +21,7 @@ const BATCH: usize = 2_000;
 /// Why the rest of a group waits for the app.
 const DAMAGED: &str = "damaged";
 
-/// Fills the empty `storage` with what the `rows` of a damaged replica tell, whose tables need not be known, and makes a replica
+/// Fills the empty `storage` with what the `rows` of a damaged replica tell, from the oldest to the newest, whose tables need not be known, and makes a replica
 /// of it that is sound and fetches its records anew. For a backend's `recover`, which completes the report with what it
 /// alone knows.
 ///
@@ -58,12 +58,7 @@ pub async fn rebuild(
     saved.records = put_rows(storage, &environment, found).await?;
 
     let writer = Writer::open(Arc::clone(storage), environment, Arc::new(IndexSet::default())).await?;
-    writer
-        .run(move |txn| {
-            let lanes = lanes.clone();
-            Box::pin(async move { make_sound(txn, lanes).await })
-        })
-        .await?;
+    writer.run(move |txn| make_sound(txn, &lanes)).await?;
     Ok(saved)
 }
 
@@ -173,17 +168,17 @@ fn replica_row(found: &Found, environment: &SharedEnvironment) -> ReplicaRow {
 }
 
 /// Lays the queue over the records anew, becomes another device, and begins to fetch every scope anew.
-async fn make_sound(txn: &mut Txn, lanes: Lanes) -> Result<()> {
-    take_new_device(txn).await?;
+fn make_sound(txn: &mut Txn<'_>, lanes: &Lanes) -> Result<()> {
+    take_new_device(txn)?;
     for (scope, lanes) in lanes {
-        let generation = txn.scope(&scope).await?.generation;
+        let generation = txn.scope(scope)?.generation;
         for (key, positions) in lanes {
-            txn.record_mut(&scope, generation, &key).await?.pending = positions;
+            txn.record_mut(scope, generation, key)?.pending.clone_from(positions);
             // Nothing is finished as of revision 0; the view is made anew.
-            finish_settled(txn, &scope, generation, &key, 0).await?;
+            finish_settled(txn, scope, generation, key, 0)?;
         }
-        begin_generation(txn, &scope, None).await?;
-        let row = txn.scope_mut(&scope).await?;
+        begin_generation(txn, scope, None)?;
+        let row = txn.scope_mut(scope)?;
         row.retired.clear();
         // Rows may be missing: of a record that is not there it is not known any more that it was not alive.
         row.known_revision = 0;

@@ -24,15 +24,12 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Sorts `rows`. Where a row was found more than once, the newest counts.
+    /// Sorts `rows`, from the oldest to the newest. Where a row was found more than once, the newest counts.
     pub fn sort(rows: Vec<Row>) -> Self {
         let mut newest: BTreeMap<(Vec<u8>, Kind), Row> = BTreeMap::new();
         for row in rows {
             let Some(kind) = Kind::of(&row) else { continue };
-            let slot = newest.entry((row.key.clone(), kind)).or_insert_with(|| row.clone());
-            if slot.version < row.version {
-                *slot = row;
-            }
+            newest.insert((row.key.clone(), kind), row);
         }
         let mut found = Self::default();
         for ((key, kind), row) in newest {

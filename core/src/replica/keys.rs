@@ -122,6 +122,12 @@ pub fn replica() -> RowKey {
     RowKey { table: Table::Meta, key: b"replica".to_vec() }
 }
 
+/// The number of the replica's last commit: another one than was read before, and somebody has written meanwhile.
+#[must_use]
+pub fn commits() -> RowKey {
+    RowKey { table: Table::Meta, key: b"commits".to_vec() }
+}
+
 /// The prefix of all scopes' rows.
 pub const SCOPES: &[u8] = b"scope\0";
 

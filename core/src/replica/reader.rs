@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::keys::{self, Generation};
-use super::round::Shared;
 use super::rows::{DigestRow, OutcomeRow, QueueEntry, RecordRow, ReplicaRow, ScopeRow};
 use super::txn::decode;
+use super::writer::Shared;
 use crate::environment::SharedEnvironment;
 use crate::error::{Error, Result};
 use crate::model::{EventId, RecordKey, Scope};
@@ -128,6 +128,6 @@ impl Replica {
 
     async fn read<T: serde::de::DeserializeOwned>(&self, row: RowKey) -> Result<Option<T>> {
         let row = self.shared.storage.get(vec![row]).await?.pop().flatten();
-        row.map(|row| decode(&row.value)).transpose()
+        Ok(row.map(|row| decode(&row.value)).transpose()?)
     }
 }

@@ -1,8 +1,7 @@
 //! A unit of work on the replica: typed rows read through, changed in memory, and written as one batch.
 //!
-//! The replica row guards all others: every batch expects its version and puts it anew. A second writer (another tab, a
-//! thawed process) therefore makes the batch stale, the cached rows are dropped, and the work is done again on what is
-//! stored.
+//! A unit is a plain function on a [`Txn`], which lives inside one transaction of the storage. It may be run again on another
+//! one: where the storage has to fetch rows first, and where a unit beside it fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +17,14 @@ use crate::environment::SharedEnvironment;
 use crate::error::Result;
 use crate::model::{EventId, RecordKey, Revision, Scope, Value};
 use crate::query::IndexSet;
-use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::storage::{Batch, Row, RowKey, Rows, Scan, StorageError, Table};
 
 /// The rows that every unit of work begins with, kept in memory between commits. A row is shared until somebody changes it.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     pub replica: Arc<ReplicaRow>,
-    pub version: u64,
+    /// The number of the commit after which they were read or written.
+    pub commits: u64,
     pub scopes: BTreeMap<Scope, ScopeSlot>,
 }
 
@@ -44,8 +44,8 @@ struct DigestSlot {
 }
 
 /// One unit of work.
-pub struct Txn {
-    storage: Arc<dyn Storage>,
+pub struct Txn<'r> {
+    rows: &'r mut dyn Rows,
     environment: SharedEnvironment,
     indexes: Arc<IndexSet>,
     cache: Cache,
@@ -55,8 +55,7 @@ pub struct Txn {
     raw: BTreeMap<RowKey, Option<Vec<u8>>>,
     clear: Vec<RowKey>,
     durable: bool,
-    /// The replica row may have changed.
-    guard_dirty: bool,
+    replica_dirty: bool,
     /// Told after the commit; `None` if nobody listens.
     notices: Option<Vec<Notice>>,
 }
@@ -80,16 +79,16 @@ struct RecordSlot {
     original: Option<Option<Value>>,
 }
 
-impl Txn {
+impl<'r> Txn<'r> {
     pub(super) fn new(
-        storage: Arc<dyn Storage>,
+        rows: &'r mut dyn Rows,
         environment: SharedEnvironment,
         indexes: Arc<IndexSet>,
         cache: Cache,
         observed: bool,
     ) -> Self {
         Self {
-            storage,
+            rows,
             environment,
             indexes,
             cache,
@@ -99,7 +98,7 @@ impl Txn {
             raw: BTreeMap::new(),
             clear: Vec::new(),
             durable: false,
-            guard_dirty: false,
+            replica_dirty: false,
             notices: observed.then(Vec::new),
         }
     }
@@ -124,7 +123,7 @@ impl Txn {
 
     /// The replica row, to be changed.
     pub fn replica_mut(&mut self) -> &mut ReplicaRow {
-        self.guard_dirty = true;
+        self.replica_dirty = true;
         Arc::make_mut(&mut self.cache.replica)
     }
 
@@ -139,39 +138,39 @@ impl Txn {
     }
 
     /// A scope's row; a new one for a scope that was never used.
-    pub async fn scope(&mut self, scope: &Scope) -> Result<&ScopeRow> {
-        Ok(&self.scope_slot(scope).await?.row)
+    pub fn scope(&mut self, scope: &Scope) -> Result<&ScopeRow> {
+        Ok(&self.scope_slot(scope)?.row)
     }
 
     /// A scope's row, to be changed.
-    pub async fn scope_mut(&mut self, scope: &Scope) -> Result<&mut ScopeRow> {
-        let slot = self.scope_slot(scope).await?;
+    pub fn scope_mut(&mut self, scope: &Scope) -> Result<&mut ScopeRow> {
+        let slot = self.scope_slot(scope)?;
         slot.dirty = true;
         Ok(Arc::make_mut(&mut slot.row))
     }
 
-    async fn scope_slot(&mut self, scope: &Scope) -> Result<&mut ScopeSlot> {
+    fn scope_slot(&mut self, scope: &Scope) -> Result<&mut ScopeSlot> {
         if !self.cache.scopes.contains_key(scope) {
-            let row = Arc::new(self.read(keys::scope(scope)).await?.unwrap_or_default());
+            let row = Arc::new(self.read(keys::scope(scope))?.unwrap_or_default());
             self.cache.scopes.insert(scope.clone(), ScopeSlot { row, dirty: false, digests: Vec::new() });
         }
         Ok(self.cache.scopes.get_mut(scope).expect("loaded above"))
     }
 
     /// The digest of a generation, to be changed.
-    pub async fn digest_mut(&mut self, scope: &Scope, generation: Generation) -> Result<&mut DigestRow> {
+    pub fn digest_mut(&mut self, scope: &Scope, generation: Generation) -> Result<&mut DigestRow> {
         let held = |slot: &ScopeSlot| slot.digests.iter().position(|digest| digest.generation == generation);
-        if held(self.scope_slot(scope).await?).is_none() {
-            let stored = self.get_rows(vec![keys::digest(scope, generation)]).await?.pop().flatten();
+        if held(self.scope_slot(scope)?).is_none() {
+            let stored = self.rows.get(&[keys::digest(scope, generation)])?.pop().flatten();
             let row = match stored {
                 Some(row) => DigestRow::from_bytes(&row.value)
                     .ok_or_else(|| StorageError::Corrupt("a digest row has the wrong length".into()))?,
                 None => DigestRow::default(),
             };
             let digest = DigestSlot { generation, row: Arc::new(row), dirty: false };
-            self.scope_slot(scope).await?.digests.push(digest);
+            self.scope_slot(scope)?.digests.push(digest);
         }
-        let slot = self.scope_slot(scope).await?;
+        let slot = self.scope_slot(scope)?;
         let at = held(slot).expect("loaded above");
         let digest = &mut slot.digests[at];
         digest.dirty = true;
@@ -187,7 +186,7 @@ impl Txn {
     }
 
     /// Reads many records at once, so that the following [`record`](Self::record) calls find them in memory.
-    pub async fn load_records(&mut self, scope: &Scope, generation: Generation, records: &[RecordKey]) -> Result<()> {
+    pub fn load_records(&mut self, scope: &Scope, generation: Generation, records: &[RecordKey]) -> Result<()> {
         let missing: Vec<_> = records
             .iter()
             .map(|key| (key, keys::record(scope, generation, key)))
@@ -196,7 +195,7 @@ impl Txn {
         if missing.is_empty() {
             return Ok(());
         }
-        let rows = self.get_rows(missing.iter().map(|(_, row)| row.clone()).collect()).await?;
+        let rows = self.rows.get(&missing.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>())?;
         for ((key, name), stored) in missing.into_iter().zip(rows) {
             let (is_stored, row) = (stored.is_some(), stored.map(|row| decode::<RecordRow>(&row.value)).transpose()?);
             let row = row.unwrap_or_default();
@@ -216,22 +215,17 @@ impl Txn {
     }
 
     /// A record's row; an empty one if there is none.
-    pub async fn record(&mut self, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<&RecordRow> {
+    pub fn record(&mut self, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<&RecordRow> {
         let name = keys::record(scope, generation, key).key;
         if !self.records.contains_key(&name) {
-            self.load_records(scope, generation, std::slice::from_ref(key)).await?;
+            self.load_records(scope, generation, std::slice::from_ref(key))?;
         }
         Ok(&self.records[&name].row)
     }
 
     /// A record's row, to be changed. The view before the first change is remembered for indexes and watchers.
-    pub async fn record_mut(
-        &mut self,
-        scope: &Scope,
-        generation: Generation,
-        key: &RecordKey,
-    ) -> Result<&mut RecordRow> {
-        self.record(scope, generation, key).await?;
+    pub fn record_mut(&mut self, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<&mut RecordRow> {
+        self.record(scope, generation, key)?;
         let name = keys::record(scope, generation, key).key;
         let slot = self.records.get_mut(&name).expect("loaded above");
         let first = !std::mem::replace(&mut slot.dirty, true);
@@ -242,13 +236,13 @@ impl Txn {
     }
 
     /// Reads many queue entries at once.
-    pub async fn load_entries(&mut self, scope: &Scope, positions: &[u64]) -> Result<()> {
+    pub fn load_entries(&mut self, scope: &Scope, positions: &[u64]) -> Result<()> {
         let missing: Vec<_> =
             positions.iter().copied().filter(|at| !self.entries.contains_key(&(scope.clone(), *at))).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let rows = self.get_rows(missing.iter().map(|at| keys::event(scope, *at)).collect()).await?;
+        let rows = self.rows.get(&missing.iter().map(|at| keys::event(scope, *at)).collect::<Vec<_>>())?;
         for (at, stored) in missing.into_iter().zip(rows) {
             let slot = Slot {
                 stored: stored.is_some(),
@@ -261,28 +255,28 @@ impl Txn {
     }
 
     /// A queue entry.
-    pub async fn entry(&mut self, scope: &Scope, position: u64) -> Result<Option<&QueueEntry>> {
-        self.load_entries(scope, &[position]).await?;
+    pub fn entry(&mut self, scope: &Scope, position: u64) -> Result<Option<&QueueEntry>> {
+        self.load_entries(scope, &[position])?;
         Ok(self.entries[&(scope.clone(), position)].value.as_deref())
     }
 
     /// A queue entry, to be kept beside other work.
-    pub async fn shared_entry(&mut self, scope: &Scope, position: u64) -> Result<Option<Arc<QueueEntry>>> {
-        self.load_entries(scope, &[position]).await?;
+    pub fn shared_entry(&mut self, scope: &Scope, position: u64) -> Result<Option<Arc<QueueEntry>>> {
+        self.load_entries(scope, &[position])?;
         Ok(self.entries[&(scope.clone(), position)].value.clone())
     }
 
     /// A queue entry, to be changed.
-    pub async fn entry_mut(&mut self, scope: &Scope, position: u64) -> Result<Option<&mut QueueEntry>> {
-        self.load_entries(scope, &[position]).await?;
+    pub fn entry_mut(&mut self, scope: &Scope, position: u64) -> Result<Option<&mut QueueEntry>> {
+        self.load_entries(scope, &[position])?;
         let slot = self.entries.get_mut(&(scope.clone(), position)).expect("loaded above");
         slot.dirty = true;
         Ok(slot.value.as_mut().map(Arc::make_mut))
     }
 
     /// Takes an entry out of the queue.
-    pub async fn take_entry(&mut self, scope: &Scope, position: u64) -> Result<Option<QueueEntry>> {
-        self.load_entries(scope, &[position]).await?;
+    pub fn take_entry(&mut self, scope: &Scope, position: u64) -> Result<Option<QueueEntry>> {
+        self.load_entries(scope, &[position])?;
         let slot = self.entries.get_mut(&(scope.clone(), position)).expect("loaded above");
         slot.dirty = true;
         Ok(slot.value.take().map(Arc::unwrap_or_clone))
@@ -302,17 +296,12 @@ impl Txn {
 
     /// Up to `limit` stored queue entries from position `from`, in queue order, as this unit of work has left them. None only
     /// at the end of the queue.
-    pub async fn entries_from(
-        &mut self,
-        scope: &Scope,
-        mut from: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, Arc<QueueEntry>)>> {
+    pub fn entries_from(&mut self, scope: &Scope, mut from: u64, limit: usize) -> Result<Vec<(u64, Arc<QueueEntry>)>> {
         let prefix = keys::event_prefix(scope);
         loop {
             let mut scan = Scan::prefix(Table::Event, &prefix).limit(limit);
             scan.lower = std::ops::Bound::Included(keys::event(scope, from).key);
-            let rows = self.storage.scan(scan).await?;
+            let rows = self.rows.scan(&scan)?;
             let full = rows.len() == limit;
             let mut merged = BTreeMap::new();
             for row in rows {
@@ -336,9 +325,9 @@ impl Txn {
     }
 
     /// What became of an event.
-    pub async fn outcome(&mut self, id: &EventId) -> Result<Option<&OutcomeRow>> {
+    pub fn outcome(&mut self, id: &EventId) -> Result<Option<&OutcomeRow>> {
         if !self.outcomes.contains_key(id) {
-            let value = self.read(keys::outcome(id)).await?.map(Arc::new);
+            let value = self.read(keys::outcome(id))?.map(Arc::new);
             self.outcomes.insert(id.clone(), Slot { stored: value.is_some(), value, dirty: false });
         }
         Ok(self.outcomes[id].value.as_deref())
@@ -370,8 +359,8 @@ impl Txn {
     }
 
     /// Reads stored rows, without what this unit of work has changed.
-    pub async fn scan_stored(&self, scan: Scan) -> Result<Vec<Row>> {
-        Ok(self.storage.scan(scan).await?)
+    pub fn scan_stored(&mut self, scan: &Scan) -> Result<Vec<Row>> {
+        Ok(self.rows.scan(scan)?)
     }
 
     /// Tells observers, once the work is committed.
@@ -381,19 +370,15 @@ impl Txn {
         }
     }
 
-    async fn get_rows(&self, rows: Vec<RowKey>) -> Result<Vec<Option<Row>>> {
-        Ok(self.storage.get(rows).await?)
-    }
-
-    async fn read<T: DeserializeOwned>(&self, row: RowKey) -> Result<Option<T>> {
-        let row = self.get_rows(vec![row]).await?.pop().flatten();
-        row.map(|row| decode(&row.value)).transpose()
+    fn read<T: DeserializeOwned>(&mut self, row: RowKey) -> Result<Option<T>> {
+        let row = self.rows.get(&[row])?.pop().flatten();
+        Ok(row.map(|row| decode(&row.value)).transpose()?)
     }
 
     /// Whether the work has only read: then there is nothing to commit.
-    pub(super) fn is_clean(&self) -> bool {
+    fn is_clean(&self) -> bool {
         let scope_clean = |slot: &ScopeSlot| !slot.dirty && slot.digests.iter().all(|digest| !digest.dirty);
-        !self.guard_dirty
+        !self.replica_dirty
             && !self.durable
             && self.clear.is_empty()
             && self.raw.is_empty()
@@ -404,20 +389,20 @@ impl Txn {
             && self.notices.as_ref().is_none_or(Vec::is_empty)
     }
 
-    /// Whether the replica row is still the one that the work began with: nobody has written meanwhile.
-    pub(super) async fn is_current(&self) -> Result<bool> {
-        let row = self.get_rows(vec![keys::replica()]).await?.pop().flatten();
-        Ok(row.is_some_and(|row| row.version == self.cache.version))
-    }
-
-    /// The batch, what to keep in memory once it is committed, and what to tell observers.
-    pub(super) fn into_batch(self) -> (Batch, Cache, Told) {
+    /// The batch, what to keep in memory once it is committed, and what to tell observers. Work that has only read has an empty
+    /// one.
+    pub(super) fn finish(self) -> (Batch, Cache, Told) {
+        if self.is_clean() {
+            return (Batch::default(), self.cache, Told::Listed(Vec::new()));
+        }
         let mut batch = Batch { clear: self.clear, durable: self.durable, ..Batch::default() };
         let mut notices = self.notices;
         let mut cache = self.cache;
-        batch.expect.push((keys::replica(), cache.version));
-        batch.put.push((keys::replica(), encode(&*cache.replica)));
-        cache.version += 1;
+        cache.commits += 1;
+        batch.put.push((keys::commits(), cache.commits.to_be_bytes().to_vec()));
+        if self.replica_dirty {
+            batch.put.push((keys::replica(), encode(&*cache.replica)));
+        }
         for (scope, slot) in &mut cache.scopes {
             if std::mem::take(&mut slot.dirty) {
                 batch.put.push((keys::scope(scope), encode(&*slot.row)));
@@ -494,7 +479,6 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// `storage_corrupt` if it cannot be read.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| StorageError::Corrupt(format!("a row cannot be read: {error}")).into())
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StorageError> {
+    serde_json::from_slice(bytes).map_err(|error| StorageError::Corrupt(format!("a row cannot be read: {error}")))
 }

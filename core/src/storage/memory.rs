@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
+use super::{Batch, Row, RowKey, Rows, Scan, Storage, StorageError, Table, Work};
 use crate::platform::BoxFuture;
 
 /// Keeps a replica in memory. Clones share their content, so that a test can "restart" on it.
@@ -20,13 +20,9 @@ impl fmt::Debug for MemoryStorage {
     }
 }
 
-/// Value and version by key.
-type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
-
 #[derive(Default)]
 struct State {
-    /// By the tables' numbers.
-    tables: [Rows; Table::ALL.len()],
+    tables: Tables,
     suspended: bool,
     closed: bool,
 }
@@ -56,6 +52,12 @@ impl MemoryStorage {
         Self { state: Arc::new(Mutex::new(State { tables, suspended: false, closed: false })) }
     }
 
+    /// Runs `work`, and returns what it would write without writing it.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn rehearse(&self, work: &mut dyn Work) -> Result<Batch, StorageError> {
+        work.run(&mut self.open()?.tables)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic inside cannot leave a batch half applied: writes happen after every check.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -72,32 +74,37 @@ impl MemoryStorage {
     }
 }
 
-impl State {
-    fn version(&self, row: &RowKey) -> u64 {
-        self.tables[row.table as usize].get(&row.key).map_or(0, |(_, version)| *version)
-    }
+/// Values by key, by the tables' numbers.
+#[derive(Clone, Default)]
+struct Tables([BTreeMap<Vec<u8>, Vec<u8>>; Table::ALL.len()]);
 
-    fn apply(&mut self, batch: Batch) -> Result<(), StorageError> {
-        if batch.expect.iter().any(|(row, version)| self.version(row) != *version) {
-            return Err(StorageError::Stale);
-        }
+impl Tables {
+    fn write(&mut self, batch: Batch) {
         for prefix in batch.clear {
-            let table = &mut self.tables[prefix.table as usize];
+            let table = &mut self.0[prefix.table as usize];
             let below = table.range(prefix.key.clone()..).map(|(key, _)| key);
             let below: Vec<_> = below.take_while(|key| key.starts_with(&prefix.key)).cloned().collect();
             below.iter().for_each(|key| drop(table.remove(key)));
         }
         for row in batch.delete {
-            self.tables[row.table as usize].remove(&row.key);
+            self.0[row.table as usize].remove(&row.key);
         }
         for (row, value) in batch.put {
-            let slot = self.tables[row.table as usize].entry(row.key).or_default();
-            *slot = (value, slot.1 + 1);
+            self.0[row.table as usize].insert(row.key, value);
         }
-        Ok(())
+    }
+}
+
+impl Rows for Tables {
+    fn get(&mut self, keys: &[RowKey]) -> Result<Vec<Option<Row>>, StorageError> {
+        let row = |key: &RowKey| {
+            let value = self.0[key.table as usize].get(&key.key)?;
+            Some(Row { key: key.key.clone(), value: value.clone() })
+        };
+        Ok(keys.iter().map(row).collect())
     }
 
-    fn scan(&self, scan: Scan) -> Vec<Row> {
+    fn scan(&mut self, scan: &Scan) -> Result<Vec<Row>, StorageError> {
         use std::ops::Bound;
         // `BTreeMap::range` panics on an empty range; a scan of one is empty.
         let empty = match (&scan.lower, &scan.upper) {
@@ -106,42 +113,34 @@ impl State {
             _ => false,
         };
         if empty {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let row = |(key, (value, version)): (&Vec<u8>, &(Vec<u8>, u64))| Row {
-            key: key.clone(),
-            value: value.clone(),
-            version: *version,
-        };
-        let range = self.tables[scan.table as usize].range::<Vec<u8>, _>((scan.lower, scan.upper));
-        if scan.reverse {
+        let row = |(key, value): (&Vec<u8>, &Vec<u8>)| Row { key: key.clone(), value: value.clone() };
+        let range = self.0[scan.table as usize].range::<Vec<u8>, _>((scan.lower.as_ref(), scan.upper.as_ref()));
+        Ok(if scan.reverse {
             range.rev().take(scan.limit).map(row).collect()
         } else {
             range.take(scan.limit).map(row).collect()
-        }
+        })
     }
 }
 
 impl Storage for MemoryStorage {
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
-        Box::pin(async move {
-            let state = self.open()?;
-            Ok(keys
-                .into_iter()
-                .map(|row| {
-                    let (value, version) = state.tables[row.table as usize].get(&row.key)?;
-                    Some(Row { value: value.clone(), version: *version, key: row.key })
-                })
-                .collect())
-        })
+        Box::pin(async move { self.open()?.tables.get(&keys) })
     }
 
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
-        Box::pin(async move { Ok(self.open()?.scan(scan)) })
+        Box::pin(async move { self.open()?.tables.scan(&scan) })
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(async move { self.open()?.apply(batch) })
+    fn transact(&self, mut work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            let mut state = self.open()?;
+            let batch = work.run(&mut state.tables)?;
+            state.tables.write(batch);
+            Ok(())
+        })
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {

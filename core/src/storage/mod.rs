@@ -1,4 +1,4 @@
-//! The storage seam: an ordered key-value store with one atomic write.
+//! The storage seam: a transactional store of ordered bytes.
 //!
 //! The core encodes every key, value and index entry itself; a backend compares bytes and keeps them. That makes a backend
 //! small (SQLite, memory, IndexedDB) and makes queries agree everywhere, because there is nothing left to disagree about.
@@ -15,18 +15,20 @@ mod indexeddb;
 mod memory;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod transaction;
 
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 pub use indexeddb::{IndexedDbOptions, IndexedDbStorage};
 pub use memory::MemoryStorage;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStorage, checksum, durable};
+pub use transaction::{Rows, Work, transact};
 
 /// The tables of a replica. A row's key is unique within its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Table {
-    /// Identity, clock, per-scope positions: the guard rows of `expect`.
+    /// Identity, clock, per-scope positions.
     Meta,
     /// Records: confirmed state and view.
     Record,
@@ -74,13 +76,10 @@ pub struct Row {
     pub key: Vec<u8>,
     /// Its value.
     pub value: Vec<u8>,
-    /// 1 for a row just made, one more with each later put. Starts again at 1 after a delete, therefore rows that guard
-    /// others (`expect`) are never deleted.
-    pub version: u64,
 }
 
 /// A contiguous read of one table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scan {
     /// The table.
     pub table: Table,
@@ -136,11 +135,9 @@ pub fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(next)
 }
 
-/// One atomic write.
+/// What a transaction writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Versions that rows must have now; 0 for "absent".
-    pub expect: Vec<(RowKey, u64)>,
     /// Rows to make or replace. After `clear` and `delete`.
     pub put: Vec<(RowKey, Vec<u8>)>,
     /// Rows to delete; an absent row is no error.
@@ -150,6 +147,14 @@ pub struct Batch {
     /// Something outside is about to rely on it: acknowledged, this batch and all before it survive a loss of power, whatever
     /// the backend's [`Durability`].
     pub durable: bool,
+}
+
+impl Batch {
+    /// Whether there is nothing to write, nor to flush.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.put.is_empty() && self.delete.is_empty() && self.clear.is_empty() && !self.durable
+    }
 }
 
 /// How much an acknowledged write survives.
@@ -165,19 +170,18 @@ pub enum Durability {
 /// Keeps a replica.
 ///
 /// # Contract
-/// - [`apply`](Self::apply) is atomic: all of a batch becomes visible and durable, or nothing of it. When it returns `Ok`,
-///   the batch survives what the backend's [`Durability`] says; a [`durable`](Batch::durable) one, and all before it, survive
-///   a loss of power at any level.
-/// - It fails with [`StorageError::Stale`], writing nothing, if a row's version differs from `expect`. Expectations of one
-///   batch are compared before any of its writes.
-/// - Batches of concurrent callers may share one commit; each keeps its own outcome, and a failed one leaves no trace in
-///   the others. Batches submitted one after the other take effect in that order.
-/// - Reads see every batch whose `apply` has returned, and never a part of a batch. One `get` or `scan` is one snapshot.
+/// - [`transact`](Self::transact) is atomic and alone: its work sees the rows as all earlier transactions have left them, no
+///   other one begins before it has ended, and all of its batch becomes visible and durable, or nothing of it. When it
+///   returns `Ok`, the batch survives what the backend's [`Durability`] says; a [`durable`](Batch::durable) one, and all
+///   before it, survive a loss of power at any level.
+/// - Transactions that are asked for one after the other take effect in that order. Work that fails leaves no trace.
+/// - Work whose batch [is empty](Batch::is_empty) costs no commit.
+/// - Reads see every batch whose `transact` has returned, and never a part of a batch. One `get` or `scan` is one snapshot.
 /// - After any error the store goes on working, unless the error is `Closed` or `Corrupt`. A full disk is
 ///   [`StorageError::Full`]; once there is room, the same store takes writes again.
-/// - After [`StorageError::Io`] from `apply` nothing of the batch is seen, but the next opening decides whether it has
+/// - After [`StorageError::Io`] from `transact` nothing of the batch is seen, but the next opening decides whether it has
 ///   happened: entirely, or not at all. (A flush that failed may have reached the medium.)
-/// - A cancelled `apply` has either happened entirely or not at all.
+/// - A cancelled `transact` has either happened entirely or not at all.
 pub trait Storage: Debug + MaybeSend + MaybeSync + 'static {
     /// Gives the storage the environment whose [`blocking`](crate::Environment::blocking) it uses where a call may wait for
     /// a disk. Called once, before anything else, by whoever opens a client on it. Without it, calls run inline.
@@ -191,8 +195,13 @@ pub trait Storage: Debug + MaybeSend + MaybeSync + 'static {
     /// The rows of `scan`, in key order (bytewise), or from the end if reversed.
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>>;
 
-    /// Writes `batch`.
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>>;
+    /// Runs `work` inside one transaction, and commits what it returns.
+    fn transact(&self, work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>>;
+
+    /// Writes `batch`, whatever is stored.
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+        self.transact(Box::new(move |_: &mut dyn Rows| Ok(batch.clone())))
+    }
 
     /// Flushes everything and releases every file lock, for as long as the process is suspended. Calls fail with
     /// `Suspended` until [`resume`](Self::resume). Idempotent.
@@ -221,8 +230,8 @@ impl<S: Storage + ?Sized> Storage for std::sync::Arc<S> {
         (**self).scan(scan)
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
-        (**self).apply(batch)
+    fn transact(&self, work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
+        (**self).transact(work)
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
@@ -242,9 +251,9 @@ impl<S: Storage + ?Sized> Storage for std::sync::Arc<S> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// A row is not what the batch expected; nothing was written. Handled by the core, which reads again.
-    #[error("a row changed meanwhile")]
-    Stale,
+    /// A transaction has not fetched this row yet. Handled by the backend, which fetches it and runs the work again.
+    #[error("a row is not loaded yet")]
+    NotLoaded,
     /// The medium is full or a quota is reached; nothing was written.
     #[error("storage is full: {0}")]
     Full(String),
@@ -285,7 +294,7 @@ impl StorageError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Stale => "storage_stale",
+            Self::NotLoaded => "storage_not_loaded",
             Self::Full(_) => "storage_full",
             Self::AlreadyOpen(_) => "already_open",
             Self::NewerSchema { .. } => "newer_schema",
@@ -301,6 +310,6 @@ impl StorageError {
     /// Whether the same call may succeed later by itself.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Stale | Self::Full(_) | Self::Unavailable(_) | Self::Suspended)
+        matches!(self, Self::Full(_) | Self::Unavailable(_) | Self::Suspended)
     }
 }

@@ -1,29 +1,29 @@
 //! A storage that fails when it is told to, and counts what is asked of it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::environment::SharedEnvironment;
 use crate::platform::BoxFuture;
-use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError};
+use crate::storage::{Batch, Row, RowKey, Rows, Scan, Storage, StorageError, Work};
 
 /// Wraps a storage. Calls pass through to it until a failure is scripted; a failed call does not reach it.
 #[derive(Debug, Default)]
 pub struct FaultyStorage<S> {
     inner: S,
-    script: Mutex<Script>,
+    script: Arc<Mutex<Script>>,
 }
 
 #[derive(Debug, Default)]
 struct Script {
-    /// For each coming call of `apply`, what it fails with; `None` for a call that passes.
+    /// For each coming commit, what it fails with; `None` for one that passes.
     applies: VecDeque<Option<StorageError>>,
-    /// The same for `get` and `scan`.
+    /// The same for reads.
     reads: VecDeque<Option<StorageError>>,
-    /// What every `apply` fails with.
+    /// What every commit fails with.
     broken: Option<StorageError>,
-    /// How long every `apply` takes.
+    /// How long every commit takes.
     commit_time: Duration,
     /// Whose clock tells.
     environment: Option<SharedEnvironment>,
@@ -33,11 +33,11 @@ struct Script {
 /// What was asked of a [`FaultyStorage`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls of `apply`, failed ones included.
+    /// Commits, failed ones included.
     pub applies: u64,
-    /// Calls of `get` and `scan`, failed ones included.
+    /// Calls of `get` and `scan`, outside of transactions and within, failed ones included.
     pub reads: u64,
-    /// Rows that `get` and `scan` returned.
+    /// Rows that these returned.
     pub rows_read: u64,
     /// Rows that were put by successful batches.
     pub rows_put: u64,
@@ -48,7 +48,7 @@ pub struct Counts {
 impl<S> FaultyStorage<S> {
     /// Wraps `inner`.
     pub fn new(inner: S) -> Self {
-        Self { inner, script: Mutex::default() }
+        Self { inner, script: Arc::default() }
     }
 
     /// The wrapped storage.
@@ -56,12 +56,12 @@ impl<S> FaultyStorage<S> {
         &self.inner
     }
 
-    /// Lets the next `apply` fail with `error`.
+    /// Lets the next commit fail with `error`.
     pub fn fail_next_apply(&self, error: StorageError) {
         self.fail_apply(1, error);
     }
 
-    /// Lets the `n`th `apply` from now on fail with `error`; the next one is the first.
+    /// Lets the `n`th commit from now on fail with `error`; the next one is the first.
     ///
     /// # Panics
     /// If `n` is 0.
@@ -69,7 +69,7 @@ impl<S> FaultyStorage<S> {
         schedule(&mut self.lock().applies, n, error);
     }
 
-    /// Lets the `n`th `get` or `scan` from now on fail with `error`; the next one is the first.
+    /// Lets the `n`th read from now on, within a transaction or outside, fail with `error`; the next one is the first.
     ///
     /// # Panics
     /// If `n` is 0.
@@ -77,13 +77,13 @@ impl<S> FaultyStorage<S> {
         schedule(&mut self.lock().reads, n, error);
     }
 
-    /// Lets every `apply` fail with `error`, as a full disk does, until [`heal`](Self::heal).
+    /// Lets every commit fail with `error`, as a full disk does, until [`heal`](Self::heal).
     pub fn fail_every_apply(&self, error: StorageError) {
         self.lock().broken = Some(error);
     }
 
-    /// Lets every `apply` take so long, on the clock of the client's environment, before it reaches the storage, and every
-    /// `close` thereafter: things happen during a commit, as on a real disk.
+    /// Lets every commit take so long, on the clock of the client's environment, before it is acknowledged, and every `close`
+    /// thereafter: things happen during a commit, as on a real disk.
     pub fn take_time(&self, commit: Duration) {
         self.lock().commit_time = commit;
     }
@@ -107,13 +107,7 @@ impl<S> FaultyStorage<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin_read(&self) -> Result<(), StorageError> {
-        let mut script = self.lock();
-        script.counts.reads += 1;
-        script.reads.pop_front().flatten().map_or(Ok(()), Err)
+        lock(&self.script)
     }
 
     async fn pass_time(&self) {
@@ -125,12 +119,65 @@ impl<S> FaultyStorage<S> {
             environment.sleep(time).await;
         }
     }
+}
 
-    fn begin_apply(&self) -> Result<(), StorageError> {
-        let mut script = self.lock();
-        script.counts.applies += 1;
-        let scripted = script.applies.pop_front().flatten();
-        scripted.or_else(|| script.broken.clone()).map_or(Ok(()), Err)
+fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
+    script.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Script {
+    fn begin_read(&mut self) -> Result<(), StorageError> {
+        self.counts.reads += 1;
+        self.reads.pop_front().flatten().map_or(Ok(()), Err)
+    }
+
+    fn begin_commit(&mut self) -> Result<(), StorageError> {
+        self.counts.applies += 1;
+        let scripted = self.applies.pop_front().flatten();
+        scripted.or_else(|| self.broken.clone()).map_or(Ok(()), Err)
+    }
+}
+
+/// Work whose reads are counted and fail by the script, and whose commit does.
+struct Scripted {
+    work: Box<dyn Work>,
+    script: Arc<Mutex<Script>>,
+    /// Rows and bytes of the last run's batch, if it is to be committed.
+    put: Arc<Mutex<Option<(u64, u64)>>>,
+}
+
+impl Work for Scripted {
+    fn run(&mut self, rows: &mut dyn Rows) -> Result<Batch, StorageError> {
+        let batch = self.work.run(&mut ScriptedRows { rows, script: &self.script })?;
+        let mut put = self.put.lock().unwrap_or_else(PoisonError::into_inner);
+        *put = None;
+        if !batch.is_empty() {
+            lock(&self.script).begin_commit()?;
+            let bytes: usize = batch.put.iter().map(|(row, value)| row.key.len() + value.len()).sum();
+            *put = Some((batch.put.len() as u64, bytes as u64));
+        }
+        Ok(batch)
+    }
+}
+
+struct ScriptedRows<'r> {
+    rows: &'r mut dyn Rows,
+    script: &'r Mutex<Script>,
+}
+
+impl Rows for ScriptedRows<'_> {
+    fn get(&mut self, keys: &[RowKey]) -> Result<Vec<Option<Row>>, StorageError> {
+        lock(self.script).begin_read()?;
+        let rows = self.rows.get(keys)?;
+        lock(self.script).counts.rows_read += rows.iter().flatten().count() as u64;
+        Ok(rows)
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<Vec<Row>, StorageError> {
+        lock(self.script).begin_read()?;
+        let rows = self.rows.scan(scan)?;
+        lock(self.script).counts.rows_read += rows.len() as u64;
+        Ok(rows)
     }
 }
 
@@ -150,7 +197,7 @@ impl<S: Storage> Storage for FaultyStorage<S> {
 
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
         Box::pin(async move {
-            self.begin_read()?;
+            self.lock().begin_read()?;
             let rows = self.inner.get(keys).await?;
             self.lock().counts.rows_read += rows.iter().flatten().count() as u64;
             Ok(rows)
@@ -159,23 +206,25 @@ impl<S: Storage> Storage for FaultyStorage<S> {
 
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
         Box::pin(async move {
-            self.begin_read()?;
+            self.lock().begin_read()?;
             let rows = self.inner.scan(scan).await?;
             self.lock().counts.rows_read += rows.len() as u64;
             Ok(rows)
         })
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+    fn transact(&self, work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            self.begin_apply()?;
-            self.pass_time().await;
-            let rows = batch.put.len() as u64;
-            let bytes: usize = batch.put.iter().map(|(row, value)| row.key.len() + value.len()).sum();
-            self.inner.apply(batch).await?;
-            let mut script = self.lock();
-            script.counts.rows_put += rows;
-            script.counts.bytes_put += bytes as u64;
+            let put = Arc::new(Mutex::new(None));
+            let scripted = Scripted { work, script: self.script.clone(), put: put.clone() };
+            self.inner.transact(Box::new(scripted)).await?;
+            let put = put.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some((rows, bytes)) = put {
+                self.pass_time().await;
+                let mut script = self.lock();
+                script.counts.rows_put += rows;
+                script.counts.bytes_put += bytes;
+            }
             Ok(())
         })
     }

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::storage_suite::Replica;
-use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError, Table, transact};
 
 /// A step of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// A write. The numbers in `batch.expect` are added to the right versions, so that 0 means a right expectation.
-    Apply(Batch),
+    /// A transaction.
+    Transact(Transaction),
     /// A read of rows.
     Get(Vec<RowKey>),
     /// A read of a range.
@@ -24,24 +24,29 @@ pub enum Operation {
     Reopen,
 }
 
+/// What is done in a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// The rows that its work reads, one after the other.
+    pub reads: Vec<RowKey>,
+    /// Whether the work then fails.
+    pub fails: bool,
+    /// What it writes.
+    pub batch: Batch,
+}
+
 /// Rows, kept without any cleverness.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
-    rows: BTreeMap<RowKey, (Vec<u8>, u64)>,
+    rows: BTreeMap<RowKey, Vec<u8>>,
 }
 
 impl Model {
-    /// A row's version; 0 if there is none.
-    #[must_use]
-    pub fn version(&self, row: &RowKey) -> u64 {
-        self.rows.get(row).map_or(0, |(_, version)| *version)
-    }
-
     /// A row.
     #[must_use]
     pub fn get(&self, row: &RowKey) -> Option<Row> {
-        let (value, version) = self.rows.get(row)?;
-        Some(Row { key: row.key.clone(), value: value.clone(), version: *version })
+        let value = self.rows.get(row)?;
+        Some(Row { key: row.key.clone(), value: value.clone() })
     }
 
     /// A range.
@@ -67,33 +72,31 @@ impl Model {
     }
 
     /// A write.
-    ///
-    /// # Errors
-    /// `Stale` as a storage would.
-    pub fn apply(&mut self, batch: &Batch) -> Result<(), StorageError> {
-        if batch.expect.iter().any(|(row, version)| *version != self.version(row)) {
-            return Err(StorageError::Stale);
-        }
+    pub fn apply(&mut self, batch: &Batch) {
         for prefix in &batch.clear {
             self.rows.retain(|row, _| !(row.table == prefix.table && row.key.starts_with(&prefix.key)));
         }
         for row in &batch.delete {
             self.rows.remove(row);
         }
-        for (row, value) in &batch.put {
-            let version = self.version(row) + 1;
-            self.rows.insert(row.clone(), (value.clone(), version));
-        }
-        Ok(())
+        self.rows.extend(batch.put.iter().cloned());
     }
+}
 
-    /// Turns the relative expectations of an [`Operation::Apply`] into absolute ones.
-    fn resolve(&self, mut batch: Batch) -> Batch {
-        for (row, version) in &mut batch.expect {
-            *version += self.version(row);
+/// Why a transaction of [`compare`] fails.
+fn refused() -> StorageError {
+    StorageError::Unavailable("refused".into())
+}
+
+async fn run(storage: &impl Storage, transaction: Transaction) -> Result<Vec<Option<Row>>, StorageError> {
+    transact(storage, move |rows| {
+        let mut read = Vec::new();
+        for key in &transaction.reads {
+            read.extend(rows.get(std::slice::from_ref(key))?);
         }
-        batch
-    }
+        if transaction.fails { Err(refused()) } else { Ok((read, transaction.batch.clone())) }
+    })
+    .await
 }
 
 /// Does `operations` to the storage and to a model of it; panics where they differ.
@@ -106,9 +109,15 @@ pub async fn compare<R: Replica>(replica: &R, operations: Vec<Operation>) {
     for (step, operation) in operations.into_iter().enumerate() {
         let shown = format!("step {step}: {operation:?}");
         match operation {
-            Operation::Apply(batch) => {
-                let batch = model.resolve(batch);
-                assert_eq!(storage.apply(batch.clone()).await, model.apply(&batch), "{shown}");
+            Operation::Transact(transaction) => {
+                let read = transaction.reads.iter().map(|row| model.get(row)).collect();
+                let expected = if transaction.fails {
+                    Err(refused())
+                } else {
+                    model.apply(&transaction.batch);
+                    Ok(read)
+                };
+                assert_eq!(run(&storage, transaction).await, expected, "{shown}");
             }
             Operation::Get(keys) => {
                 let expected: Vec<_> = keys.iter().map(|row| model.get(row)).collect();
@@ -176,7 +185,7 @@ impl Source<'_> {
 
     fn operation(&mut self) -> Option<Operation> {
         Some(match self.bytes.next()? % 16 {
-            0..=7 => Operation::Apply(self.batch()),
+            0..=7 => Operation::Transact(self.transaction()),
             8..=10 => Operation::Get(self.several(4, Self::row)),
             11..=13 => Operation::Scan(self.scan()),
             14 => Operation::Suspend,
@@ -202,8 +211,14 @@ impl Source<'_> {
         RowKey { table: self.table(), key: self.key() }
     }
 
+    fn transaction(&mut self) -> Transaction {
+        let reads = self.several(3, |source| (source.row(), source.below(6) == 5));
+        let fails = reads.iter().any(|(_, fails)| *fails);
+        let reads = reads.into_iter().map(|(row, _)| row).collect();
+        Transaction { reads, fails, batch: self.batch() }
+    }
+
     fn batch(&mut self) -> Batch {
-        let expect = self.several(3, |source| (source.row(), u64::from(source.below(6) / 5)));
         let put = self.several(6, |source| {
             let row = source.row();
             let length = usize::from(source.byte()) * usize::from(source.below(5));
@@ -212,7 +227,6 @@ impl Source<'_> {
         Batch {
             // Takes no byte of its own: inputs that were kept go on meaning the same.
             durable: put.len() == 1,
-            expect,
             put,
             delete: self.several(3, Self::row),
             clear: if self.below(4) == 0 { self.several(3, Self::row) } else { Vec::new() },

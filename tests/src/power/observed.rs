@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unisono::environment::SharedEnvironment;
 use unisono::platform::BoxFuture;
-use unisono::storage::{Batch, Row, RowKey, Scan, SqliteStorage, Storage, StorageError, Table};
+use unisono::storage::{Batch, Row, RowKey, Rows, Scan, SqliteStorage, Storage, StorageError, Table, Work};
 use unisono::testing::storage_model::Model;
 
 use super::marks::{Mark, Marks};
@@ -24,7 +24,7 @@ impl StateDigest {
         for rows in tables {
             rows.len().hash(&mut hasher);
             for row in rows {
-                (row.key, row.value, row.version).hash(&mut hasher);
+                (row.key, row.value).hash(&mut hasher);
             }
         }
         Self(hasher.finish())
@@ -117,7 +117,41 @@ impl Observed {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Work that says which state it will make, before anything of it is written.
+struct Announced {
+    work: Box<dyn Work>,
+    storage: Observed,
+    /// The state, and whether it is to survive a loss of power at any durability; absent if there is nothing to write.
+    intended: Arc<Mutex<Option<(Model, bool)>>>,
+}
+
+impl Work for Announced {
+    fn run(&mut self, rows: &mut dyn Rows) -> Result<Batch, StorageError> {
+        let mut intended = lock(&self.intended);
+        // It is run again; what the run before would have made was not written.
+        if intended.take().is_some() {
+            self.storage.marks.put(&Mark::Failed { code: "run_again".to_owned() });
+        }
+        let batch = self.work.run(rows)?;
+        if batch.is_empty() {
+            return Ok(batch);
+        }
+        let mut model = self.storage.known().model.clone();
+        model.apply(&batch);
+        self.storage.marks.put(&Mark::Begin { state: StateDigest::of_model(&model).0 });
+        if self.storage.acknowledge == Acknowledge::Before {
+            self.storage.marks.put(&Mark::Committed { durable: batch.durable });
+        }
+        *intended = Some((model, batch.durable));
+        Ok(batch)
     }
 }
 
@@ -134,28 +168,21 @@ impl Storage for Observed {
         self.inner.scan(scan)
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+    fn transact(&self, work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            let mut intended = self.known().model.clone();
-            if let Err(stale) = intended.apply(&batch) {
-                assert_eq!(self.inner.apply(batch).await, Err(stale.clone()));
-                return Err(stale);
-            }
-            self.marks.put(&Mark::Begin { state: StateDigest::of_model(&intended).0 });
-            let durable = batch.durable;
-            if self.acknowledge == Acknowledge::Before {
-                self.marks.put(&Mark::Committed { durable });
-            }
-            let result = self.inner.apply(batch).await;
+            let intended = Arc::new(Mutex::new(None));
+            let announced = Announced { work, storage: self.clone(), intended: intended.clone() };
+            let result = self.inner.transact(Box::new(announced)).await;
+            let Some((model, durable)) = lock(&intended).take() else { return result };
             match &result {
                 Ok(()) => {
-                    *self.known() = Known { model: intended, failed: Vec::new() };
+                    *self.known() = Known { model, failed: Vec::new() };
                     if self.acknowledge == Acknowledge::After {
                         self.marks.put(&Mark::Committed { durable });
                     }
                 }
                 Err(error) => {
-                    self.known().failed.push(intended);
+                    self.known().failed.push(model);
                     self.marks.put(&Mark::Failed { code: error.code().to_owned() });
                 }
             }

@@ -10,7 +10,7 @@ use crate::platform::BoxFuture;
 use crate::query::{IndexDefinition, IndexSet, Query, QueryPage, Reader};
 use crate::replica::keys::{self, Generation};
 use crate::replica::rows::RecordRow;
-use crate::storage::{Batch, MemoryStorage, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::storage::{Batch, MemoryStorage, Row, RowKey, Scan, Storage, StorageError, Table, Work};
 use crate::testing::TestEnvironment;
 
 pub(super) const GENERATION: Generation = 3;
@@ -41,6 +41,7 @@ pub(super) struct Replica {
     pub(super) storage: MemoryStorage,
     index_rows: Arc<AtomicUsize>,
     record_rows: Arc<AtomicUsize>,
+    commits: Arc<AtomicUsize>,
     /// Written one after the other, each when a read has returned rows of records or entries.
     interleaved: Arc<Mutex<Vec<Batch>>>,
 }
@@ -70,8 +71,8 @@ impl Replica {
         indexes.diff(&Scope::User, GENERATION, &record, old, new.as_ref()).add_to(batch);
         let row = RecordRow { revision: 1, doc: new, ..RecordRow::default() };
         batch.put.push((keys::record(&Scope::User, GENERATION, &record), serde_json::to_vec(&row).unwrap()));
-        // Every local write moves the replica's clock.
-        batch.put.push((keys::replica(), Vec::new()));
+        let commit = self.commits.fetch_add(1, Ordering::SeqCst) as u64;
+        batch.put.push((keys::commits(), commit.to_be_bytes().to_vec()));
     }
 
     /// Writes `batch` between two reads of the next query.
@@ -137,10 +138,10 @@ impl Storage for Replica {
         })
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+    fn transact(&self, work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
             self.write_between().await?;
-            self.storage.apply(batch).await
+            self.storage.transact(work).await
         })
     }
 

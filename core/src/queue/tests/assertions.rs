@@ -20,8 +20,8 @@ fn set(value: Value) -> OpKind {
 impl Bench {
     /// How many commits the replica has seen.
     fn commits(&self) -> u64 {
-        let row = self.environment.block_on(self.storage.get(vec![keys::replica()])).unwrap();
-        row[0].as_ref().expect("the replica's row").version
+        let row = self.environment.block_on(self.storage.get(vec![keys::commits()])).unwrap().pop().flatten();
+        row.map_or(0, |row| u64::from_be_bytes(row.value.try_into().unwrap()))
     }
 
     /// The operations of the last pending event.

@@ -187,14 +187,12 @@ fn a_page_of_removed_entries_is_not_the_end_of_the_queue() {
         bench.write(create(&format!("r{number:04}"), json!({})));
     }
     let left = bench.queue.writer().run(|txn| {
-        Box::pin(async move {
-            for position in 1..=1_024 {
-                txn.set_entry(&Scope::User, position, None);
-            }
-            let left = txn.entries_from(&Scope::User, 0, 512).await?;
-            let end = txn.entries_from(&Scope::User, 1_101, 512).await?;
-            Ok((left.first().map(|(position, _)| *position), end.len()))
-        })
+        for position in 1..=1_024 {
+            txn.set_entry(&Scope::User, position, None);
+        }
+        let left = txn.entries_from(&Scope::User, 0, 512)?;
+        let end = txn.entries_from(&Scope::User, 1_101, 512)?;
+        Ok((left.first().map(|(position, _)| *position), end.len()))
     });
     assert_eq!(bench.environment.block_on(left).unwrap(), (Some(1_025), 0));
 }

@@ -75,10 +75,8 @@ fn a_write_sees_no_more_than_what_is_pending_when_it_is_made_does() {
 fn what_was_made_here_has_been_seen_by_its_maker() {
     let bench = Bench::new();
     let known = bench.queue.writer().run(|txn| {
-        Box::pin(async move {
-            txn.scope_mut(&Scope::User).await?.known_revision = 8;
-            Ok(())
-        })
+        txn.scope_mut(&Scope::User)?.known_revision = 8;
+        Ok(())
     });
     bench.environment.block_on(known).unwrap();
     let created = bench.write(create("a", json!({"n": 1})));
@@ -108,11 +106,9 @@ fn a_read_of_a_lost_history_has_seen_what_both_have_in_common() {
     let bench = Bench::new();
     // The server was restored: the replica reads the second generation, of a history that is another one above revision 4.
     let restored = bench.queue.writer().run(|txn| {
-        Box::pin(async move {
-            let row = txn.scope_mut(&Scope::User).await?;
-            (row.generation, row.shared) = (1, Some((1, 4)));
-            Ok(())
-        })
+        let row = txn.scope_mut(&Scope::User)?;
+        (row.generation, row.shared) = (1, Some((1, 4)));
+        Ok(())
     });
     bench.environment.block_on(restored).unwrap();
     bench.pulled(9, Some(json!({"n": 2})));
@@ -138,11 +134,9 @@ fn an_event_that_left_the_view_covers_nothing_any_more() {
     bench.push().unwrap();
     // The pull tells that the server holds it, and of another writer's change after it.
     let absorbed = bench.queue.writer().run(|txn| {
-        Box::pin(async move {
-            let position = txn.record(&Scope::User, 0, &key("a")).await?.pending[0];
-            txn.entry_mut(&Scope::User, position).await?.expect("the entry").absorbed = true;
-            Ok(())
-        })
+        let position = txn.record(&Scope::User, 0, &key("a"))?.pending[0];
+        txn.entry_mut(&Scope::User, position)?.expect("the entry").absorbed = true;
+        Ok(())
     });
     bench.environment.block_on(absorbed).unwrap();
     bench.pulled(3, Some(json!({"n": 4})));

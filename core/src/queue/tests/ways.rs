@@ -33,10 +33,8 @@ impl Bench {
     /// A pull has come to its end, and told what the server holds.
     fn doubt_is_over(&self) {
         let pulled = self.queue.writer().run(|txn| {
-            Box::pin(async move {
-                txn.scope_mut(&Scope::User).await?.in_doubt = false;
-                Ok(())
-            })
+            txn.scope_mut(&Scope::User)?.in_doubt = false;
+            Ok(())
         });
         self.environment.block_on(pulled).unwrap();
     }
@@ -433,7 +431,7 @@ fn what_was_sent_keeps_its_dependencies_until_the_server_says_that_it_holds_noth
 fn a_copy_pulls_to_the_end_before_it_sends_what_its_original_may_have_sent() {
     let bench = Bench::new();
     let fork = |bench: &Bench| {
-        let fork = bench.queue.writer().run(|txn| Box::pin(crate::engine::take_new_device(txn)));
+        let fork = bench.queue.writer().run(|txn| crate::engine::take_new_device(txn));
         bench.environment.block_on(fork).unwrap();
         bench.feed().1
     };

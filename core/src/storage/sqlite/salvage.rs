@@ -33,7 +33,7 @@ const LEAST_LOCAL: usize = (PAGE - 12) * 32 / 255 - 23;
 /// What can still be read of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Salvage {
-    /// Their tables are not known: keys and values tell.
+    /// From the oldest to the newest. Their tables are not known: keys and values tell.
     pub(crate) rows: Vec<Row>,
     /// Rows that are there, and damaged.
     pub(crate) damaged: u64,
@@ -45,14 +45,20 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage, StorageError> {
     let log = std::fs::read(sibling(path, "-wal")).unwrap_or_default();
     let pages = Pages { later: committed(&log), file: &file };
     let free = pages.free();
-    let mut salvage = Salvage::default();
+    let (mut rows, mut damaged) = (Vec::new(), 0);
     // The first page holds the schema only.
     for number in (2..=pages.count()).filter(|number| !free.contains(number)) {
         if let Some(page) = pages.get(number) {
-            read_page(&pages, page, &mut salvage);
+            for row in read_page(&pages, page) {
+                match row {
+                    Some(row) => rows.push(row),
+                    None => damaged += 1,
+                }
+            }
         }
     }
-    Ok(salvage)
+    rows.sort_by_key(|(age, _)| *age);
+    Ok(Salvage { rows: rows.into_iter().map(|(_, row)| row).collect(), damaged })
 }
 
 /// The pages of a file, as its log has changed them.
@@ -102,22 +108,21 @@ fn committed(log: &[u8]) -> BTreeMap<u32, &[u8]> {
     pages
 }
 
-fn read_page(pages: &Pages<'_>, page: &[u8], salvage: &mut Salvage) {
+/// The rows of a page, each after the number of times that it was put; `None` for a damaged one.
+fn read_page(pages: &Pages<'_>, page: &[u8]) -> Vec<Option<(u64, Row)>> {
     let (header, before_payload) = match page[0] {
         LEAF => (8, 0),
         // The number of a page further down comes first.
         INNER => (12, 4),
-        _ => return,
+        _ => return Vec::new(),
     };
     let cells = usize::from(u16::from_be_bytes([page[3], page[4]]));
-    for cell in 0..cells.min((PAGE - header) / 2) {
+    let row = |cell: usize| {
         let at = header + cell * 2;
         let start = usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
-        match payload(pages, page, start + before_payload).as_deref().and_then(record) {
-            Some(row) => salvage.rows.push(row),
-            None => salvage.damaged += 1,
-        }
-    }
+        payload(pages, page, start + before_payload).as_deref().and_then(record)
+    };
+    (0..cells.min((PAGE - header) / 2)).map(row).collect()
 }
 
 /// The bytes of a row, gathered from its page and those that follow it.
@@ -143,7 +148,7 @@ fn payload(pages: &Pages<'_>, page: &[u8], at: usize) -> Option<Vec<u8>> {
 }
 
 /// Reads the columns key, value, version and checksum.
-fn record(bytes: &[u8]) -> Option<Row> {
+fn record(bytes: &[u8]) -> Option<(u64, Row)> {
     let (header, mut at) = varint(bytes)?;
     let header = usize::try_from(header).ok()?;
     let mut kinds = Vec::with_capacity(4);
@@ -177,7 +182,7 @@ fn record(bytes: &[u8]) -> Option<Row> {
     {
         return None;
     }
-    Some(Row { key: key_bytes, value: value_bytes, version: u64::try_from(version).ok()? })
+    Some((u64::try_from(version).ok()?, Row { key: key_bytes, value: value_bytes }))
 }
 
 fn integer(kind: u64, bytes: &[u8]) -> Option<i64> {

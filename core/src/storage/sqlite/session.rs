@@ -14,8 +14,9 @@ use super::lock::ReplicaLock;
 use super::log::Log;
 use super::options::SqliteOptions;
 use super::quarantine::Quarantine;
-use super::{durable, read, schema, sql, write};
-use crate::storage::{Batch, Durability, Row, RowKey, Scan, StorageError};
+use super::write::{self, Ended};
+use super::{durable, read, schema, sql};
+use crate::storage::{Durability, Row, RowKey, Scan, StorageError, Work};
 
 /// Commits between two attempts to empty an overgrown log.
 pub(super) const COMMITS_PER_LOOK: u32 = 64;
@@ -122,21 +123,21 @@ impl Session {
     }
 
     /// Reads rows by key.
-    pub(super) fn get(&self, lane: Lane, keys: Vec<RowKey>) -> Result<Vec<Option<Row>>, StorageError> {
-        self.handle(lane).with(|connection| read::get(connection, keys)).map_err(typed)
+    pub(super) fn get(&self, lane: Lane, keys: &[RowKey]) -> Result<Vec<Option<Row>>, StorageError> {
+        self.handle(lane).with(|connection| read::get(connection, keys))
     }
 
     /// Reads a range.
-    pub(super) fn scan(&self, lane: Lane, scan: Scan) -> Result<Vec<Row>, StorageError> {
-        self.handle(lane).with(|connection| read::scan(connection, scan)).map_err(typed)
+    pub(super) fn scan(&self, lane: Lane, scan: &Scan) -> Result<Vec<Row>, StorageError> {
+        self.handle(lane).with(|connection| read::scan(connection, scan))
     }
 
-    /// Commits a batch.
-    pub(super) fn commit(&self, batch: &Batch) -> Outcome {
+    /// Runs `work` in a transaction, and commits what it returns.
+    pub(super) fn transact(&self, work: &mut dyn Work) -> Outcome {
         let mut writer = lock(&self.writer);
-        let mut outcome = writer.commit(batch);
+        let mut outcome = writer.transact(work);
         if matches!(outcome, Err(StorageError::Full(_))) && self.make_room(&mut writer) {
-            outcome = writer.commit(batch);
+            outcome = writer.transact(work);
         }
         writer.commits = writer.commits.wrapping_add(1);
         if writer.commits.is_multiple_of(COMMITS_PER_LOOK) && writer.log.as_ref().is_some_and(Log::is_overgrown) {
@@ -230,18 +231,26 @@ impl Session {
 }
 
 impl Writer {
-    /// Commits a batch; flushed, if it has to survive a loss of power. A flush takes the whole log with it.
-    fn commit(&mut self, batch: &Batch) -> Outcome {
-        let asked = !self.flushes && batch.durable;
-        if asked {
-            set_flushes(&self.connection, true).map_err(typed)?;
+    /// Runs `work` in a transaction; one that has to survive a loss of power is flushed. A flush takes the whole log with it.
+    fn transact(&mut self, work: &mut dyn Work) -> Outcome {
+        match write::transact(&self.connection, work, self.flushes)? {
+            Ended::Committed => self.committed(self.flushes),
+            Ended::Empty => {}
+            // How a commit is made cannot be changed within its transaction.
+            Ended::NeedsFlush => self.flushed(|connection| write::transact(connection, work, true).map(drop))?,
         }
-        let outcome = write::commit(&self.connection, batch);
+        Ok(())
+    }
+
+    /// Does something that commits while commits are flushed.
+    fn flushed(&mut self, commit: impl FnOnce(&Connection) -> Outcome) -> Outcome {
+        set_flushes(&self.connection, true).map_err(typed)?;
+        let outcome = commit(&self.connection);
         // Should this fail, the next commits are flushed too: slower, not weaker.
-        if asked && let Err(error) = set_flushes(&self.connection, false) {
+        if let Err(error) = set_flushes(&self.connection, false) {
             tracing::warn!(%error, "commits go on being flushed");
         }
-        self.committed(self.flushes || asked);
+        self.committed(true);
         outcome
     }
 

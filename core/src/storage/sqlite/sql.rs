@@ -13,7 +13,6 @@ pub(super) const STATEMENT_CACHE: usize = 128;
 #[derive(Debug)]
 pub(super) struct TableSql {
     pub(super) get: String,
-    pub(super) version: String,
     pub(super) put: String,
     pub(super) delete: String,
     pub(super) clear: String,
@@ -28,11 +27,11 @@ impl TableSql {
     fn new(table: Table) -> Self {
         let name = table.name();
         let scan = |upper: &str, order: &str| {
-            format!("SELECT key, value, version, sum FROM {name} WHERE key >= ?1{upper} ORDER BY key {order} LIMIT ?2")
+            format!("SELECT key, value, sum FROM {name} WHERE key >= ?1{upper} ORDER BY key {order} LIMIT ?2")
         };
         Self {
-            get: format!("SELECT value, version, sum FROM {name} WHERE key = ?1"),
-            version: format!("SELECT version FROM {name} WHERE key = ?1"),
+            get: format!("SELECT value, sum FROM {name} WHERE key = ?1"),
+            // The version counts how often the row was put: of two copies in a damaged file, it tells the newer.
             put: format!(
                 "INSERT INTO {name} (key, value, version, sum) VALUES (?1, ?2, 1, ?3) \
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = version + 1, sum = excluded.sum"
@@ -76,7 +75,7 @@ impl<'c> PerTable<'c> {
     }
 }
 
-/// A version or count; SQLite itself knows signed integers only.
+/// A count; SQLite itself knows signed integers only.
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| Error::IntegralValueOutOfRange(column, value))

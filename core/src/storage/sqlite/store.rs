@@ -12,7 +12,7 @@ use crate::concurrency::{Door, Room, Shut};
 use crate::environment::{SharedEnvironment, run_blocking};
 use crate::platform::BoxFuture;
 use crate::platform::sync::TurnLock;
-use crate::storage::{Batch, Row, RowKey, Scan, Storage, StorageError};
+use crate::storage::{Row, RowKey, Scan, Storage, StorageError, Work};
 
 /// Reads of at most so many rows are made on the caller's thread.
 const QUICK_ROWS: usize = 128;
@@ -199,20 +199,20 @@ impl Storage for SqliteStorage {
     }
 
     fn get(&self, keys: Vec<RowKey>) -> BoxFuture<'_, Result<Vec<Option<Row>>, StorageError>> {
-        Box::pin(self.read(keys.len(), |session, lane| session.get(lane, keys)))
+        Box::pin(self.read(keys.len(), move |session, lane| session.get(lane, &keys)))
     }
 
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>, StorageError>> {
-        Box::pin(self.read(scan.limit, |session, lane| session.scan(lane, scan)))
+        Box::pin(self.read(scan.limit, move |session, lane| session.scan(lane, &scan)))
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+    fn transact(&self, mut work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
             let turn = Arc::clone(&self.turn).lock_owned().await;
             self.run(move |shared| {
                 // Kept until it is written, whether the caller still waits or not.
                 let _turn = turn;
-                shared.with_session(|session| session.commit(&batch))
+                shared.with_session(|session| session.transact(&mut *work))
             })
             .await
         })

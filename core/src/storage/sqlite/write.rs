@@ -1,32 +1,44 @@
-//! Writes a batch, in one transaction.
+//! A transaction: work reads on the writer's connection, and what it returns is written.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Result, params};
 
 use super::checksum;
 use super::error::typed;
-use super::session::Outcome;
-use super::sql::{self, PerTable, Transaction, unsigned};
-use crate::storage::{Batch, StorageError, Table, successor};
+use super::read::Reader;
+use super::sql::{self, PerTable, Transaction};
+use crate::storage::{Batch, StorageError, Table, Work, successor};
 
-/// Commits `batch`, unless it is stale.
-pub(super) fn commit(connection: &Connection, batch: &Batch) -> Outcome {
-    let write = || {
-        let transaction = Transaction::write(connection)?;
-        let mut writer = Writer::new(connection);
-        if !writer.is_current(batch)? {
-            return Ok(Err(StorageError::Stale));
-        }
-        writer.write(batch)?;
-        drop(writer);
-        transaction.commit()?;
-        Ok(Ok(()))
-    };
-    write().map_err(typed)?
+/// What a transaction has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It is committed.
+    Committed,
+    /// There was nothing to write.
+    Empty,
+    /// Nothing is written: it wants a flush, and this connection's commits are not flushed.
+    NeedsFlush,
+}
+
+/// Runs `work` in a transaction, and commits what it returns. `flushes` tells whether the commit is flushed to the medium.
+pub(super) fn transact(
+    connection: &Connection,
+    work: &mut dyn Work,
+    flushes: bool,
+) -> std::result::Result<Ended, StorageError> {
+    let transaction = Transaction::write(connection).map_err(typed)?;
+    let batch = work.run(&mut Reader::new(connection))?;
+    if batch.is_empty() {
+        return Ok(Ended::Empty);
+    }
+    if batch.durable && !flushes {
+        return Ok(Ended::NeedsFlush);
+    }
+    Writer::new(connection).write(&batch).and_then(|()| transaction.commit()).map_err(typed)?;
+    Ok(Ended::Committed)
 }
 
 struct Writer<'c> {
     connection: &'c Connection,
-    version: PerTable<'c>,
     put: PerTable<'c>,
     delete: PerTable<'c>,
 }
@@ -35,22 +47,9 @@ impl<'c> Writer<'c> {
     fn new(connection: &'c Connection) -> Self {
         Self {
             connection,
-            version: PerTable::new(connection, |sql| &sql.version),
             put: PerTable::new(connection, |sql| &sql.put),
             delete: PerTable::new(connection, |sql| &sql.delete),
         }
-    }
-
-    /// Whether the rows are what the batch expects.
-    fn is_current(&mut self, batch: &Batch) -> Result<bool> {
-        for (row, expected) in &batch.expect {
-            let version: Option<u64> =
-                self.version.of(row.table)?.query_row([row.key.as_slice()], |row| unsigned(row, 0)).optional()?;
-            if version.unwrap_or(0) != *expected {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn write(&mut self, batch: &Batch) -> Result<()> {

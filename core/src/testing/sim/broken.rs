@@ -12,7 +12,7 @@ use crate::merge::LoggedWrite;
 use crate::model::{DeviceId, EventId, Revision, Scope};
 use crate::platform::BoxFuture;
 use crate::protocol::{ChangesRequest, Cursor, PushRequest, PushResponse};
-use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError, Table};
+use crate::storage::{Batch, Durability, Row, RowKey, Rows, Scan, Storage, StorageError, Table, Work};
 use crate::transport::{ChangeReader, Method, RequestContext, Response, Transport, TransportError};
 
 /// What is broken.
@@ -103,21 +103,15 @@ impl Storage for CursorFirst {
         self.0.scan(scan)
     }
 
-    fn apply(&self, mut batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
-        let is_position = |row: &RowKey| row.table == Table::Meta;
-        let positions: Vec<_> = batch.put.iter().filter(|(row, _)| is_position(row)).cloned().collect();
-        let page = batch.put.iter().any(|(row, _)| row.table == Table::Record);
-        // A write of the app is left whole: this is about pages.
-        let pulled = batch.put.iter().all(|(row, _)| !matches!(row.table, Table::Event | Table::Outcome));
-        if !(pulled && page && batch.clear.is_empty()) {
-            return self.0.apply(batch);
-        }
-        batch.put.retain(|(row, _)| !is_position(row));
-        let expect = std::mem::take(&mut batch.expect);
-        let first = Batch { expect, put: positions, ..Batch::default() };
+    fn transact(&self, work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            self.0.apply(first).await?;
-            self.0.apply(batch).await
+            let rest = Arc::new(Mutex::new(None));
+            self.0.transact(Box::new(Split { work, rest: rest.clone() })).await?;
+            let rest = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match rest {
+                Some(rest) => self.0.apply(rest).await,
+                None => Ok(()),
+            }
         })
     }
 
@@ -131,6 +125,31 @@ impl Storage for CursorFirst {
 
     fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
         self.0.close()
+    }
+}
+
+/// Work whose batch is written without what its second half holds.
+struct Split {
+    work: Box<dyn Work>,
+    /// The records of a pulled page.
+    rest: Arc<Mutex<Option<Batch>>>,
+}
+
+impl Work for Split {
+    fn run(&mut self, rows: &mut dyn Rows) -> Result<Batch, StorageError> {
+        let mut batch = self.work.run(rows)?;
+        let is_position = |row: &RowKey| row.table == Table::Meta;
+        let page = batch.put.iter().any(|(row, _)| row.table == Table::Record);
+        // A write of the app is left whole: this is about pages.
+        let pulled = batch.put.iter().all(|(row, _)| !matches!(row.table, Table::Event | Table::Outcome));
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        *rest = None;
+        if !(pulled && page && batch.clear.is_empty()) {
+            return Ok(batch);
+        }
+        let positions = batch.put.extract_if(.., |(row, _)| is_position(row)).collect();
+        *rest = Some(batch);
+        Ok(Batch { put: positions, ..Batch::default() })
     }
 }
 

@@ -223,7 +223,7 @@ fn variant(error: &Error) -> &'static str {
         Error::Deadline(_) => "deadline",
         Error::Offline(_) => "offline",
         Error::Storage(error) => match error {
-            StorageError::Stale => "storage_stale",
+            StorageError::NotLoaded => "storage_not_loaded",
             StorageError::Full(_) => "storage_full",
             StorageError::AlreadyOpen(_) => "already_open",
             StorageError::NewerSchema { .. } => "newer_schema",

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::environment::SharedEnvironment;
 use crate::platform::BoxFuture;
-use crate::storage::{Batch, Durability, MemoryStorage, Row, RowKey, Scan, Storage, StorageError};
+use crate::storage::{Batch, Durability, MemoryStorage, Row, RowKey, Rows, Scan, Storage, StorageError, Work};
 use crate::testing::SeededRandom;
 
 /// Writes after which the system flushes its cache by itself.
@@ -331,9 +331,20 @@ impl SimDisk {
         std::future::pending().await
     }
 
-    async fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        self.wait().await;
-        let live = self.alive().await;
+    /// Runs `work` on what `live` holds. Returns what it writes, and how many rows it has read.
+    fn run(&self, live: &MemoryStorage, work: &mut dyn Work) -> Result<(Batch, usize), StorageError> {
+        let mut read = 0;
+        let batch = live.rehearse(&mut |rows: &mut dyn Rows| {
+            let mut failing = FailingRows { rows, disk: self, read: 0 };
+            let batch = work.run(&mut failing);
+            read = failing.read;
+            batch
+        })?;
+        Ok((batch, read))
+    }
+
+    /// Writes, at once and as one, what work has returned that has just run on `live`.
+    async fn write(&self, live: MemoryStorage, batch: Batch) -> Result<(), StorageError> {
         let failure = {
             let mut medium = self.lock();
             medium.changes += 1;
@@ -381,11 +392,37 @@ impl SimDisk {
 
     async fn readable(&self) -> Result<MemoryStorage, StorageError> {
         let live = self.alive().await;
-        let failure = {
-            let mut medium = self.lock();
-            if medium.calm { None } else { medium.failing_reads.pop_front() }
-        };
-        failure.map_or(Ok(live), Err)
+        self.read()?;
+        Ok(live)
+    }
+
+    /// Fails if this is a read that fails.
+    fn read(&self) -> Result<(), StorageError> {
+        let mut medium = self.lock();
+        let failure = if medium.calm { None } else { medium.failing_reads.pop_front() };
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The rows of a transaction, on a disk whose reads may fail.
+struct FailingRows<'r> {
+    rows: &'r mut dyn Rows,
+    disk: &'r SimDisk,
+    read: usize,
+}
+
+impl Rows for FailingRows<'_> {
+    fn get(&mut self, keys: &[RowKey]) -> Result<Vec<Option<Row>>, StorageError> {
+        self.disk.read()?;
+        self.read += keys.len();
+        self.rows.get(keys)
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<Vec<Row>, StorageError> {
+        self.disk.read()?;
+        let rows = self.rows.scan(scan)?;
+        self.read += rows.len();
+        Ok(rows)
     }
 }
 
@@ -436,10 +473,20 @@ impl Storage for SimDisk {
         })
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
+    fn transact(&self, mut work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            self.count(batch.put.len() + batch.delete.len());
-            self.write(batch).await
+            let live = self.alive().await;
+            let (batch, read) = self.run(&live, &mut *work)?;
+            if batch.is_empty() {
+                self.count(read);
+                return Ok(());
+            }
+            // A commit takes time; what its work has read may be old by then.
+            self.wait().await;
+            let live = self.alive().await;
+            let (batch, read) = self.run(&live, &mut *work)?;
+            self.count(read + batch.put.len() + batch.delete.len());
+            if batch.is_empty() { Ok(()) } else { self.write(live, batch).await }
         })
     }
 

@@ -1,17 +1,17 @@
 //! Cases: many callers at once, and callers who go away.
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 use futures_util::poll;
 
-use super::helpers::{Replica, all, get, present, put, put_all, row};
-use crate::storage::{Batch, Scan, Storage, StorageError, Table};
+use super::helpers::{Replica, all, get, put, put_all, row, value};
+use crate::storage::{Batch, Scan, Storage, Table};
 
-/// "Reads see every batch whose `apply` has returned."
+/// "Reads see every batch whose `transact` has returned."
 pub async fn reads_see_every_batch_that_has_returned(replica: impl Replica) {
     let storage = replica.open().await;
     for n in 0..200_u64 {
         storage.apply(put("key", n.to_be_bytes())).await.unwrap();
-        assert_eq!(present(&storage, "key").await.0, n.to_be_bytes());
+        assert_eq!(value(&storage, "key").await, n.to_be_bytes());
         let rows = storage.scan(Scan::prefix(Table::Record, b"k")).await.unwrap();
         assert_eq!(rows[0].value, n.to_be_bytes());
     }
@@ -44,47 +44,6 @@ pub async fn a_read_never_sees_a_part_of_a_batch(replica: impl Replica) {
         }
     };
     join(write, read).await;
-}
-
-/// "Each keeps its own outcome, and a failed one leaves no trace in the others."
-pub async fn concurrent_batches_keep_their_own_outcomes(replica: impl Replica) {
-    let storage = replica.open().await;
-    storage.apply(put("guard", "1")).await.unwrap();
-    let batch = |n: u8| {
-        let expect = vec![(row("guard"), if n.is_multiple_of(3) { 9 } else { 1 })];
-        Batch { expect, ..put_all([[n, 0], [n, 1]]) }
-    };
-    let outcomes = join_all((0..60).map(|n| storage.apply(batch(n)))).await;
-    for (n, outcome) in (0..60_u8).zip(outcomes) {
-        let stale = n.is_multiple_of(3);
-        assert_eq!(outcome, if stale { Err(StorageError::Stale) } else { Ok(()) }, "batch {n}");
-        for part in 0..2 {
-            assert_eq!(get(&storage, [n, part]).await.is_none(), stale, "batch {n}");
-        }
-    }
-}
-
-/// "Batches submitted one after the other take effect in that order."
-pub async fn batches_take_effect_in_the_order_of_submission(replica: impl Replica) {
-    let storage = replica.open().await;
-    // Each expects what the one before leaves, so that any other order is stale.
-    let batch = |n: u64| Batch { expect: vec![(row("key"), n)], ..put("key", n.to_be_bytes()) };
-    let outcomes = join_all((0..100).map(|n| storage.apply(batch(n)))).await;
-    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
-    assert_eq!(present(&storage, "key").await, (99_u64.to_be_bytes().to_vec(), 100));
-}
-
-/// Compare-and-swap: no lost update, and no more than one winner a round.
-pub async fn one_of_many_who_expect_the_same_version_wins(replica: impl Replica) {
-    let storage = replica.open().await;
-    for version in 0..5 {
-        let batch = |n: u8| Batch { expect: vec![(row("key"), version)], ..put("key", [n]) };
-        let outcomes = join_all((0..32).map(|n| storage.apply(batch(n)))).await;
-        let winners: Vec<_> = (0..32_u8).zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).collect();
-        assert_eq!(winners.len(), 1, "{outcomes:?}");
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(StorageError::Stale))));
-        assert_eq!(present(&storage, "key").await, (vec![winners[0].0], version + 1));
-    }
 }
 
 /// Dropped before its first poll, it has not happened; dropped later, all of it or nothing.

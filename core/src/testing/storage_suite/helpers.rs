@@ -48,10 +48,9 @@ pub(super) async fn get_row(storage: &impl Storage, row: RowKey) -> Option<Row> 
     rows.into_iter().next().flatten()
 }
 
-/// Value and version of a row that must be there.
-pub(super) async fn present(storage: &impl Storage, key: impl AsRef<[u8]>) -> (Vec<u8>, u64) {
-    let row = get(storage, key).await.expect("the row is there");
-    (row.value, row.version)
+/// The value of a row that must be there.
+pub(super) async fn value(storage: &impl Storage, key: impl AsRef<[u8]>) -> Vec<u8> {
+    get(storage, key).await.expect("the row is there").value
 }
 
 /// All of a table.

@@ -39,9 +39,9 @@ macro_rules! __storage_cases {
     ($($how:tt)*) => {
         $crate::__storage_tests!([
             an_absent_row_reads_as_none
-            a_row_reads_back_as_it_was_put_with_version_one
-            each_put_raises_the_version_by_one
-            versions_start_again_after_a_delete
+            a_row_reads_back_as_it_was_put
+            the_last_put_counts
+            a_deleted_row_can_be_put_again
             tables_do_not_share_rows
             get_answers_in_the_order_of_its_keys
             empty_keys_and_values_are_kept
@@ -53,10 +53,13 @@ macro_rules! __storage_cases {
             clear_comes_before_delete_and_delete_before_put
             clear_takes_exactly_the_rows_of_its_prefix
             clear_of_the_empty_prefix_takes_a_whole_table
-            right_expectations_let_a_batch_pass
-            a_wrong_expectation_is_stale_and_writes_nothing
-            expectations_are_compared_before_any_write_of_their_batch
-            a_stale_batch_leaves_the_store_working
+            work_sees_what_earlier_transactions_have_left
+            work_reads_as_others_do
+            work_follows_what_it_has_read
+            each_run_begins_from_the_start
+            work_that_fails_leaves_no_trace
+            work_may_only_read
+            work_may_read_many_rows
             rows_come_in_bytewise_order
             every_combination_of_bounds_direction_and_limit_is_right
             a_prefix_scan_finds_exactly_its_prefix
@@ -65,9 +68,8 @@ macro_rules! __storage_cases {
             a_limit_of_zero_is_empty
             reads_see_every_batch_that_has_returned
             a_read_never_sees_a_part_of_a_batch
-            concurrent_batches_keep_their_own_outcomes
-            batches_take_effect_in_the_order_of_submission
-            one_of_many_who_expect_the_same_version_wins
+            concurrent_transactions_keep_their_own_outcomes
+            transactions_run_one_after_the_other_in_their_order
             a_cancelled_apply_happened_entirely_or_not_at_all
             cancelled_applies_hold_up_nobody
             what_was_written_is_there_after_opening_again

@@ -4,18 +4,18 @@
 //! async function of its own, so that it runs on any executor.
 
 mod concurrency;
-mod expectations;
 mod helpers;
 mod lifecycle;
 mod list;
 mod random;
 mod scans;
+mod transactions;
 mod writes;
 
 pub use concurrency::*;
-pub use expectations::*;
 pub use helpers::Replica;
 pub use lifecycle::*;
 pub use random::*;
 pub use scans::*;
+pub use transactions::*;
 pub use writes::*;

@@ -1,6 +1,6 @@
 //! Cases: what a batch does to rows.
 
-use super::helpers::{Replica, all, get, get_row, in_table, keys, present, put, put_all, row};
+use super::helpers::{Replica, all, get, get_row, in_table, keys, put, put_all, row, value};
 use crate::storage::{Batch, Storage, Table};
 
 /// A row that nobody has made is `None`.
@@ -10,38 +10,36 @@ pub async fn an_absent_row_reads_as_none(replica: impl Replica) {
     assert_eq!(storage.get(Vec::new()).await, Ok(Vec::new()));
 }
 
-/// Key, value and version of a new row.
-pub async fn a_row_reads_back_as_it_was_put_with_version_one(replica: impl Replica) {
+/// Key and value of a new row.
+pub async fn a_row_reads_back_as_it_was_put(replica: impl Replica) {
     let storage = replica.open().await;
     storage.apply(put(b"key", b"value")).await.unwrap();
     let row = get(&storage, b"key").await.unwrap();
-    assert_eq!((row.key, row.value, row.version), (b"key".to_vec(), b"value".to_vec(), 1));
+    assert_eq!((row.key, row.value), (b"key".to_vec(), b"value".to_vec()));
 }
 
-/// "One more with each later put", also within a batch.
-pub async fn each_put_raises_the_version_by_one(replica: impl Replica) {
+/// Also within a batch.
+pub async fn the_last_put_counts(replica: impl Replica) {
     let storage = replica.open().await;
-    for version in 1..=5_u8 {
-        storage.apply(put(b"key", [version])).await.unwrap();
-        assert_eq!(present(&storage, b"key").await, (vec![version], u64::from(version)));
+    for n in 1..=5_u8 {
+        storage.apply(put(b"key", [n])).await.unwrap();
+        assert_eq!(value(&storage, b"key").await, [n]);
     }
     let twice = Batch { put: vec![(row(b"key"), vec![6]), (row(b"key"), vec![7])], ..Batch::default() };
     storage.apply(twice).await.unwrap();
-    assert_eq!(present(&storage, b"key").await, (vec![7], 7));
+    assert_eq!(value(&storage, b"key").await, [7]);
 }
 
-/// "Starts again at 1 after a delete", also when both are in one batch.
-pub async fn versions_start_again_after_a_delete(replica: impl Replica) {
+/// Also when both are in one batch.
+pub async fn a_deleted_row_can_be_put_again(replica: impl Replica) {
     let storage = replica.open().await;
     storage.apply(put(b"key", b"1")).await.unwrap();
-    storage.apply(put(b"key", b"2")).await.unwrap();
     storage.apply(Batch { delete: vec![row(b"key")], ..Batch::default() }).await.unwrap();
     assert_eq!(get(&storage, b"key").await, None);
-    storage.apply(put(b"key", b"3")).await.unwrap();
-    assert_eq!(present(&storage, b"key").await, (b"3".to_vec(), 1));
-    storage.apply(put(b"key", b"4")).await.unwrap();
-    storage.apply(Batch { delete: vec![row(b"key")], ..put(b"key", b"5") }).await.unwrap();
-    assert_eq!(present(&storage, b"key").await, (b"5".to_vec(), 1));
+    storage.apply(put(b"key", b"2")).await.unwrap();
+    assert_eq!(value(&storage, b"key").await, b"2");
+    storage.apply(Batch { delete: vec![row(b"key")], ..put(b"key", b"3") }).await.unwrap();
+    assert_eq!(value(&storage, b"key").await, b"3");
 }
 
 /// A key is unique within its table only.
@@ -82,8 +80,8 @@ pub async fn empty_keys_and_values_are_kept(replica: impl Replica) {
     let storage = replica.open().await;
     storage.apply(put(b"", b"")).await.unwrap();
     storage.apply(put(b"key", b"")).await.unwrap();
-    assert_eq!(present(&storage, b"").await, (Vec::new(), 1));
-    assert_eq!(present(&storage, b"key").await, (Vec::new(), 1));
+    assert!(value(&storage, b"").await.is_empty());
+    assert!(value(&storage, b"key").await.is_empty());
     assert_eq!(keys(all(&storage, Table::Record).await), [b"".to_vec(), b"key".to_vec()]);
 }
 
@@ -93,9 +91,9 @@ pub async fn every_byte_is_kept(replica: impl Replica) {
     let bytes: Vec<u8> = (0..=255).collect();
     storage.apply(put(&bytes, &bytes)).await.unwrap();
     storage.apply(put_all(bytes.iter().map(|byte| [*byte]))).await.unwrap();
-    assert_eq!(present(&storage, &bytes).await.0, bytes);
+    assert_eq!(value(&storage, &bytes).await, bytes);
     for byte in bytes {
-        assert_eq!(present(&storage, [byte]).await.0, [byte]);
+        assert_eq!(value(&storage, [byte]).await, [byte]);
     }
 }
 
@@ -104,10 +102,10 @@ pub async fn a_large_value_is_kept_whole(replica: impl Replica) {
     let storage = replica.open().await;
     let large: Vec<u8> = (0..4_u32 << 20).map(|n| (n % 251) as u8).collect();
     storage.apply(put(b"large", &large)).await.unwrap();
-    assert!(present(&storage, b"large").await.0 == large);
+    assert!(value(&storage, b"large").await == large);
     assert!(all(&storage, Table::Record).await[0].value == large);
     storage.apply(put(b"large", b"small")).await.unwrap();
-    assert_eq!(present(&storage, b"large").await, (b"small".to_vec(), 2));
+    assert_eq!(value(&storage, b"large").await, b"small".to_vec());
 }
 
 /// A page of a first sync.
@@ -117,7 +115,7 @@ pub async fn a_batch_of_many_rows_is_kept_whole(replica: impl Replica) {
     storage.apply(put_all(&keys)).await.unwrap();
     let rows = all(&storage, Table::Record).await;
     assert_eq!(rows.len(), keys.len());
-    assert!(rows.iter().zip(&keys).all(|(row, key)| row.key == key && row.value == key && row.version == 1));
+    assert!(rows.iter().zip(&keys).all(|(row, key)| row.key == key && row.value == key));
     storage.apply(Batch { delete: keys.iter().map(row).collect(), ..Batch::default() }).await.unwrap();
     assert!(all(&storage, Table::Record).await.is_empty());
 }
@@ -133,7 +131,7 @@ pub async fn deleting_an_absent_row_is_no_error(replica: impl Replica) {
     let storage = replica.open().await;
     let batch = Batch { delete: vec![row(b"nowhere")], clear: vec![row(b"none")], ..put(b"key", b"value") };
     assert_eq!(storage.apply(batch).await, Ok(()));
-    assert_eq!(present(&storage, b"key").await.1, 1);
+    assert_eq!(value(&storage, b"key").await, b"value");
 }
 
 /// The order inside a batch, whatever the order of its fields.
@@ -144,8 +142,8 @@ pub async fn clear_comes_before_delete_and_delete_before_put(replica: impl Repli
     let batch = Batch { clear: vec![row("p")], delete: vec![row("p2"), row("q")], ..put_all(["p2", "q"]) };
     storage.apply(batch).await.unwrap();
     assert_eq!(get(&storage, "p1").await, None);
-    assert_eq!(present(&storage, "p2").await.1, 1);
-    assert_eq!(present(&storage, "q").await.1, 1);
+    assert_eq!(value(&storage, "p2").await, b"p2");
+    assert_eq!(value(&storage, "q").await, b"q");
 }
 
 /// The neighbours of a prefix stay, also at the end of the key space.

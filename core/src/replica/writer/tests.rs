@@ -17,11 +17,9 @@ fn writer(environment: &TestEnvironment) -> Writer {
 async fn set_account(writer: &Writer, account: &'static str) -> Result<()> {
     writer
         .run(move |txn| {
-            Box::pin(async move {
-                assert!(account != "panic", "a defect");
-                txn.replica_mut().account = Some(account.into());
-                Ok(())
-            })
+            assert!(account != "panic", "a defect");
+            txn.replica_mut().account = Some(account.into());
+            Ok(())
         })
         .await
 }
