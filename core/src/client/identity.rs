@@ -32,9 +32,6 @@ pub(super) struct Opener {
     pub claim: bool,
 }
 
-/// Entries that are read at a time.
-const PAGE: usize = 512;
-
 impl Opener {
     /// Finds out who opens the replica of `engine`, which `account` says, or a token.
     ///
@@ -125,15 +122,10 @@ fn is_untouched(txn: &mut Txn<'_>) -> Result<bool> {
 /// replica's own row is lost.
 fn check_writers(txn: &mut Txn<'_>, account: &str) -> Result<()> {
     for scope in known_scopes(txn)? {
-        let mut from = 0;
-        loop {
-            let page = txn.entries_from(&scope, from, PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            from = last + 1;
-            for writer in page.iter().filter_map(|(_, entry)| entry.account.as_deref()) {
-                check_same(writer, account)?;
-            }
-        }
+        txn.each_entry(&scope, &mut |_, _, entry| match &entry.account {
+            Some(writer) => check_same(writer, account),
+            None => Ok(()),
+        })?;
     }
     Ok(())
 }

@@ -25,7 +25,10 @@ pub trait Crew: MaybeSend + MaybeSync + 'static {
     fn spawn(&self, task: BoxFuture<'static, ()>);
 }
 
-/// Work for a crew, done in rounds: one at a time, each with all that waits when it begins.
+/// Most units of a round: what a round holds in memory, and keeps others waiting for, stays bounded.
+const MOST: usize = 256;
+
+/// Work for a crew, done in rounds: one at a time, each with what waits when it begins.
 ///
 /// Whoever finds the crew idle runs a round itself; what comes meanwhile is the next round's, in the background. A round that
 /// has begun is finished even if its caller goes away. Every unit is done once or dropped, and none waits for ever: if a
@@ -117,7 +120,11 @@ impl<C: Crew> Duty<C> {
     /// Runs one round; the duty stays if more waits.
     async fn round(mut self) -> Option<Self> {
         let rounds = self.rounds.clone()?;
-        let work: Vec<_> = lock(&rounds.queue).waiting.drain(..).collect();
+        let work: Vec<_> = {
+            let mut queue = lock(&rounds.queue);
+            let most = queue.waiting.len().min(MOST);
+            queue.waiting.drain(..most).collect()
+        };
         rounds.crew.work(work).await;
         let mut queue = lock(&rounds.queue);
         queue.running = !queue.waiting.is_empty();

@@ -1,6 +1,6 @@
 //! The server's time: measured with every answer, so that a wrong device clock decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use secrecy::SecretString;
@@ -17,9 +17,6 @@ use crate::transport::{Method, TransportError};
 
 /// A request that took longer does not measure the offset, in milliseconds.
 const LONGEST_MEASURE_MS: u64 = 2_000;
-
-/// Entries that are read at a time while re-stamping.
-const PAGE: usize = 512;
 
 impl Engine {
     /// Makes sure, once for each token, that it is the replica's account's and that the server is the replica's: nothing is
@@ -116,37 +113,37 @@ impl Engine {
 /// Gives every event that was never sent a new stamp of the present device, keeping their order: of events, and of the
 /// operations that were folded into them.
 pub(super) fn restamp(txn: &mut Txn<'_>) -> Result<()> {
-    let mut unsent: Vec<(Scope, u64)> = Vec::new();
+    let mut unsent: BTreeMap<Scope, BTreeSet<u64>> = BTreeMap::new();
     let mut stamps: BTreeMap<Stamp, Option<Stamp>> = BTreeMap::new();
     for scope in scopes(txn)? {
         let in_flight = txn.scope(&scope)?.in_flight.clone().map(|push| push.positions).unwrap_or_default();
-        let mut from = 0;
-        loop {
-            let page = txn.entries_from(&scope, from, PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            from = last + 1;
-            for (position, entry) in page {
-                if entry.frozen || in_flight.contains(&position) {
-                    continue;
-                }
+        txn.each_entry(&scope, &mut |_, position, entry| {
+            if !entry.frozen && !in_flight.contains(&position) {
                 stamps.insert(entry.event.stamp.clone(), None);
                 stamps.extend(entry.event.ops.iter().filter_map(|op| op.stamp.clone()).map(|stamp| (stamp, None)));
-                unsent.push((scope.clone(), position));
+                unsent.entry(scope.clone()).or_default().insert(position);
             }
-        }
+            Ok(())
+        })?;
     }
     for new in stamps.values_mut() {
         *new = Some(txn.tick());
     }
     let renewed = |stamp: &Stamp| stamps.get(stamp).cloned().flatten();
-    for (scope, position) in unsent {
-        let Some(entry) = txn.entry_mut(&scope, position)? else { continue };
-        for op in &mut entry.event.ops {
-            op.stamp = op.stamp.as_ref().and_then(renewed);
-        }
-        if let Some(stamp) = renewed(&entry.event.stamp) {
-            entry.event.stamp = stamp;
-        }
+    for (scope, unsent) in unsent {
+        txn.each_entry(&scope, &mut |txn, position, _| {
+            if unsent.contains(&position)
+                && let Some(entry) = txn.entry_mut(&scope, position)?
+            {
+                for op in &mut entry.event.ops {
+                    op.stamp = op.stamp.as_ref().and_then(renewed);
+                }
+                if let Some(stamp) = renewed(&entry.event.stamp) {
+                    entry.event.stamp = stamp;
+                }
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

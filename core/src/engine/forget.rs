@@ -62,6 +62,7 @@ impl Engine {
 /// Forgets what became of those of `events` that have become old. Whatever waits for an event follows its content to where that
 /// went: the way there goes from its far end.
 fn forget_or_date(txn: &mut Txn<'_>, events: &[EventId]) -> Result<()> {
+    txn.load_outcomes(events)?;
     for id in events {
         let Some(mut row) = txn.outcome(id)?.cloned() else { continue };
         let scope = txn.scope(&row.scope)?;

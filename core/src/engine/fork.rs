@@ -8,14 +8,11 @@ use crate::model::{DeviceId, Scope};
 use crate::replica::Txn;
 use crate::replica::lineage::{Lineage, Sendings};
 
-/// Entries that are read at a time.
-const PAGE: usize = 512;
-
 impl Engine {
     /// Takes a new device id. Events that may have been sent keep their content and ids (the original may have sent them
     /// too: the server knows them by id); all others are stamped anew.
     pub(super) async fn become_new_device(&self) -> Result<()> {
-        self.writer().run(|txn| take_new_device(txn)).await
+        self.writer().run(take_new_device).await
     }
 }
 
@@ -37,21 +34,18 @@ pub(crate) fn take_new_device(txn: &mut Txn<'_>) -> Result<()> {
 /// Forgets which pushes carried the queue's events: the former device's numbers say nothing about the new one's pushes. Those
 /// `in_flight` may have been sent. Returns whether there are events that the server may hold.
 fn disown(txn: &mut Txn<'_>, scope: &Scope, in_flight: &[u64]) -> Result<bool> {
-    let (mut from, mut doubt) = (0, false);
-    loop {
-        let page = txn.entries_from(scope, from, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(doubt) };
-        from = last + 1;
-        for (position, entry) in page {
-            let sent = in_flight.contains(&position);
-            if (sent || !entry.sent.is_empty())
-                && let Some(entry) = txn.entry_mut(scope, position)?
-            {
-                entry.frozen |= sent;
-                entry.sent = Sendings::default();
-                entry.uncertain = true;
-                doubt = true;
-            }
+    let mut doubt = false;
+    txn.each_entry(scope, &mut |txn, position, entry| {
+        let sent = in_flight.contains(&position);
+        if (sent || !entry.sent.is_empty())
+            && let Some(entry) = txn.entry_mut(scope, position)?
+        {
+            entry.frozen |= sent;
+            entry.sent = Sendings::default();
+            entry.uncertain = true;
+            doubt = true;
         }
-    }
+        Ok(())
+    })?;
+    Ok(doubt)
 }

@@ -115,20 +115,15 @@ fn lower(event: &mut crate::model::SyncEvent, shared: Revision) {
 }
 
 fn lower_bases(txn: &mut Txn<'_>, scope: &Scope, shared: Revision) -> Result<()> {
-    let mut from = 0;
-    loop {
-        let page = txn.entries_from(scope, from, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        from = last + 1;
-        for (position, _) in page {
-            if let Some(entry) = txn.entry_mut(scope, position)? {
-                lower(&mut entry.event, shared);
-                if entry.settled.as_ref().is_some_and(|receipt| receipt.revision.unwrap_or(0) > shared) {
-                    entry.settled = None;
-                }
+    txn.each_entry(scope, &mut |txn, position, _| {
+        if let Some(entry) = txn.entry_mut(scope, position)? {
+            lower(&mut entry.event, shared);
+            if entry.settled.as_ref().is_some_and(|receipt| receipt.revision.unwrap_or(0) > shared) {
+                entry.settled = None;
             }
         }
-    }
+        Ok(())
+    })
 }
 
 fn offer_again(txn: &mut Txn<'_>, scope: &Scope, shared: Revision) -> Result<()> {
@@ -139,14 +134,16 @@ fn offer_again(txn: &mut Txn<'_>, scope: &Scope, shared: Revision) -> Result<()>
         let rows = txn.scan_stored(&scan)?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.key.clone();
-        for row in rows {
-            let settled: SettledRow = decode(&row.value)?;
+        let page = rows.into_iter().map(|row| Ok((decode::<SettledRow>(&row.value)?, row.key)));
+        let page = page.collect::<Result<Vec<_>>>()?;
+        let generation = txn.scope(scope)?.generation;
+        txn.load_records(scope, generation, &page.iter().map(|(settled, _)| settled.event.key()).collect::<Vec<_>>())?;
+        for (settled, stored) in page {
             let position = settled.position;
             let (mut event, sent) = settled.sent_by(&txn.replica().device);
             lower(&mut event, shared);
             let bytes = crate::replica::encode(&event).len() as u64;
             let (id, key) = (event.id.clone(), event.key());
-            let generation = txn.scope(scope)?.generation;
             let entry = QueueEntry {
                 event,
                 account: txn.replica().account.clone(),
@@ -162,7 +159,7 @@ fn offer_again(txn: &mut Txn<'_>, scope: &Scope, shared: Revision) -> Result<()>
                 before: Default::default(),
             };
             txn.set_entry(scope, position, Some(entry));
-            txn.set_raw(RowKey { table: Table::Settled, key: row.key }, None);
+            txn.set_raw(RowKey { table: Table::Settled, key: stored }, None);
             let replica = txn.replica_mut();
             replica.queued_events += 1;
             replica.queued_bytes += bytes;
@@ -193,20 +190,16 @@ pub(super) fn swap(txn: &mut Txn<'_>, scope: &Scope, included: u64, head: Revisi
     let lineage = row.lineage.clone();
 
     let mut lanes: BTreeMap<RecordKey, Vec<u64>> = BTreeMap::new();
-    let mut from = 0;
-    loop {
-        let page = txn.entries_from(scope, from, PAGE)?;
-        let Some((last, _)) = page.last() else { break };
-        from = last + 1;
-        for (position, entry) in page {
-            lanes.entry(entry.event.key()).or_default().push(position);
-            let absorbed = entry.settled.is_some() || entry.sent.are_held(&lineage, included);
-            if let Some(entry) = txn.entry_mut(scope, position)? {
-                entry.absorbed = absorbed;
-                lower(&mut entry.event, head);
-            }
+    txn.each_entry(scope, &mut |txn, position, entry| {
+        lanes.entry(entry.event.key()).or_default().push(position);
+        let absorbed = entry.settled.is_some() || entry.sent.are_held(&lineage, included);
+        if let Some(entry) = txn.entry_mut(scope, position)? {
+            entry.absorbed = absorbed;
+            lower(&mut entry.event, head);
         }
-    }
+        Ok(())
+    })?;
+    txn.load_records(scope, generation, &lanes.keys().cloned().collect::<Vec<_>>())?;
     for (key, positions) in lanes {
         txn.record_mut(scope, generation, &key)?.pending = positions;
         finish_settled(txn, scope, generation, &key, Revision::MAX)?;

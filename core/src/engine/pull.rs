@@ -250,7 +250,7 @@ fn apply_changes(
 ) -> Result<u64> {
     let building = txn.scope(scope)?.building.is_some();
     let keys: Vec<_> = chunk.changes.iter().map(crate::model::Change::key).collect();
-    txn.load_records(scope, generation, &keys)?;
+    txn.load_lanes(scope, generation, &keys)?;
     for change in &chunk.changes {
         keep_lost_values(txn, scope, change)?;
     }

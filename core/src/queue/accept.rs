@@ -46,6 +46,13 @@ pub(super) fn accept(
     let place = Place { generation, known };
     let records: Vec<_> = drafts.iter().map(|draft| draft.key.clone()).collect();
     txn.load_records(scope, generation, &records)?;
+    let mut last = Vec::new();
+    for key in &records {
+        last.extend(txn.record(scope, generation, key)?.pending.last());
+    }
+    // What each write may be folded into.
+    txn.load_entries(scope, &last)?;
+    txn.load_outcomes(drafts.iter().flat_map(|draft| &draft.depends_on))?;
 
     let new_group = |txn: &Txn<'_>| GroupId::generate(&**txn.environment());
     let common = (together == Together::AsGroup && drafts.len() > 1).then(|| new_group(txn));

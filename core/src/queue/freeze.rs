@@ -67,7 +67,7 @@ pub(super) fn next_push(
     }
     let mut events = Vec::with_capacity(chosen.len());
     let mut positions = Vec::with_capacity(chosen.len());
-    for (position, entry, depends_on) in chosen {
+    for Chosen { position, entry, depends_on } in chosen {
         positions.push(position);
         let mut event = Arc::unwrap_or_clone(entry).event;
         if event.depends_on != depends_on {
@@ -130,7 +130,14 @@ struct Choice {
     chosen_ids: BTreeSet<EventId>,
     /// One text event per leaf is in flight at most.
     texts: BTreeSet<(RecordKey, Pointer)>,
-    chosen: Vec<(u64, Arc<QueueEntry>, Vec<EventId>)>,
+    chosen: Vec<Chosen>,
+}
+
+/// An event that goes, and what it depends on now.
+struct Chosen {
+    position: u64,
+    entry: Arc<QueueEntry>,
+    depends_on: Vec<EventId>,
 }
 
 /// What became of an event's dependencies.
@@ -157,13 +164,14 @@ impl Choice {
         }
     }
 
-    fn run(mut self, txn: &mut Txn<'_>, scope: &Scope) -> Result<Vec<(u64, Arc<QueueEntry>, Vec<EventId>)>> {
+    fn run(mut self, txn: &mut Txn<'_>, scope: &Scope) -> Result<Vec<Chosen>> {
         let mut from = 0;
         let mut unit: Vec<(u64, Arc<QueueEntry>)> = Vec::new();
         loop {
             let page = txn.entries_from(scope, from, SCAN)?;
             let Some((last, _)) = page.last() else { break };
             from = last + 1;
+            txn.load_outcomes(page.iter().flat_map(|(_, entry)| &entry.event.depends_on))?;
             for (position, entry) in page {
                 // A unit is a single event, or the members of a group, which stand together in the queue.
                 let continues = unit
@@ -214,7 +222,7 @@ impl Choice {
             check_writer(&entry, txn.replica().account.as_deref())?;
             self.chosen_ids.insert(entry.event.id.clone());
             self.texts.extend(text_leaves(&entry.event));
-            self.chosen.push((position, entry, depends_on));
+            self.chosen.push(Chosen { position, entry, depends_on });
         }
         Ok(true)
     }

@@ -48,7 +48,7 @@ pub(super) fn settle(txn: &mut Txn<'_>, scope: &Scope, response: &PushResponse) 
             records.push(entry.event.key());
         }
     }
-    txn.load_records(scope, generation, &records)?;
+    txn.load_lanes(scope, generation, &records)?;
 
     take_records(txn, scope, &response.receipts, &by_id)?;
     let mut settlement = Settlement::default();

@@ -19,6 +19,9 @@ use crate::model::{EventId, RecordKey, Revision, Scope, Value};
 use crate::query::IndexSet;
 use crate::storage::{Batch, Row, RowKey, Rows, Scan, StorageError, Table};
 
+/// Queue entries that a walk reads at a time.
+const PAGE: usize = 512;
+
 /// The rows that every unit of work begins with, kept in memory between commits. A row is shared until somebody changes it.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
@@ -214,6 +217,16 @@ impl<'r> Txn<'r> {
         Ok(())
     }
 
+    /// Reads many records at once, and all their unsettled events.
+    pub fn load_lanes(&mut self, scope: &Scope, generation: Generation, records: &[RecordKey]) -> Result<()> {
+        self.load_records(scope, generation, records)?;
+        let mut pending = Vec::new();
+        for key in records {
+            pending.extend_from_slice(&self.record(scope, generation, key)?.pending);
+        }
+        self.load_entries(scope, &pending)
+    }
+
     /// A record's row; an empty one if there is none.
     pub fn record(&mut self, scope: &Scope, generation: Generation, key: &RecordKey) -> Result<&RecordRow> {
         let name = keys::record(scope, generation, key).key;
@@ -324,12 +337,51 @@ impl<'r> Txn<'r> {
         }
     }
 
+    /// Walks a scope's queue in its order, as this unit of work has left it, page by page; `visit` may change entries on the way.
+    pub fn each_entry(
+        &mut self,
+        scope: &Scope,
+        visit: &mut dyn FnMut(&mut Self, u64, &QueueEntry) -> Result<()>,
+    ) -> Result<()> {
+        let mut from = 0;
+        loop {
+            let page = self.entries_from(scope, from, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            let walked = from..last + 1;
+            from = walked.end;
+            for (position, entry) in &page {
+                let slot = || Slot { value: Some(entry.clone()), stored: true, dirty: false };
+                self.entries.entry((scope.clone(), *position)).or_insert_with(slot);
+            }
+            for (position, entry) in page {
+                visit(self, position, &entry)?;
+            }
+            // A long queue is not kept in memory.
+            self.entries.retain(|(of, at), slot| slot.dirty || of != scope || !walked.contains(at));
+        }
+    }
+
+    /// Reads what became of many events at once.
+    pub fn load_outcomes<'e>(&mut self, events: impl IntoIterator<Item = &'e EventId>) -> Result<()> {
+        let missing: Vec<_> = events.into_iter().filter(|id| !self.outcomes.contains_key(id)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let rows = self.rows.get(&missing.iter().map(|id| keys::outcome(id)).collect::<Vec<_>>())?;
+        for (id, stored) in missing.into_iter().zip(rows) {
+            let slot = Slot {
+                stored: stored.is_some(),
+                value: stored.map(|row| decode(&row.value).map(Arc::new)).transpose()?,
+                dirty: false,
+            };
+            self.outcomes.insert(id.clone(), slot);
+        }
+        Ok(())
+    }
+
     /// What became of an event.
     pub fn outcome(&mut self, id: &EventId) -> Result<Option<&OutcomeRow>> {
-        if !self.outcomes.contains_key(id) {
-            let value = self.read(keys::outcome(id))?.map(Arc::new);
-            self.outcomes.insert(id.clone(), Slot { stored: value.is_some(), value, dirty: false });
-        }
+        self.load_outcomes([id])?;
         Ok(self.outcomes[id].value.as_deref())
     }
 

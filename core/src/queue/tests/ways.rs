@@ -431,7 +431,7 @@ fn what_was_sent_keeps_its_dependencies_until_the_server_says_that_it_holds_noth
 fn a_copy_pulls_to_the_end_before_it_sends_what_its_original_may_have_sent() {
     let bench = Bench::new();
     let fork = |bench: &Bench| {
-        let fork = bench.queue.writer().run(|txn| crate::engine::take_new_device(txn));
+        let fork = bench.queue.writer().run(crate::engine::take_new_device);
         bench.environment.block_on(fork).unwrap();
         bench.feed().1
     };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
-use web_sys::{IdbCursorDirection, IdbCursorWithValue, IdbRequest, IdbTransaction};
+use web_sys::{IdbCursorDirection, IdbCursorWithValue, IdbObjectStore, IdbRequest, IdbTransaction};
 
 use super::connection::{Access, Connection, request, store};
 use super::error::{of_abort, of_exception};
@@ -22,9 +22,8 @@ pub(super) async fn get(connection: Rc<Connection>, keys: Vec<RowKey>) -> Result
     let transaction = connection.transaction(tables.map(|table| table.name()), Access::Read)?;
     let requests = lookups(&transaction, &keys)?;
     let read = move |results: &[JsValue]| {
-        let rows = keys.into_iter().zip(results);
-        rows.map(|(row, stored)| if stored.is_undefined() { Ok(None) } else { rows::row(row.key, stored).map(Some) })
-            .collect()
+        let rows = keys.iter().zip(results);
+        Ok(rows.map(|(row, stored)| (!stored.is_undefined()).then(|| rows::row(row.key.clone(), stored))).collect())
     };
     transaction::run(transaction, requests, read).await
 }
@@ -61,23 +60,37 @@ pub(super) async fn scan(connection: Rc<Connection>, scan: Scan) -> Result<Vec<R
 async fn forwards(
     transaction: IdbTransaction,
     scan: &Scan,
-    range: &Range,
+    wanted: &Range,
     limit: Option<u32>,
 ) -> Result<Vec<Row>, StorageError> {
-    let (store, query) = (store(&transaction, scan.table.name())?, range.query());
-    let made = match limit {
-        Some(limit) => {
-            [store.get_all_keys_with_key_and_limit(&query, limit), store.get_all_with_key_and_limit(&query, limit)]
-        }
-        None => [store.get_all_keys_with_key(&query), store.get_all_with_key(&query)],
-    };
-    let requests = made.into_iter().map(request).collect::<Result<_, _>>()?;
+    let requests = range(&store(&transaction, scan.table.name())?, wanted, limit)?;
     let read = |results: &[JsValue]| {
         let [keys, values] = results else { return Err(StorageError::Io("no result".to_owned())) };
-        let (keys, values) = (keys.unchecked_ref::<Array>(), values.unchecked_ref::<Array>());
-        keys.iter().zip(values.iter()).map(|(key, stored)| rows::row(rows::bytes(&key), &stored)).collect()
+        Ok(pairs(keys, values))
     };
-    transaction::run(transaction, requests, read).await
+    transaction::run(transaction, requests.to_vec(), read).await
+}
+
+/// Requests for the keys and for the values of a range.
+pub(super) fn range(
+    store: &IdbObjectStore,
+    range: &Range,
+    limit: Option<u32>,
+) -> Result<[IdbRequest; 2], StorageError> {
+    let query = range.query();
+    let (keys, values) = match limit {
+        Some(limit) => {
+            (store.get_all_keys_with_key_and_limit(&query, limit), store.get_all_with_key_and_limit(&query, limit))
+        }
+        None => (store.get_all_keys_with_key(&query), store.get_all_with_key(&query)),
+    };
+    Ok([request(keys)?, request(values)?])
+}
+
+/// The rows that the two requests of a [`range`] have found.
+pub(super) fn pairs(keys: &JsValue, values: &JsValue) -> Vec<Row> {
+    let (keys, values) = (keys.unchecked_ref::<Array>(), values.unchecked_ref::<Array>());
+    keys.iter().zip(values.iter()).map(|(key, stored)| rows::row(rows::bytes(&key), &stored)).collect()
 }
 
 async fn backwards(
@@ -113,7 +126,7 @@ fn take(stepping: &IdbRequest, rows: &mut Vec<Row>, limit: u32) -> Result<(), St
     }
     let cursor: IdbCursorWithValue = cursor.unchecked_into();
     let key = rows::bytes(&cursor.key().map_err(exception)?);
-    rows.push(rows::row(key, &cursor.value().map_err(exception)?)?);
+    rows.push(rows::row(key, &cursor.value().map_err(exception)?));
     if rows.len() < limit as usize {
         cursor.continue_().map_err(exception)?;
     }

@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::connection::{Access, Connection, request, store};
 use super::store::{IndexedDbOptions, IndexedDbStorage};
-use super::{apply, rows, transaction};
+use super::{rows, transact, transaction};
 use crate::environment::SharedEnvironment;
 use crate::error::Result;
 use crate::model::Value;
@@ -50,7 +50,7 @@ async fn replace(damaged: &IndexedDbStorage, name: &str, environment: SharedEnvi
         let rows = sound.scan(Scan::prefix(table, b"")).await?;
         put.extend(rows.into_iter().map(|row| (RowKey { table, key: row.key }, row.value)));
     }
-    apply::replace(connection, put).await?;
+    transact::replace(connection, put).await?;
     Ok(RecoveryReport { kept_aside: PathBuf::from(aside), damaged_rows, ..saved })
 }
 
@@ -70,9 +70,11 @@ async fn salvage(connection: &Connection) -> Result<(Vec<(Table, Row)>, u64), St
             let (keys, values) = (told[0].unchecked_ref::<Array>(), told[1].unchecked_ref::<Array>());
             for (key, stored) in keys.iter().zip(values.iter()) {
                 let text = !matches!(table, Table::Meta | Table::Index);
-                match rows::row(rows::bytes(&key), &stored) {
-                    Ok(row) if !text || decode::<Value>(&row.value).is_ok() => found.push((table, row)),
-                    _ => damaged += 1,
+                let row = rows::row(rows::bytes(&key), &stored);
+                if !text || decode::<Value>(&row.value).is_ok() {
+                    found.push((table, row));
+                } else {
+                    damaged += 1;
                 }
             }
         }

@@ -9,39 +9,19 @@ use web_sys::IdbKeyRange;
 use super::error::of_exception;
 use crate::storage::{Row, StorageError};
 
-/// Bytes of a version, in front of a row's value.
-const VERSION_BYTES: usize = size_of::<u64>();
-
 /// A binary key.
 pub(super) fn key(bytes: &[u8]) -> JsValue {
     Uint8Array::from(bytes).into()
 }
 
 /// A row's stored form.
-pub(super) fn value(version: u64, bytes: &[u8]) -> JsValue {
-    let length = u32::try_from(VERSION_BYTES + bytes.len()).expect("a value fits a 32-bit address space");
-    let stored = Uint8Array::new_with_length(length);
-    stored.subarray(0, VERSION_BYTES as u32).copy_from(&version.to_be_bytes());
-    stored.subarray(VERSION_BYTES as u32, length).copy_from(bytes);
-    stored.into()
+pub(super) fn value(bytes: &[u8]) -> JsValue {
+    Uint8Array::from(bytes).into()
 }
 
 /// Reads a row back.
-pub(super) fn row(key: Vec<u8>, stored: &JsValue) -> Result<Row, StorageError> {
-    let bytes = bytes(stored);
-    let (version, value) =
-        bytes.split_first_chunk().ok_or_else(|| StorageError::Corrupt("a row has no version".to_owned()))?;
-    Ok(Row { key, value: value.to_vec(), version: u64::from_be_bytes(*version) })
-}
-
-/// The version of a stored row; 0 if there is none. Its value is not copied.
-pub(super) fn version(stored: &JsValue) -> Result<u64, StorageError> {
-    if stored.is_undefined() {
-        return Ok(0);
-    }
-    let head = stored.unchecked_ref::<Uint8Array>().subarray(0, VERSION_BYTES as u32).to_vec();
-    let head = head.try_into().map_err(|_| StorageError::Corrupt("a row has no version".to_owned()))?;
-    Ok(u64::from_be_bytes(head))
+pub(super) fn row(key: Vec<u8>, stored: &JsValue) -> Row {
+    Row { key, value: bytes(stored) }
 }
 
 /// The bytes of a key (the browser gives an `ArrayBuffer`) or a value.

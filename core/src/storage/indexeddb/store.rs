@@ -9,9 +9,9 @@ use tokio::sync::Mutex;
 
 use super::connection::{Connection, SCHEMA};
 use super::lock::ReplicaLock;
-use super::{apply, read};
+use super::{read, transact};
 use crate::platform::BoxFuture;
-use crate::storage::{Batch, Durability, Row, RowKey, Scan, Storage, StorageError};
+use crate::storage::{Durability, Row, RowKey, Scan, Storage, StorageError, Work};
 
 /// Options of an [`IndexedDbStorage`].
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ impl IndexedDbOptions {
 ///
 /// # Limits
 /// The browser's quota, and its right to remove an origin's data unless the page has asked for persistent storage
-/// (`navigator.storage.persist()`). [`size`](Storage::size) reads every row.
+/// (`navigator.storage.persist()`).
 pub struct IndexedDbStorage {
     name: String,
     options: IndexedDbOptions,
@@ -202,8 +202,8 @@ impl Storage for IndexedDbStorage {
         Box::pin(async move { read::scan(self.connection().await?, scan).await })
     }
 
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<(), StorageError>> {
-        Box::pin(async move { apply::apply(self.connection().await?, batch, self.options.durability).await })
+    fn transact(&self, work: Box<dyn Work>) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move { transact::transact(self.connection().await?, work, self.options.durability).await })
     }
 
     fn suspend(&self) -> BoxFuture<'_, Result<(), StorageError>> {
