@@ -117,7 +117,9 @@ fn anonymous_work_is_claimed_once() {
         "not by chance"
     );
     let anna = world.open("anna", storage.reopen(), 0, ClientBuilder::claim_anonymous).unwrap();
-    assert_eq!(world.run(anna.client.claim("ben")).unwrap_err().code(), "identity_mismatch", "once");
+    let error = world.run(anna.client.claim("ben")).unwrap_err();
+    assert_eq!(error.code(), "identity_mismatch", "once");
+    assert!(error.to_string().contains("belongs to anna, not to ben"), "{error}");
     anna.synced(&world);
     let outcome = world.run(anna.client.outcome(&id)).unwrap();
     assert!(matches!(outcome, Some(Outcome::Applied { .. } | Outcome::ReplacedBy { .. })), "{outcome:?}");

@@ -62,6 +62,22 @@ class Watches(ClientCase):
             self.assertEqual(len(ids), n + 1)
         await watch.aclose()
 
+    async def test_a_loop_that_ends_cancels_whoever_watches(self) -> None:
+        client = await self.local()
+        watch = client.collection("samples").watch()
+        await watch.__anext__()
+        before = asyncio.all_tasks()
+        waiting = asyncio.ensure_future(watch.__anext__())
+        await asyncio.sleep(0)
+        # As `asyncio.run` does at its end: every task, what the watch itself waits for among them.
+        for task in asyncio.all_tasks() - before:
+            task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await waiting
+        await client.collection("samples").create("kick", {})
+        self.assertEqual([row.id for row in (await watch.__anext__()).records], ["kick"])
+        await watch.aclose()
+
     async def test_a_watch_ends_without_an_error_when_the_client_is_closed_beside_writes(self) -> None:
         for attempt in range(10):
             client = await self.local(f"replica-{attempt}")

@@ -304,7 +304,7 @@ impl Client {
         self.check_open()?;
         let account = account.into();
         if let Some(subject) = self.inner.engine.tokens().subject() {
-            check_same(&account, &subject)?;
+            check_same(&subject, &account)?;
         }
         let opener = Opener { account: Some(account), proven: false, claim: true };
         opener.enter(self.inner.queue.writer()).await?;

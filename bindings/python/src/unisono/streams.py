@@ -42,7 +42,9 @@ class Stream(AsyncIterator[T], Generic[T]):
         except asyncio.CancelledError:
             if coming.cancelled():
                 self._coming = None
-                raise StopAsyncIteration from None
+                # Whoever ends a loop cancels all its tasks, this one too: only `aclose` ends the iteration.
+                if self._source is None:
+                    raise StopAsyncIteration from None
             raise
         except BaseException:
             self._coming = None
