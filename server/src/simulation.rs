@@ -93,7 +93,7 @@ impl ServerHost {
 }
 
 fn principal(caller: Caller) -> Principal {
-    Principal { subject: caller.account, workspaces: caller.workspaces }
+    Principal { workspaces: caller.workspaces, ..Principal::new(&caller.account) }
 }
 
 fn in_words(error: StoreError) -> String {

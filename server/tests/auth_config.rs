@@ -53,7 +53,7 @@ async fn a_configuration_accepts_a_provider_and_a_backend_whose_secret_has_a_nam
     std::fs::write(directory.path().join("revoked"), "jti stolen\n").unwrap();
     let path = write(
         directory.path(),
-        &json!({"revoked": "revoked", "issuers": [
+        &json!({"revoked": "revoked", "shared_subjects": ["backend"], "issuers": [
             {"issuer": "idp", "audience": "sync", "jwks": format!("{}/keys", provider().await)},
             {"issuer": "backend", "secrets": [{"kid": "s1", "file": "secret"}]},
         ]}),
@@ -63,7 +63,8 @@ async fn a_configuration_accepts_a_provider_and_a_backend_whose_secret_has_a_nam
     let header = Header { kid: Some("e1".to_owned()), ..Header::new(Algorithm::ES256) };
     let claims = json!({"sub": "anna", "iss": "idp", "aud": "sync", "exp": exp});
     let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ec_der(EC)).unwrap();
-    assert_eq!(verifier.authenticate(&SecretString::from(token)).await.unwrap().subject, "anna");
+    let anna = verifier.authenticate(&SecretString::from(token)).await.unwrap();
+    assert_eq!((anna.subject.as_str(), anna.account()), ("anna", "idp#anna".to_owned()));
 
     let secret = JwtSecret::new(SECRET).unwrap();
     let minted = |kid: &str, jti: &str| {
@@ -76,7 +77,8 @@ async fn a_configuration_accepts_a_provider_and_a_backend_whose_secret_has_a_nam
         };
         mint_with(&secret, Some(kid), &grant).unwrap()
     };
-    assert_eq!(verifier.authenticate(&minted("s1", "own")).await.unwrap().subject, "bert");
+    let shared = verifier.authenticate(&minted("s1", "own")).await.unwrap();
+    assert_eq!(shared.account(), "bert", "its issuer is the one whose subjects name accounts by themselves");
     assert_eq!(verifier.authenticate(&minted("s1", "stolen")).await, Err(AuthError::Revoked));
     assert!(verifier.authenticate(&minted("s2", "own")).await.is_err());
 }
@@ -104,6 +106,8 @@ fn a_configuration_that_does_not_fit_together_is_refused_with_the_reason() {
             "either `secrets` or `jwks`",
         ),
         (json!({"issuers": [{"issuer": "a", "jwks": "k"}, {"issuer": "a", "jwks": "k"}]}), "one twice"),
+        (json!({"issuers": [{"issuer": "a#", "jwks": "k"}, {"issuer": "b", "jwks": "k"}]}), "has a `#`"),
+        (json!({"issuers": [{"issuer": "a", "jwks": "k"}], "shared_subjects": ["b"]}), "\"b\", which is no issuer"),
         (json!({"issuers": [{"issuer": "a", "jwks": "http://id.example.com/keys"}]}), "not https"),
         (json!({"issuers": [{"issuer": "a", "secrets": [{"file": "short"}]}]}), "at least 32"),
         (json!({"issuers": [{"issuer": "a", "jwks": "k"}], "revoked": "missing"}), "cannot be read"),

@@ -23,7 +23,7 @@ impl Authenticator for Sessions {
     fn authenticate<'a>(&'a self, token: &'a SecretString) -> BoxFuture<'a, Result<Principal, AuthError>> {
         Box::pin(async move {
             let account = self.0.get(token.expose_secret()).ok_or(AuthError::Invalid("there is no such session"))?;
-            Ok(Principal { subject: (*account).to_owned(), workspaces: vec!["band".to_owned()] })
+            Ok(Principal { workspaces: vec!["band".to_owned()], ..Principal::new(account) })
         })
     }
 }

@@ -78,7 +78,7 @@ impl Access {
         let subject = token.split('.').next().unwrap_or_default().to_owned();
         let expelled = rules.expelled.contains(&subject) || rules.without_workspace.contains(&token);
         let workspaces = if expelled { Vec::new() } else { vec![WORKSPACE.to_owned()] };
-        Ok(Principal { subject, workspaces })
+        Ok(Principal { workspaces, ..Principal::new(&subject) })
     }
 }
 
@@ -283,7 +283,7 @@ impl Server {
 
 /// An account with all that it may have.
 pub(crate) fn principal(account: &str) -> Principal {
-    Principal { subject: account.to_owned(), workspaces: vec![WORKSPACE.to_owned()] }
+    Principal { workspaces: vec![WORKSPACE.to_owned()], ..Principal::new(account) }
 }
 
 fn open_file(path: &PathBuf) -> SqliteStore {

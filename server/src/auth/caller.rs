@@ -65,7 +65,7 @@ pub(crate) async fn authorize(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let admitted = admit(&state, &parts.headers, needs).await.and_then(|caller| {
-        let account = caller.principal.subject.clone();
+        let account = caller.principal.account();
         origin::is_of_account(&account);
         rate::take(&state.rates, Key::Account(account), &parts.extensions).map(|()| caller)
     });
@@ -85,7 +85,7 @@ async fn admit(state: &AppState, headers: &HeaderMap, needs: Needs) -> Result<Ca
         let presented = api_key::read(&token).ok_or(malformed)?;
         let KeyGrant { account, rights } = state.service.admit_api_key(&presented).await?;
         // Membership of workspaces is what tokens say; a key has none.
-        let principal = Principal { subject: account, workspaces: Vec::new() };
+        let principal = Principal::of_account(&account);
         Caller { principal, right: Right::Key { presented, rights } }
     } else {
         Caller { principal: state.authenticator.authenticate(&token).await?, right: Right::Token }

@@ -1,5 +1,6 @@
 //! The file that says whose tokens are accepted.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::{FetchKeys, Issuer, JwtOptions, JwtSecret, JwtVerifier, KeyFile, KeyU
 /// {
 ///   "leeway": 30,
 ///   "revoked": "revoked.txt",
+///   "shared_subjects": [],
 ///   "issuers": [
 ///     {"issuer": "https://id.example.com", "audience": "sync", "jwks": "https://id.example.com/keys.json"},
 ///     {"issuer": "backend", "secrets": [{"kid": "2027-01", "file": "new-secret"}, {"kid": "2026-07", "file": "old-secret"}]}
@@ -30,6 +32,10 @@ pub struct AuthConfig {
     leeway: u64,
     /// The list of revoked tokens.
     revoked: Option<PathBuf>,
+    /// The issuers whose `sub` and `workspaces` mean the same accounts and workspaces. Those of all others are theirs alone, where
+    /// there are several issuers.
+    #[serde(default)]
+    shared_subjects: Vec<String>,
 }
 
 /// One issuer: with `secrets`, or with `jwks`.
@@ -40,8 +46,17 @@ struct IssuerConfig {
     audience: Option<String>,
     #[serde(default)]
     secrets: Vec<SecretConfig>,
-    /// An https address, or a file.
-    jwks: Option<String>,
+    jwks: Option<KeySet>,
+}
+
+/// Where a key set is: an https address, or a file. Its `Debug` form is redacted, as an address may hold credentials.
+#[derive(Deserialize)]
+struct KeySet(String);
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeySet(..)")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,13 +95,24 @@ impl AuthConfig {
         let malformed = |words: String| AuthConfigError::Malformed(path.to_owned(), words);
         let config: Self = serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        let mut names: Vec<_> = config.issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
+        let mut names: Vec<_> = config.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
         names.sort_unstable();
         if names.is_empty() || names.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(malformed("`issuers` has none, or one twice".to_owned()));
         }
+        if names.len() > 1 && names.iter().any(|name| name.contains('#')) {
+            return Err(malformed("an issuer's name has a `#`, which divides it from its subjects".to_owned()));
+        }
+        if let Some(stranger) = config.shared_subjects.iter().find(|name| !names.contains(name)) {
+            return Err(malformed(format!("`shared_subjects` names {stranger:?}, which is no issuer")));
+        }
         let leeway = config.leeway;
-        let issuers = config.issuers.into_iter().map(|issuer| issuer.open(leeway, directory, environment, malformed));
+        let open = |issuer: IssuerConfig| {
+            let shares_subjects = config.shared_subjects.contains(&issuer.issuer);
+            let issuer = issuer.open(leeway, directory, environment, malformed)?;
+            Ok::<_, AuthConfigError>(if shares_subjects { issuer.sharing_subjects() } else { issuer })
+        };
+        let issuers = config.issuers.into_iter().map(open);
         let issuers = issuers.collect::<Result<_, _>>()?;
         let open = |revoked: PathBuf| {
             let revoked = directory.join(revoked);
@@ -109,7 +135,7 @@ impl IssuerConfig {
         let name = self.issuer.clone();
         let options = JwtOptions { issuer: Some(self.issuer), audience: self.audience, leeway };
         match (self.jwks, self.secrets.is_empty()) {
-            (Some(jwks), true) => {
+            (Some(KeySet(jwks)), true) => {
                 let keys: Arc<dyn FetchKeys> = if jwks.contains("://") {
                     Arc::new(KeyUrl::new(&jwks).map_err(malformed)?)
                 } else {

@@ -50,6 +50,7 @@ pub struct JwtOptions {
 pub struct Issuer {
     demands: Demands,
     keys: Keys,
+    shares_subjects: bool,
 }
 
 #[derive(Clone)]
@@ -73,14 +74,22 @@ impl Issuer {
     #[must_use]
     pub fn with_secrets(options: JwtOptions, secrets: &[(Option<String>, JwtSecret)]) -> Self {
         let keys = secrets.iter().map(|(kid, secret)| Key::shared(secret, kid.clone())).collect();
-        Self { demands: demands(options), keys: Keys::Shared(keys) }
+        Self { demands: demands(options), keys: Keys::Shared(keys), shares_subjects: false }
     }
 
     /// One that publishes its public keys (RS256, ES256 or EdDSA, as each key says). They are fetched at the first token, every ten
     /// minutes, and at most once a minute for a token that names an unknown one; if that fails, the last good ones hold.
     #[must_use]
     pub fn with_published(options: JwtOptions, keys: Arc<dyn FetchKeys>, environment: SharedEnvironment) -> Self {
-        Self { demands: demands(options), keys: Keys::Published(Arc::new(Published::new(keys, environment))) }
+        let keys = Keys::Published(Arc::new(Published::new(keys, environment)));
+        Self { demands: demands(options), keys, shares_subjects: false }
+    }
+
+    /// Says that its `sub` alone names the account, and its `workspaces` the workspaces, also where there are several issuers:
+    /// it shares them with all others of which that is said.
+    #[must_use]
+    pub fn sharing_subjects(self) -> Self {
+        Self { shares_subjects: true, ..self }
     }
 
     async fn keys(&self, kid: Option<&str>) -> Result<Arc<[Key]>, AuthError> {
@@ -118,8 +127,9 @@ impl JwtVerifier {
         Self { issuers: vec![issuer], revocations: None, environment }
     }
 
-    /// A verifier for the tokens of several issuers, which their names (`iss`) tell apart. An issuer without a name signs all
-    /// tokens, and has to be the only one; of two with one name the first counts.
+    /// A verifier for the tokens of several issuers, which their names (`iss`, without `#`) tell apart. An issuer without a name
+    /// signs all tokens, and has to be the only one; of two with one name the first counts. The same `sub` of two issuers is two
+    /// accounts, unless both [share their subjects](Issuer::sharing_subjects).
     #[must_use]
     pub fn of_issuers(issuers: Vec<Issuer>, revocations: Option<Revocations>, environment: SharedEnvironment) -> Self {
         Self { issuers, revocations, environment }
@@ -138,7 +148,10 @@ impl JwtVerifier {
             return Err(AuthError::Invalid("it has critical extensions"));
         }
         let (jti, sid) = (claims.jti.clone(), claims.sid.clone());
-        let principal = claims.admit(&issuer.demands, self.environment.now_ms() / 1000)?;
+        let mut principal = claims.admit(&issuer.demands, self.environment.now_ms() / 1000)?;
+        if self.issuers.len() > 1 && !issuer.shares_subjects {
+            principal.issuer.clone_from(&issuer.demands.issuer);
+        }
         match &self.revocations {
             Some(revocations) if revocations.hold(jti.as_deref(), sid.as_deref()) => Err(AuthError::Revoked),
             _ => Ok(principal),

@@ -50,7 +50,7 @@ const RETRY_AFTER: u64 = 5;
 ///     fn authenticate<'a>(&'a self, token: &'a SecretString) -> BoxFuture<'a, Result<Principal, AuthError>> {
 ///         Box::pin(async move {
 ///             let account = self.0.get(token.expose_secret()).ok_or(AuthError::Invalid("there is no such session"))?;
-///             Ok(Principal { subject: account.clone(), workspaces: Vec::new() })
+///             Ok(Principal::new(account))
 ///         })
 ///     }
 /// }

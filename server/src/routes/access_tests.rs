@@ -53,7 +53,7 @@ async fn key(service: &SyncService, reads: bool, writes: bool) -> (String, Strin
 }
 
 fn anna() -> Principal {
-    Principal { subject: "anna".into(), workspaces: Vec::new() }
+    Principal::new("anna")
 }
 
 impl World {

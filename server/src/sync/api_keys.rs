@@ -76,7 +76,7 @@ impl SyncService {
         let KeyDraft { name, provider, rights, expires_at } = draft;
         let row = ApiKeyRow {
             key_id,
-            user_id: principal.subject.clone(),
+            user_id: principal.account(),
             name,
             provider,
             key_hash: hash,
@@ -199,7 +199,7 @@ impl SyncService {
         principal: &Principal,
         change: impl FnOnce(Vec<ApiKeyRow>) -> Result<(KeyChange, Value, T), Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let (environment, caller) = (Arc::clone(&self.shared.environment), Caller::new(&principal.subject, None));
+        let (environment, caller) = (Arc::clone(&self.shared.environment), Caller::new(&principal.account(), None));
         let counts = Arc::clone(&self.shared.counts);
         let written = store::write(&*self.shared.store, principal.user_scope(), move |tx| {
             let (made, detail, result) = match change(tx.api_keys()?) {

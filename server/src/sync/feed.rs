@@ -71,7 +71,7 @@ impl Feed {
             return Err(Problem::of(ProblemCode::InvalidRequest, "`limit` is at least 1"));
         }
         let tokens = (request.cursor.as_ref(), request.seen.as_ref());
-        let caller = Caller::new(&principal.subject, request.device.as_ref());
+        let caller = Caller::new(&principal.account(), request.device.as_ref());
         let claims = Claims::read(request.epoch, tokens, &scope, &shared.cursor_key, caller)?;
         let bootstrap = claims.cursor.as_ref().map(|cursor| (cursor.at.revision, cursor.bootstrap));
         let row = shared.admit(&scope, claims).await?;

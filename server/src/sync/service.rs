@@ -150,7 +150,7 @@ impl SyncService {
         if push_seq == 0 || push_seq > MAX_PUSH_SEQ {
             return Err(Problem::of(ProblemCode::InvalidRequest, "`push_seq` counts from 1"));
         }
-        let caller = Caller::new(&account, Some(&device_id));
+        let caller = Caller::new(&principal.account(), Some(&device_id));
         let claims = Claims::read(epoch, (cursor.as_ref(), seen.as_ref()), &scope, &self.shared.cursor_key, caller)?;
         let author = Author { user: account, device: device_id };
         let push = self.push_of(scope.clone(), author, push_seq, claims, events);

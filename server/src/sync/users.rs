@@ -41,7 +41,7 @@ impl SyncService {
     /// # Errors
     /// The store's troubles.
     pub async fn storage(&self, principal: &Principal) -> Result<Storage, Problem> {
-        let (account, now_ms) = (principal.subject.clone(), self.shared.environment.now_ms());
+        let (account, now_ms) = (principal.account(), self.shared.environment.now_ms());
         let read = store::read(&*self.shared.store, principal.user_scope(), move |reads| {
             let user = reads.user()?.unwrap_or_else(|| UserRow::new(account, now_ms));
             Ok(Storage { user, collections: reads.collections()? })

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use unisono::Environment;
 use unisono::testing::TestEnvironment;
-use unisono_server::auth::{Grant, JwtOptions, JwtSecret, JwtVerifier, mint};
+use unisono_server::auth::{Grant, Issuer, JwtOptions, JwtSecret, JwtVerifier, mint};
 use unisono_server::{AppOptions, ServiceOptions, SqliteOptions, SqliteStore, SyncService, app};
 
 const SECRET: &str = "a-secret-of-the-login-service-1234567890";
@@ -65,23 +65,43 @@ impl Api {
     }
 
     fn on(store: SqliteStore) -> Self {
+        let secret = JwtSecret::new(SECRET).unwrap();
+        Self::with(store, |env| JwtVerifier::new(&secret, JwtOptions::default(), env.shared()))
+    }
+
+    /// A server that accepts tokens of these issuers, all signed with one secret.
+    pub fn of_issuers(names: &[&str]) -> Self {
+        let secret = [(None, JwtSecret::new(SECRET).unwrap())];
+        let issuer = |name: &&str| {
+            let options = JwtOptions { issuer: Some((*name).to_owned()), ..JwtOptions::default() };
+            Issuer::with_secrets(options, &secret)
+        };
+        let issuers = names.iter().map(issuer).collect();
+        Self::with(SqliteStore::in_memory().unwrap(), |env| JwtVerifier::of_issuers(issuers, None, env.shared()))
+    }
+
+    fn with(store: SqliteStore, verifier: impl FnOnce(&TestEnvironment) -> JwtVerifier) -> Self {
         let env = TestEnvironment::new(5);
         let service = env.block_on(SyncService::open(store, env.shared(), ServiceOptions::default())).unwrap();
-        let secret = JwtSecret::new(SECRET).unwrap();
-        let verifier = JwtVerifier::new(&secret, JwtOptions::default(), env.shared());
+        let verifier = verifier(&env);
         let app = app(service.clone(), AppOptions::new(Arc::new(verifier), env.shared()));
         Self { env, service, app, pushes: std::cell::Cell::new(0) }
     }
 
     /// A token of the login service.
     pub fn token(&self, user: &str) -> String {
+        self.token_of(None, user)
+    }
+
+    /// A token of one of several.
+    pub fn token_of(&self, issuer: Option<&str>, user: &str) -> String {
         let now = self.env.now_ms() / 1000;
         let grant = Grant {
             sub: user.into(),
             workspaces: vec!["band".into()],
             iat: now,
             exp: now + 3_600,
-            iss: None,
+            iss: issuer.map(str::to_owned),
             aud: None,
             jti: None,
         };
@@ -170,7 +190,7 @@ impl Api {
     }
 
     pub fn assert_sound(&self, user: &str) {
-        let principal = unisono_server::Principal { subject: user.to_owned(), workspaces: Vec::new() };
+        let principal = unisono_server::Principal::new(user);
         let verified = self.env.block_on(self.service.verify(&principal, unisono::model::Scope::User));
         assert_eq!(verified.unwrap(), Vec::<String>::new());
     }

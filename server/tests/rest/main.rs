@@ -3,5 +3,6 @@
 
 mod api;
 mod documents;
+mod issuers;
 mod keys;
 mod secrets;

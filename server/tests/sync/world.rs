@@ -98,11 +98,11 @@ pub fn parse(request: &Value) -> PushRequest<Box<serde_json::value::RawValue>> {
 }
 
 pub fn user(name: &str) -> Principal {
-    Principal { subject: name.to_owned(), workspaces: Vec::new() }
+    Principal::new(name)
 }
 
 pub fn member(name: &str, workspace: &str) -> Principal {
-    Principal { subject: name.to_owned(), workspaces: vec![workspace.to_owned()] }
+    Principal { workspaces: vec![workspace.to_owned()], ..Principal::new(name) }
 }
 
 /// A device: counts its pushes, makes ids and stamps.

@@ -52,7 +52,7 @@ pub fn jwt(data: &[u8]) {
             let good = grant.exp + options.leeway.min(60) > now
                 && (options.issuer.is_none() || grant.iss == options.issuer)
                 && grant.aud == options.audience;
-            let principal = Principal { subject: grant.sub, workspaces: grant.workspaces };
+            let principal = Principal { workspaces: grant.workspaces, ..Principal::new(&grant.sub) };
             assert_eq!(answer.ok(), good.then_some(principal));
         }
     }

@@ -23,7 +23,7 @@ pub struct Server {
 }
 
 pub fn principal(account: &str) -> Principal {
-    Principal { subject: account.to_owned(), workspaces: vec![WORKSPACE.to_owned()] }
+    Principal { workspaces: vec![WORKSPACE.to_owned()], ..Principal::new(account) }
 }
 
 impl Server {

@@ -91,6 +91,6 @@ impl Claims {
         if self.workspaces.len() > MAX_WORKSPACES || !self.workspaces.iter().all(is_id) {
             return Err(invalid("its `workspaces` are more than 1000, or one is no workspace id"));
         }
-        Ok(Principal { subject: self.sub, workspaces: self.workspaces })
+        Ok(Principal { issuer: None, subject: self.sub, workspaces: self.workspaces })
     }
 }

@@ -9,7 +9,9 @@ use futures_util::FutureExt;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use unisono::environment::Environment;
+use unisono::model::Scope;
 use unisono::testing::TestEnvironment;
 
 use super::*;
@@ -61,13 +63,17 @@ impl World {
         JwtOptions { issuer: Some(issuer.to_owned()), audience: None, leeway: 0 }
     }
 
-    fn published(&self, issuer: &str, source: &Arc<Script>) -> Issuer {
+    fn published<F: FetchKeys>(&self, issuer: &str, source: &Arc<F>) -> Issuer {
         let source: Arc<dyn FetchKeys> = source.clone();
         Issuer::with_published(Self::options(issuer), source, self.environment.shared())
     }
 
     fn verifier(&self, issuers: Vec<Issuer>) -> JwtVerifier {
         JwtVerifier::of_issuers(issuers, None, self.environment.shared())
+    }
+
+    fn verify(&self, verifier: &JwtVerifier, token: &str) -> Result<String, AuthError> {
+        self.environment.block_on(verifier.verify(token)).map(|principal| principal.subject)
     }
 }
 
@@ -96,17 +102,36 @@ impl FetchKeys for Script {
     }
 }
 
+/// A key server that answers when it is let.
+#[derive(Debug)]
+struct Slow {
+    answer: String,
+    lets: Semaphore,
+    asked: AtomicUsize,
+}
+
+impl Slow {
+    fn new(answer: String) -> Arc<Self> {
+        Arc::new(Self { answer, lets: Semaphore::new(0), asked: AtomicUsize::new(0) })
+    }
+}
+
+impl FetchKeys for Slow {
+    fn fetch(&self) -> BoxFuture<'_, Result<Vec<u8>, String>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async {
+            self.lets.acquire().await.map_err(|error| error.to_string())?.forget();
+            Ok(self.answer.clone().into_bytes())
+        })
+    }
+}
+
 fn sign(algorithm: Algorithm, kid: Option<&str>, claims: &Value) -> String {
     sign_with(&private(algorithm), algorithm, kid, claims)
 }
 
 fn sign_with(key: &EncodingKey, algorithm: Algorithm, kid: Option<&str>, claims: &Value) -> String {
     jsonwebtoken::encode(&Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) }, claims, key).unwrap()
-}
-
-/// The scripted sources answer at once.
-fn verify(verifier: &JwtVerifier, token: &str) -> Result<String, AuthError> {
-    verifier.verify(token).now_or_never().unwrap().map(|principal| principal.subject)
 }
 
 #[test]
@@ -117,10 +142,10 @@ fn published_keys_of_three_kinds_are_accepted_each_for_its_own_algorithm() {
     let verifier = world.verifier(vec![world.published("idp", &source)]);
     for (algorithm, kid) in kinds {
         let claims = world.claims("idp");
-        assert_eq!(verify(&verifier, &sign(algorithm, Some(kid), &claims)), Ok("alice".into()), "{algorithm:?}");
-        assert_eq!(verify(&verifier, &sign(algorithm, None, &claims)), Ok("alice".into()), "{algorithm:?}");
+        assert_eq!(world.verify(&verifier, &sign(algorithm, Some(kid), &claims)), Ok("alice".into()), "{algorithm:?}");
+        assert_eq!(world.verify(&verifier, &sign(algorithm, None, &claims)), Ok("alice".into()), "{algorithm:?}");
         for (_, other) in kinds.iter().filter(|(_, other)| *other != kid) {
-            let error = verify(&verifier, &sign(algorithm, Some(other), &claims)).unwrap_err();
+            let error = world.verify(&verifier, &sign(algorithm, Some(other), &claims)).unwrap_err();
             assert_eq!(error, AuthError::Invalid("its algorithm is not that of its key"));
         }
     }
@@ -136,7 +161,7 @@ fn v9_1_2_a_public_key_is_never_taken_for_a_shared_secret() {
         for kid in [None, Some("r")] {
             let key = EncodingKey::from_secret(secret.as_bytes());
             let forged = sign_with(&key, Algorithm::HS256, kid, &world.claims("idp"));
-            assert!(verify(&verifier, &forged).is_err());
+            assert!(world.verify(&verifier, &forged).is_err());
         }
     }
 }
@@ -179,20 +204,23 @@ fn an_unknown_key_is_asked_for_at_most_once_a_minute() {
     let verifier = world.verifier(vec![world.published("idp", &source)]);
     let claims = world.claims("idp");
     let (first, second) = (sign(Algorithm::ES256, Some("1"), &claims), sign(Algorithm::EdDSA, Some("2"), &claims));
-    assert!(verify(&verifier, &first).is_ok());
+    assert!(world.verify(&verifier, &first).is_ok());
     for _ in 0..100 {
-        assert_eq!(verify(&verifier, &second), Err(AuthError::Invalid("it names a key that its issuer does not have")));
+        assert_eq!(
+            world.verify(&verifier, &second),
+            Err(AuthError::Invalid("it names a key that its issuer does not have"))
+        );
     }
     assert_eq!(source.asked(), 1, "the first fetch was less than a minute ago");
     world.environment.advance(Duration::from_secs(60));
-    assert!(verify(&verifier, &second).is_err());
+    assert!(world.verify(&verifier, &second).is_err());
     assert_eq!(source.asked(), 2);
     world.environment.advance(Duration::from_secs(59));
-    assert!(verify(&verifier, &second).is_err());
+    assert!(world.verify(&verifier, &second).is_err());
     assert_eq!(source.asked(), 2);
     world.environment.advance(Duration::from_secs(1));
-    assert!(verify(&verifier, &second).is_ok());
-    assert!(verify(&verifier, &first).is_err(), "its key is published no more");
+    assert!(world.verify(&verifier, &second).is_ok());
+    assert!(world.verify(&verifier, &first).is_err(), "its key is published no more");
 }
 
 #[test]
@@ -202,7 +230,7 @@ fn the_last_good_keys_hold_while_the_issuer_is_down() {
     let verifier = world.verifier(vec![world.published("idp", &source)]);
     let token = sign(Algorithm::ES256, Some("1"), &world.claims("idp"));
     for asked in 1..=4 {
-        assert!(verify(&verifier, &token).is_ok());
+        assert!(world.verify(&verifier, &token).is_ok());
         assert_eq!(source.asked(), asked, "an old set is asked for again");
         world.environment.advance(Duration::from_secs(600));
     }
@@ -214,11 +242,52 @@ fn without_any_keys_yet_nothing_is_said_about_a_token() {
     let source = Script::of(&[]);
     let verifier = world.verifier(vec![world.published("idp", &source)]);
     let token = sign(Algorithm::ES256, Some("1"), &world.claims("idp"));
-    assert_eq!(verify(&verifier, &token), Err(AuthError::Unavailable));
-    assert_eq!(verify(&verifier, &token), Err(AuthError::Unavailable));
+    assert_eq!(world.verify(&verifier, &token), Err(AuthError::Unavailable));
+    assert_eq!(world.verify(&verifier, &token), Err(AuthError::Unavailable));
     assert_eq!(source.asked(), 1);
     let problem = unisono::protocol::Problem::from(AuthError::Unavailable);
     assert_eq!((problem.status, problem.retry_after), (503, Some(5)));
+}
+
+#[test]
+fn a_caller_who_goes_away_takes_the_keys_from_nobody() {
+    let world = World::new();
+    let source = Slow::new(set(&[jwk(Algorithm::ES256, "1")]));
+    let verifier = world.verifier(vec![world.published("idp", &source)]);
+    let token = sign(Algorithm::ES256, Some("1"), &world.claims("idp"));
+    assert!(verifier.verify(&token).now_or_never().is_none(), "it waits, and is given up");
+    world.environment.run_until_idle();
+    let (mut first, mut second) = (Box::pin(verifier.verify(&token)), Box::pin(verifier.verify(&token)));
+    assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+    source.lets.add_permits(1);
+    assert!(world.environment.block_on(first).is_ok() && world.environment.block_on(second).is_ok());
+    assert_eq!(source.asked.load(Ordering::Relaxed), 1, "all have waited for one fetch");
+}
+
+#[test]
+fn a_key_that_is_held_does_not_wait_for_a_fresher_set_that_somebody_else_fetches() {
+    let world = World::new();
+    let source = Slow::new(set(&[jwk(Algorithm::ES256, "1")]));
+    let verifier = world.verifier(vec![world.published("idp", &source)]);
+    let token = |kid| sign(Algorithm::ES256, Some(kid), &world.claims("idp"));
+    source.lets.add_permits(1);
+    assert!(world.verify(&verifier, &token("1")).is_ok());
+    world.environment.advance(Duration::from_secs(60));
+    let unknown = token("2");
+    let mut unknown = Box::pin(verifier.verify(&unknown));
+    assert!(unknown.as_mut().now_or_never().is_none());
+    assert!(verifier.verify(&token("1")).now_or_never().unwrap().is_ok());
+}
+
+#[test]
+fn an_issuer_that_never_answers_is_given_up_after_five_seconds() {
+    let world = World::new();
+    let source = Slow::new(String::new());
+    let verifier = world.verifier(vec![world.published("idp", &source)]);
+    let token = sign(Algorithm::ES256, Some("1"), &world.claims("idp"));
+    let begun = world.environment.monotonic();
+    assert_eq!(world.verify(&verifier, &token), Err(AuthError::Unavailable));
+    assert_eq!(world.environment.monotonic() - begun, Duration::from_secs(5));
 }
 
 #[test]
@@ -229,13 +298,48 @@ fn an_issuers_keys_sign_for_that_issuer_only() {
     let verifier = world.verifier(vec![backend, world.published("idp", &source)]);
     let shared = |issuer: &str| sign(Algorithm::HS256, None, &world.claims(issuer));
     let published = |issuer: &str| sign(Algorithm::ES256, Some("1"), &world.claims(issuer));
-    assert!(verify(&verifier, &shared("backend")).is_ok());
-    assert!(verify(&verifier, &published("idp")).is_ok());
+    assert!(world.verify(&verifier, &shared("backend")).is_ok());
+    assert!(world.verify(&verifier, &published("idp")).is_ok());
     for forged in [shared("idp"), published("backend"), shared("stranger"), shared(""), published("IDP")] {
-        assert!(verify(&verifier, &forged).is_err());
+        assert!(world.verify(&verifier, &forged).is_err());
     }
     let nameless = sign(Algorithm::HS256, None, &json!({"sub": "alice", "exp": world.now() + 9}));
-    assert!(verify(&verifier, &nameless).is_err());
+    assert!(world.verify(&verifier, &nameless).is_err());
+}
+
+#[test]
+fn the_same_subject_of_two_issuers_is_two_accounts_unless_they_are_said_to_share_it() {
+    let world = World::new();
+    let issuer = |name: &str| Issuer::with_secrets(World::options(name), &[(None, JwtSecret::new(NEW).unwrap())]);
+    let who = |issuers: Vec<Issuer>, iss: &str, claims: Value| {
+        let mut all = world.claims(iss);
+        claims.as_object().unwrap().iter().for_each(|(name, value)| all[name] = value.clone());
+        let verifier = world.verifier(issuers);
+        world.environment.block_on(verifier.verify(&sign(Algorithm::HS256, None, &all))).unwrap()
+    };
+    let own = || vec![issuer("https://a"), issuer("https://b")];
+    let of = |principal: &Principal| (principal.subject.clone(), principal.account());
+    let (a, b) = (who(own(), "https://a", json!({})), who(own(), "https://b", json!({})));
+    // The name by which devices know the account is the same, the account is not.
+    assert_eq!(
+        (of(&a), of(&b)),
+        (("alice".into(), "https://a#alice".into()), ("alice".into(), "https://b#alice".into()))
+    );
+    let band = json!({"workspaces": ["band"]});
+    let scopes = own()
+        .into_iter()
+        .zip(["https://a", "https://b"])
+        .map(|(_, iss)| who(own(), iss, band.clone()).scope_key(&Scope::workspace("band").unwrap()).unwrap());
+    assert_eq!(scopes.collect::<std::collections::BTreeSet<_>>().len(), 2, "nor is a workspace of the same name");
+
+    let shared = || own().into_iter().map(Issuer::sharing_subjects).chain([issuer("https://c")]).collect::<Vec<_>>();
+    for iss in ["https://a", "https://b"] {
+        assert_eq!(who(shared(), iss, json!({})).account(), "alice");
+        let forged = who(shared(), iss, json!({"sub": "https://c#alice"}));
+        assert_ne!(forged.account(), who(shared(), "https://c", json!({})).account());
+    }
+    assert_eq!(who(shared(), "https://c", json!({})).account(), "https://c#alice");
+    assert_eq!(who(vec![issuer("https://a")], "https://a", json!({})).account(), "alice", "alone");
 }
 
 #[test]
@@ -248,13 +352,13 @@ fn a_secret_is_replaced_while_tokens_of_both_are_good() {
     let claims = world.claims("backend");
     let by_old = |kid| sign_with(&old, Algorithm::HS256, kid, &claims);
     for good in [by_old(Some("old")), by_old(None), sign(Algorithm::HS256, Some("new"), &claims)] {
-        assert!(verify(&verifier, &good).is_ok());
+        assert!(world.verify(&verifier, &good).is_ok());
     }
     for kid in ["new", "older", "", "../old", "old\u{0}", "' OR 1=1"] {
-        assert!(verify(&verifier, &by_old(Some(kid))).is_err(), "{kid:?}");
+        assert!(world.verify(&verifier, &by_old(Some(kid))).is_err(), "{kid:?}");
     }
     let one = Issuer::with_secrets(World::options("backend"), &[named("new", NEW)]);
-    assert!(verify(&world.verifier(vec![one]), &by_old(Some("old"))).is_err());
+    assert!(world.verify(&world.verifier(vec![one]), &by_old(Some("old"))).is_err());
 }
 
 #[test]
@@ -271,24 +375,34 @@ fn revoked_tokens_and_sessions_are_refused_as_the_file_says_by_now() {
         (claims["jti"], claims["sid"]) = (json!(jti), json!(sid));
         sign(Algorithm::HS256, None, &claims)
     };
-    assert!(verify(&verifier, &token("t1", "s1")).is_ok());
+    assert!(world.verify(&verifier, &token("t1", "s1")).is_ok());
     std::fs::write(&path, "jti t1\nsid s2\n").unwrap();
-    assert!(verify(&verifier, &token("t1", "s1")).is_ok(), "it is looked at every five seconds");
+    assert!(world.verify(&verifier, &token("t1", "s1")).is_ok(), "it is looked at every five seconds");
     world.environment.advance(Duration::from_secs(5));
-    assert_eq!(verify(&verifier, &token("t1", "s1")), Err(AuthError::Revoked));
-    assert_eq!(verify(&verifier, &token("t2", "s2")), Err(AuthError::Revoked));
-    assert!(verify(&verifier, &token("s2", "t1")).is_ok(), "ids of one kind are not those of the other");
+    assert_eq!(world.verify(&verifier, &token("t1", "s1")), Err(AuthError::Revoked));
+    assert_eq!(world.verify(&verifier, &token("t2", "s2")), Err(AuthError::Revoked));
+    assert!(world.verify(&verifier, &token("s2", "t1")).is_ok(), "ids of one kind are not those of the other");
 
     for broken in ["nonsense line\n", "jti\n"] {
         std::fs::write(&path, broken).unwrap();
         world.environment.advance(Duration::from_secs(5));
-        assert_eq!(verify(&verifier, &token("t1", "s1")), Err(AuthError::Revoked), "the last list holds");
+        assert_eq!(world.verify(&verifier, &token("t1", "s1")), Err(AuthError::Revoked), "the last list holds");
         assert!(Revocations::open(&path, world.environment.shared()).is_err());
     }
     // A claim of a wrong type does not pass for one that is absent.
     let mut claims = world.claims("backend");
     claims["jti"] = json!(null);
-    assert!(verify(&verifier, &sign(Algorithm::HS256, None, &claims)).is_err());
+    assert!(world.verify(&verifier, &sign(Algorithm::HS256, None, &claims)).is_err());
+}
+
+#[test]
+fn i15_credentials_in_a_key_address_do_not_show() {
+    let secret = "https://us3r:canary@id.example.com/keys?token=canary#canary";
+    assert_eq!(format!("{:?}", KeyUrl::new(secret).unwrap()), "KeyUrl(https://id.example.com/keys)");
+    for wrong in [&secret.replace("https", "ftp"), "https://us3r:canary@:x/canary", "canary"] {
+        let error = KeyUrl::new(wrong).unwrap_err();
+        assert!(!error.contains("canary") && !error.contains("us3r"), "{error}");
+    }
 }
 
 #[test]
