@@ -12,7 +12,7 @@ mod primitives {
 
     pub use tokio::sync::Notify;
     pub use tokio::sync::futures::Notified;
-    #[cfg(any(feature = "sqlite", feature = "testing", test))]
+    #[cfg(feature = "testing")]
     pub use tokio::sync::oneshot;
 
     /// A lock to be waited for asynchronously, first come, first served. It guards no data: it is a turn.
