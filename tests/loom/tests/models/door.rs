@@ -1,11 +1,12 @@
-//! After close has returned nobody is inside the storage, and every batch is answered.
+//! After close has returned nobody is inside the storage, and every transaction is answered.
 
 use std::sync::Arc;
 
 use loom::future::block_on;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
-use unisono::concurrency::{Answer, CommitQueue, Door, Place, Room, Shut};
+use unisono::concurrency::{Door, Room, Shut};
+use unisono::platform::sync::TurnLock;
 use unisono_loom::{check, check_within, find_failure};
 
 /// The handles of a file: used after they were closed, they fail the model.
@@ -102,35 +103,28 @@ fn a_suspended_room_is_not_worked_in() {
     });
 }
 
-type Outcome = Result<(), Shut>;
-
-async fn apply(queue: &Arc<CommitQueue<u8, Outcome>>, door: &Door<Arc<Handles>>, batch: u8) -> Outcome {
-    let turn = match queue.submit(batch) {
-        Place::First(turn) => turn,
-        Place::InLine(answer) => match answer.await.expect("the writer came back") {
-            Answer::Yours(turn) => turn,
-            Answer::Done(outcome) => return outcome,
-        },
-    };
-    turn.take(|batches| batches.iter().map(|_| door.work()).collect()).expect("an outcome for each")
+/// As a storage runs a transaction: in its turn, behind the door.
+async fn transact(turn: &Arc<TurnLock>, door: &Door<Arc<Handles>>) -> Result<(), Shut> {
+    let _turn = Arc::clone(turn).lock_owned().await;
+    door.work()
 }
 
 #[test]
-fn close_answers_every_batch_in_line() {
-    check_within("door: two writers of a shared commit and a close", 3, || {
-        let (queue, handles) = (Arc::default(), Arc::new(Handles::default()));
+fn close_answers_every_transaction_in_line() {
+    check_within("door: two writers in turn and a close", 3, || {
+        let (turn, handles) = (Arc::<TurnLock>::default(), Arc::new(Handles::default()));
         let door = Arc::new(Door::new(handles));
         let writers: Vec<_> = (0..2)
-            .map(|batch| {
-                let (queue, door) = (Arc::clone(&queue), door.clone());
-                thread::spawn(move || block_on(apply(&queue, &door, batch)))
+            .map(|_| {
+                let (turn, door) = (Arc::clone(&turn), door.clone());
+                thread::spawn(move || block_on(transact(&turn, &door)))
             })
             .collect();
         door.close();
         for writer in writers {
             assert!(matches!(writer.join().unwrap(), Ok(()) | Err(Shut::Closed)));
         }
-        assert_eq!(block_on(apply(&queue, &door, 9)), Err(Shut::Closed), "the line goes on");
+        assert_eq!(block_on(transact(&turn, &door)), Err(Shut::Closed), "the line goes on");
     });
 }
 
