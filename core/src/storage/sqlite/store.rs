@@ -21,7 +21,7 @@ const QUICK_ROWS: usize = 128;
 ///
 /// - One owner: a second one, in this process or another, gets [`StorageError::AlreadyOpen`] at once. The lock ends with
 ///   the process. It follows symbolic links, but not hard links.
-/// - [`Durability::Full`] syncs the log at each commit; [`Durability::Normal`] leaves the syncing to checkpoints.
+/// - [`Durability::Full`](crate::storage::Durability) syncs the log at each commit; [`Durability::Normal`](crate::storage::Durability) leaves the syncing to checkpoints.
 /// - Reads do not wait for writes. The log is kept below 32 MiB. The file is never compacted by itself; pages that become
 ///   free are used again.
 /// - In a forked child every call fails with [`StorageError::Closed`] and nothing touches the file.
@@ -52,7 +52,7 @@ pub(crate) fn take(path: &Path) -> Result<(PathBuf, ReplicaLock), StorageError> 
 }
 
 impl SqliteStorage {
-    /// Opens the replica at `path` with [`Durability::Full`]; makes the file if there is none.
+    /// Opens the replica at `path` with [`Durability::Full`](crate::storage::Durability); makes the file if there is none.
     ///
     /// # Errors
     /// See [`SqliteOptions::open`].
